@@ -1,0 +1,169 @@
+"""A completion, once it is read: the checks of the generation, in its order, with no I/O."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import attrs
+
+from golem_client.ids import PromiseId
+from golem_client.testing import credentials
+from golem_client.testing.dialects import Check, Dialect
+from golem_client.testing.messages import Answer
+from golem_client.testing.promises import PromiseKey, Promises, WorkerKey
+from golem_client.testing.worker_names import BadNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@attrs.frozen
+class Installation:
+    """One Golem: a generation, its token, and what it keeps."""
+
+    dialect: Dialect
+    token: str = attrs.field(repr=False)
+    promises: Promises = attrs.field(factory=Promises)
+
+    def key(self, promise_id: Any) -> PromiseKey:
+        """Return the key of an id in any form that `PromiseId.parse` accepts."""
+        return self.canonical(PromiseKey.of(PromiseId.parse(promise_id)))
+
+    def canonical(self, key: PromiseKey) -> PromiseKey:
+        """Return the key under the name that Golem makes of its own, or raise a BadNameError."""
+        name = self.dialect.worker_name(key.worker.name)
+        return PromiseKey(WorkerKey(key.worker.component, name), key.oplog_idx)
+
+
+@attrs.frozen
+class Call:
+    """A request as read, and not answered yet.
+
+    Attributes:
+        key: The promise, where the request came as far as to name one.
+        payload: The payload, likewise.
+        complete: Does what the request asks for, and returns the answer; it may be done again.
+        is_completion: Whether it asks to complete a promise, rightly or not: faults are for these.
+    """
+
+    key: PromiseKey | None
+    payload: bytes | None
+    complete: Callable[[], Answer]
+    is_completion: bool = True
+
+    @classmethod
+    def refused(cls, answer: Answer) -> Call:
+        """Return a completion that cannot even be read."""
+        return cls(None, None, lambda: answer)
+
+    @classmethod
+    def answered(cls, answer: Answer) -> Call:
+        """Return a call that asks for nothing but the answer."""
+        return cls(None, None, lambda: answer, is_completion=False)
+
+
+class RefusedError(Exception):
+    """Golem refuses the completion; something may be stored all the same."""
+
+    def __init__(self, check: Check, facts: Mapping[str, Any]) -> None:
+        super().__init__(check)
+        self.check = check
+        self.facts = facts
+
+
+class Completion:
+    """The checks of one completion, in the order of the dialect."""
+
+    def __init__(
+        self,
+        golem: Installation,
+        key: PromiseKey,
+        payload: bytes,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._golem = golem
+        self._key = key
+        self._payload = payload
+        self._headers = headers or {}
+        self._stored = False
+
+    def run(self) -> Answer:
+        """Complete the promise, and return what Golem answers."""
+        read = self._golem.dialect.read_token
+        if read is not None and credentials.secret(self._headers, read) is None:
+            return Answer.text(401, "authorization error")
+        try:
+            stored = self.check_all(self._golem.dialect.checks)
+        except RefusedError as refused:
+            return self._golem.dialect.refuse(refused.check, refused.facts)
+        return Answer.json(200, stored)
+
+    def check_all(self, checks: tuple[Check, ...]) -> bool:
+        """Return whether the payload was stored, or raise a RefusedError."""
+        self._stored = False
+        for check in checks:
+            self._STEPS[check](self)
+        return self._stored
+
+    def _refuse(self, check: Check, **facts: Any) -> NoReturn:
+        named = {
+            "promise": str(self._key),
+            "worker": str(self._key.worker),
+            "component": str(self._key.worker.component),
+            "worker_name": self._key.worker.name,
+            "oplog_idx": self._key.oplog_idx,
+        }
+        raise RefusedError(check, named | facts)
+
+    def _check_name(self) -> None:
+        try:
+            self._key = self._golem.canonical(self._key)
+        except BadNameError as error:
+            self._refuse(Check.NAME, reason=str(error))
+
+    def _check_token(self) -> None:
+        read = self._golem.dialect.read_token
+        if read and credentials.secret(self._headers, read) != read(self._golem.token):
+            self._refuse(Check.TOKEN)
+
+    def _check_component(self) -> None:
+        if self._key.worker.component not in self._golem.promises.deployed_components:
+            self._refuse(Check.COMPONENT)
+
+    def _check_compressed_size(self) -> None:
+        limit = self._golem.dialect.message_limit
+        if len(self._payload) > limit and (found := len(zlib.compress(self._payload))) > limit:
+            self._refuse(Check.COMPRESSED_SIZE, found=found, limit=limit)
+
+    def _check_size(self) -> None:
+        limit = self._golem.dialect.message_limit
+        if len(self._payload) > limit:
+            self._refuse(Check.SIZE, limit=limit)
+
+    def _write(self) -> None:
+        self._stored = self._golem.promises.write(self._key, self._payload)
+
+    def _check_promise(self) -> None:
+        if not self._golem.promises.exists(self._key):
+            self._refuse(Check.PROMISE)
+
+    def _check_worker(self) -> None:
+        if self._key.worker in self._golem.promises.deleted_workers:
+            self._refuse(Check.WORKER)
+
+    def _check_activation(self) -> None:
+        if self._key.worker.component not in self._golem.promises.deployed_components:
+            self._refuse(Check.ACTIVATION)
+
+    _STEPS: ClassVar[Mapping[Check, Callable[[Any], None]]] = {
+        Check.NAME: _check_name,
+        Check.TOKEN: _check_token,
+        Check.COMPONENT: _check_component,
+        Check.COMPRESSED_SIZE: _check_compressed_size,
+        Check.SIZE: _check_size,
+        Check.WRITE: _write,
+        Check.PROMISE: _check_promise,
+        Check.WORKER: _check_worker,
+        Check.ACTIVATION: _check_activation,
+    }

@@ -1,0 +1,641 @@
+"""What each generation of the fake answers, row by row, without a server."""
+
+import json
+import random
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+
+from golem_client.testing.completion import Completion, Installation
+from golem_client.testing.dialects import DIALECTS, Check
+from golem_client.testing.golem import Golem
+from golem_client.testing.messages import Answer, Incoming
+from golem_client.testing.promises import PromiseKey, WorkerKey
+
+Told = tuple[int, str | None, str]
+
+COMPONENT = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
+OTHER = UUID("679ae459-8700-41d9-920c-7e2887459c94")
+TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+NAMES = {"1.1": "promise-1", "1.3": 'my-agent("x")', "1.5": 'MyAgent("x")'}
+EVERY = tuple(DIALECTS)
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+
+class Scene:
+    """A Golem with one worker, whose promise 4 is pending, and a way to ask it."""
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        self.installation = Installation(DIALECTS[dialect], TOKEN)
+        self.promises = self.installation.promises
+        self.golem = Golem(self.installation)
+        self.worker = WorkerKey(COMPONENT, NAMES[dialect])
+        self.promises.create(self.key(4))
+
+    def key(self, idx: int) -> PromiseKey:
+        return PromiseKey(self.worker, idx)
+
+    def ask(
+        self,
+        body: bytes | None = None,
+        *,
+        idx: int = 4,
+        data: bytes = b"x",
+        method: str = "POST",
+        path: str | None = None,
+        name: str | None = None,
+        component: UUID | str = COMPONENT,
+        token: str | None = TOKEN,
+        headers: Any = None,
+    ) -> Answer:
+        if path is None:
+            segment = quote(self.worker.name if name is None else name, safe="")
+            path = f"/v1/components/{component}/workers/{segment}/complete"
+        if body is None:
+            body = json.dumps({"oplogIdx": idx, "data": list(data)}).encode()
+        sent: dict[str, str | None] = {"Content-Type": "application/json"}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        sent |= headers or {}
+        given = {name: value for name, value in sent.items() if value is not None}
+        return self.golem.read(Incoming(method, path, given, body)).complete()
+
+    def complete(self, data: bytes) -> Answer:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return Completion(self.installation, self.key(4), data, headers).run()
+
+
+def told(answer: Answer) -> Told:
+    return answer.status, answer.content_type, answer.body.decode()
+
+
+@pytest.fixture
+def scene(dialect: str) -> Scene:
+    return Scene(dialect)
+
+
+# Section 2.1
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_the_first_completion_is_true_and_later_ones_false(scene: Scene) -> None:
+    """First write wins: `true`, then `false` whatever the payload."""
+    assert told(scene.ask(data=b"first")) == (200, JSON, "true")
+    assert told(scene.ask(data=b"first")) == (200, JSON, "false")
+    assert told(scene.ask(data=b"other")) == (200, JSON, "false")
+    assert scene.promises.payload(scene.key(4)) == b"first"
+
+
+# Section 2.2
+
+PARAMETERS = {"1.1": ("component_id", "worker_name"), "1.3": ("param0", "param1")}
+PARAMETERS["1.5"] = PARAMETERS["1.3"]
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    ("component", "error"),
+    [
+        (
+            "nonsense",
+            (
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by "
+                "[0-9a-fA-F-], found `n` at 1"
+            ),
+        ),
+        ("f81d4fae", "invalid length: expected length 32 for simple format, found 8"),
+        ("f81d4fae-7dec-11d0-a765", "invalid group count: expected 5, found 4"),
+        (
+            "f81d4fa-7dec-11d0-a765-00a0c91e6bf6",
+            "invalid group length in group 0: expected 8, found 7",
+        ),
+        (
+            "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6a",
+            "invalid group length in group 4: expected 12, found 13",
+        ),
+    ],
+)
+def test_a_component_that_is_no_uuid_is_400(
+    scene: Scene, dialect: str, component: str, error: str
+) -> None:
+    """The text is poem's around the uuid crate's."""
+    parameter = PARAMETERS[dialect][0]
+    body = f'failed to parse path `{parameter}`: failed to parse "string(ComponentId)": {error}'
+    assert told(scene.ask(component=component)) == (400, TEXT, body)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        str(COMPONENT).upper(),
+        COMPONENT.hex,
+        f"%7B{COMPONENT}%7D",
+        f"urn:uuid:{COMPONENT}",
+        f"urn%3Auuid%3A{COMPONENT}",
+    ],
+)
+def test_a_component_is_read_in_every_syntax_of_the_uuid_crate(scene: Scene, spelling: str) -> None:
+    """Hyphenated, simple, braced and URN, in any letter case, percent-encoded or not."""
+    assert told(scene.ask(component=spelling)) == (200, JSON, "true")
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_name_that_is_not_utf8_is_400(scene: Scene, dialect: str) -> None:
+    """Percent-decoding happens once, and must give UTF-8."""
+    path = f"/v1/components/{COMPONENT}/workers/%FF/complete"
+    parameter = PARAMETERS[dialect][1]
+    body = f'failed to parse path `{parameter}`: Type "string" expects an input value.'
+    assert told(scene.ask(path=path)) == (400, TEXT, body)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_without_a_content_type_it_is_415(scene: Scene) -> None:
+    body = "the client request does not include the `Content-Type` header"
+    assert told(scene.ask(headers={"Content-Type": None})) == (415, TEXT, body)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/jsonx", "json", "text/json"])
+def test_another_content_type_is_415(scene: Scene, content_type: str) -> None:
+    body = f"the `Content-Type` requested by the client is not supported: {content_type}"
+    assert told(scene.ask(headers={"Content-Type": content_type})) == (415, TEXT, body)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "application/vnd.x+json; charset=latin-1",
+        "Application/JSON",
+    ],
+)
+def test_parameters_of_the_content_type_do_not_count(scene: Scene, content_type: str) -> None:
+    assert scene.ask(headers={"Content-Type": content_type}).status == 200
+
+
+INTEGER = 'Expected input type "integer(uint64)", found'
+IN_BODY = '(occurred while parsing "CompleteParameters")'
+IN_LIST = f'(occurred while parsing "list_integer(uint8)") {IN_BODY}'
+BAD_BODIES = [
+    (b"x", "expected value at line 1 column 1"),
+    (b"\xef\xbb\xbf{}", "expected value at line 1 column 1"),
+    (b'{"oplogIdx":4,"data":[]} x', "trailing characters at line 1 column 26"),
+    (b'{"oplogIdx":4,"data":[NaN]}', "expected value at line 1 column 23"),
+    (b'{"oplogIdx":4,"data":[1,]}', "trailing comma at line 1 column 25"),
+    (b'{"oplogIdx":4,"data":[1', "EOF while parsing a list at line 1 column 23"),
+    (b"", 'Expected input type "CompleteParameters", found null.'),
+    (b" ", "EOF while parsing a value at line 1 column 1"),
+    (b"null", 'Expected input type "CompleteParameters", found null.'),
+    (b"[4, []]", 'Expected input type "CompleteParameters", found [4,[]].'),
+    (b"{}", f"{INTEGER} null. {IN_BODY}"),
+    (b'{"oplog_idx":4,"data":[]}', f"{INTEGER} null. {IN_BODY}"),
+    (b'{"oplogIdx":"4","data":[]}', f'{INTEGER} "4". {IN_BODY}'),
+    (b'{"oplogIdx":true,"data":[]}', f"{INTEGER} true. {IN_BODY}"),
+    *[
+        (
+            b'{"oplogIdx":' + bad + b',"data":[]}',
+            f'failed to parse "integer(uint64)": invalid integer {IN_BODY}',
+        )
+        for bad in (b"-1", b"4.0", b"4e0", b"18446744073709551616")
+    ],
+    (b'{"oplogIdx":4}', f'Expected input type "list_integer(uint8)", found null. {IN_BODY}'),
+    (
+        b'{"oplogIdx":4,"data":"c2VjcmV0"}',
+        f'Expected input type "list_integer(uint8)", found "c2VjcmV0". {IN_BODY}',
+    ),
+    (
+        b'{"oplogIdx":4,"data":[1,256]}',
+        'failed to parse "integer(uint8)": Only integers from 0 to 255 are accepted. ' + IN_LIST,
+    ),
+    *[
+        (
+            b'{"oplogIdx":4,"data":[1,' + bad + b"]}",
+            f'failed to parse "integer(uint8)": invalid integer {IN_LIST}',
+        )
+        for bad in (b"-1", b"1.5", b"18446744073709551616")
+    ],
+    (
+        b'{"oplogIdx":4,"data":[true]}',
+        f'Expected input type "integer(uint8)", found true. {IN_LIST}',
+    ),
+]
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(("body", "error"), BAD_BODIES)
+def test_a_body_that_is_not_a_completion_is_400(scene: Scene, body: bytes, error: str) -> None:
+    """The text names what was expected, and echoes what was found."""
+    assert told(scene.ask(body)) == (400, TEXT, f"parse request payload error: {error}")
+    assert scene.promises.writes == 0
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[1],"oplogIdx":9,"oplogIdx":4}',
+        b'{"data":[256],"data":[1],"oplogIdx":4}',
+        b' {\r\n"oplogIdx" :4 ,\t"data": [ 1 ] , "more": {"x": [null]} } \n',
+    ],
+    ids=["last index wins", "last data wins", "white space and unknown keys"],
+)
+def test_what_serde_json_forgives_is_accepted(scene: Scene, body: bytes) -> None:
+    assert told(scene.ask(body)) == (200, JSON, "true")
+    assert scene.promises.payload(scene.key(4)) == b"\x01"
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize("data", [b"", bytes(range(256))], ids=["empty", "all bytes"])
+def test_every_payload_is_stored_as_it_is(scene: Scene, data: bytes) -> None:
+    assert told(scene.ask(data=data)) == (200, JSON, "true")
+    assert scene.promises.payload(scene.key(4)) == data
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_the_largest_index_keeps_its_precision(scene: Scene) -> None:
+    scene.promises.create(scene.key(2**64 - 1))
+    assert told(scene.ask(idx=2**64 - 1)) == (200, JSON, "true")
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+def test_another_method_is_405(scene: Scene, method: str) -> None:
+    assert told(scene.ask(method=method)) == (405, TEXT, "method not allowed")
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/elsewhere",
+        f"/v1/components/{COMPONENT}/workers//complete",
+        f"/v1/components/{COMPONENT}/workers/a/b/complete",
+        f"/v1/components/{COMPONENT}/workers/a/complete/",
+        f"//v1/components/{COMPONENT}/workers/a/complete",
+        f"/v1/components/{COMPONENT}/workers/a",
+    ],
+)
+def test_an_unknown_path_is_404(scene: Scene, path: str) -> None:
+    """An empty name does not match, and a slash in a name must be encoded."""
+    assert told(scene.ask(path=path)) == (404, TEXT, "not found")
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_query_is_ignored(scene: Scene) -> None:
+    segment = quote(NAMES[scene.dialect], safe="")
+    path = f"/v1/components/{COMPONENT}/workers/{segment}/complete?x=/y"
+    assert scene.ask(path=path).status == 200
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_health_and_version_are_for_everybody(scene: Scene, dialect: str) -> None:
+    version = json.dumps({"version": DIALECTS[dialect].version}, separators=(",", ":"))
+    assert told(scene.ask(method="GET", path="/healthcheck", token=None)) == (200, JSON, "{}")
+    assert told(scene.ask(method="GET", path="/version", token=None)) == (200, JSON, version)
+    assert scene.ask(path="/version").status == 405
+
+
+# Tokens: sections 1, 2.2, 8
+
+ERROR = (401, TEXT, "authorization error")
+
+
+def test_golem_1_1_ignores_tokens_and_origins() -> None:
+    scene = Scene("1.1")
+    assert scene.ask(token=None).status == 200
+    assert scene.ask(token="?").status == 200
+    assert scene.ask(headers={"Origin": "https://example.org"}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("dialect", "token"),
+    [
+        ("1.3", None),
+        ("1.3", ""),
+        ("1.3", "an-opaque-secret-of-1-4"),
+        ("1.5", None),
+        ("1.5", "fifteen-letters"),
+        ("1.5", "sixteen.letters."),
+        ("1.5", "sixteen letters "),
+    ],
+)
+def test_a_token_that_is_none_is_401_in_plain_text(scene: Scene, token: str | None) -> None:
+    assert told(scene.ask(token=token)) == ERROR
+    assert scene.promises.writes == 0
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [(f"bearer {TOKEN}", 200), (f"Basic {TOKEN}", 401), (TOKEN, 401), ("Bearer", 401)],
+)
+def test_only_the_bearer_scheme_counts(scene: Scene, authorization: str, status: int) -> None:
+    assert scene.ask(headers={"Authorization": authorization}).status == status
+
+
+def test_golem_1_3_compares_tokens_as_uuids() -> None:
+    assert Scene("1.3").ask(token=TOKEN.upper()).status == 200
+    assert Scene("1.3").ask(token=TOKEN.replace("-", "")).status == 200
+    assert Scene("1.5").ask(token=TOKEN.upper()).status == 401
+
+
+UNKNOWN_TOKEN = {
+    "1.3": (401, JSON, '{"error":"Unauthorized: Get project error"}'),
+    "1.5": (
+        401,
+        JSON,
+        '{"code":"AUTH_UNAUTHORIZED","error":"Could not authenticate user using token"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+def test_a_well_formed_token_that_is_unknown_is_401_in_json(scene: Scene, dialect: str) -> None:
+    assert told(scene.ask(token=UNKNOWN)) == UNKNOWN_TOKEN[dialect]
+    assert scene.promises.writes == 0
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+def test_a_session_cookie_beats_the_bearer_header(scene: Scene, dialect: str) -> None:
+    """If it is well-formed; otherwise the header counts."""
+    other = {"Cookie": f"a=b; GOLEM_SESSION={UNKNOWN}"}
+    malformed = {"Cookie": "GOLEM_SESSION=short"}
+    ours = {"Cookie": f"GOLEM_SESSION={TOKEN}"}
+    assert told(scene.ask(headers=other)) == UNKNOWN_TOKEN[dialect]
+    assert scene.ask(headers=malformed).status == 200
+    assert scene.ask(token=UNKNOWN, headers=ours).status == 200
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+@pytest.mark.parametrize("origin", ["https://example.org", "null", "https://app.golem.cloud"])
+def test_a_foreign_origin_is_403(scene: Scene, origin: str) -> None:
+    """Golem's own subdomains too: it takes `https://*.golem.cloud` as a regular expression."""
+    expected = (403, TEXT, "request-origin not allowed")
+    assert told(scene.ask(headers={"Origin": origin})) == expected
+    assert told(scene.ask(path="/elsewhere", headers={"Origin": origin})) == expected
+
+
+# Sections 2.3 to 2.5: the application's answers
+
+PROMISE_NOT_FOUND = {
+    "1.1": '{"golemError":{"promiseId":{"oplogIdx":99,"workerId":{"componentId":'
+    '"f81d4fae-7dec-11d0-a765-00a0c91e6bf6","workerName":"promise-1"}},"type":"PromiseNotFound"}}',
+    "1.3": '{"error":"Promise not found: f81d4fae-7dec-11d0-a765-00a0c91e6bf6/my-agent(\\"x\\")/99"'
+    ',"workerError":null}',
+    "1.5": '{"code":"INTERNAL_UNKNOWN","error":"Promise not found: '
+    'f81d4fae-7dec-11d0-a765-00a0c91e6bf6/MyAgent(\\"x\\")/99","workerError":null}',
+}
+WORKER_NOT_FOUND = {
+    "1.1": '{"error":"Worker not found: f81d4fae-7dec-11d0-a765-00a0c91e6bf6/promise-1"}',
+    "1.3": '{"error":"Worker not found: f81d4fae-7dec-11d0-a765-00a0c91e6bf6/my-agent(\\"x\\")"}',
+    "1.5": '{"code":"AGENT_NOT_FOUND","error":"Worker not found: '
+    'f81d4fae-7dec-11d0-a765-00a0c91e6bf6/MyAgent(\\"x\\")"}',
+}
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_promise_that_was_never_created_is_500(scene: Scene, dialect: str) -> None:
+    assert told(scene.ask(idx=99)) == (500, JSON, PROMISE_NOT_FOUND[dialect])
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_worker_that_never_was_is_a_promise_that_was_never_created(scene: Scene) -> None:
+    answer = scene.ask(name="nobody")
+    assert (answer.status, b"Promise" in answer.body) == (500, True)
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_deleted_promise_is_one_that_was_never_created(scene: Scene, dialect: str) -> None:
+    scene.promises.create(scene.key(99))
+    scene.promises.delete(scene.key(99))
+    assert told(scene.ask(idx=99)) == (500, JSON, PROMISE_NOT_FOUND[dialect])
+
+
+@pytest.mark.parametrize(("dialect", "stored"), [("1.1", b"x"), ("1.3", None), ("1.5", None)])
+def test_only_golem_1_1_stores_before_it_looks_for_the_promise(
+    scene: Scene, stored: bytes | None
+) -> None:
+    """A promise created later is then born completed, and the right payload comes too late."""
+    scene.ask(idx=99)
+    assert scene.promises.payload(scene.key(99)) == stored
+    scene.promises.create(scene.key(99))
+    late = scene.ask(idx=99, data=b"right")
+    assert late.body == (b"true" if stored is None else b"false")
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_a_deleted_worker_is_404_and_the_payload_stored(scene: Scene, dialect: str) -> None:
+    """A second call is 404 too, not `false`."""
+    scene.promises.delete_worker(scene.worker)
+    assert told(scene.ask()) == (404, JSON, WORKER_NOT_FOUND[dialect])
+    assert scene.promises.payload(scene.key(4)) == b"x"
+    assert told(scene.ask()) == (404, JSON, WORKER_NOT_FOUND[dialect])
+
+
+UNKNOWN_COMPONENT = {
+    "1.3": UNKNOWN_TOKEN["1.3"],
+    "1.5": (404, JSON, '{"code":"COMPONENT_NOT_FOUND","error":"Component not found"}'),
+}
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
+    scene: Scene, dialect: str
+) -> None:
+    assert told(scene.ask(component=OTHER)) == UNKNOWN_COMPONENT[dialect]
+    scene.promises.deployed_components.discard(COMPONENT)
+    assert told(scene.ask()) == UNKNOWN_COMPONENT[dialect]
+    assert scene.promises.writes == 0
+
+
+def test_golem_1_1_looks_for_no_component_before_it_wakes_the_worker() -> None:
+    """An unknown one is an unknown promise; a forgotten one fails after the payload is stored."""
+    scene = Scene("1.1")
+    assert b'"type":"PromiseNotFound"' in scene.ask(component=OTHER).body
+    scene.promises.deployed_components.discard(COMPONENT)
+    answer = scene.ask()
+    assert (answer.status, b'"type":"ComponentDownloadFailed"' in answer.body) == (500, True)
+    assert scene.promises.payload(scene.key(4)) == b"x"
+
+
+BETWEEN_1_1 = "Worker name must be between 1 and 100 characters"
+BETWEEN_1_3 = "Worker name must be between 1 and 512 characters"
+LEGACY = "Legacy worker id"
+BAD_NAMES = [
+    ("1.1", "a" * 101, f"worker name: {BETWEEN_1_1}"),
+    ("1.1", "é" * 51, f"worker name: {BETWEEN_1_1}"),
+    ("1.1", "a b", "worker name: Worker name must not contain spaces"),
+    (
+        "1.1",
+        'a("x")',
+        (
+            "worker name: Worker name must contain only alphanumeric characters, underscores, and "
+            "dashes"
+        ),
+    ),
+    ("1.1", "-a", "worker name: Worker name must not start with a dash"),
+    ("1.3", "a" * 513, f"worker name: {BETWEEN_1_3}"),
+    ("1.3", 'a("x y")', "worker name: Worker name must not contain whitespaces"),
+    ("1.3", 'a("x/y")', "worker name: Worker name must not contain '/'"),
+    ("1.3", "-a", "worker name: Worker name must not start with '-'"),
+    (
+        "1.5",
+        f"a({'1' * 597})",
+        f"worker id: Agent id is too long: 600, max length: 512, agent id: a({'1' * 597})",
+    ),
+    (
+        "1.5",
+        "a" * 513,
+        f"worker id: {LEGACY} is too long: 513, max length: 512, worker id: {'a' * 513}",
+    ),
+    ("1.5", "a/b", f"worker id: {LEGACY} cannot contain '/', worker id: a/b"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "name", "reason"), BAD_NAMES)
+def test_a_bad_worker_name_is_400(scene: Scene, dialect: str, name: str, reason: str) -> None:
+    code = {"code": "INVALID_WORKER_ID"} if dialect == "1.5" else {}
+    body = json.dumps(code | {"errors": [f"Invalid {reason}"]}, separators=(",", ":"))
+    assert told(scene.ask(name=name)) == (400, JSON, body)
+    assert scene.promises.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"),
+    [
+        ("1.1", "a" * 100),
+        ("1.1", "größe_1-"),
+        ("1.3", "a" * 512),
+        ("1.3", 'a:b.c%2F("+")'),
+        ("1.5", "a" * 512),
+        ("1.5", "- a\tb"),
+        ("1.5", 'Agent("a/b c", [1,2])'),
+        ("1.5", f"Agent({' ' * 600}1)"),
+    ],
+)
+def test_a_good_worker_name_is_not(scene: Scene, name: str) -> None:
+    assert scene.ask(name=name).status == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "normal"),
+    [
+        ("agent-7(  [ 12, 13 ] )", "agent-7([12,13])"),
+        ('  A ( "a b" ,\t"c\\" d" ) ', 'A("a b","c\\" d")'),
+        (
+            "a()[F81D4FAE7DEC11D0A76500A0C91E6BF6]",
+            "a()[f81d4fae-7dec-11d0-a765-00a0c91e6bf6]",
+        ),
+        ("a( 1 )[zz]", "a( 1 )[zz]"),
+        ("a( 1 )b", "a( 1 )b"),
+        ("a(\n1 )", "a(\n1 )"),
+        ("( 1 )", "( 1 )"),
+        (" plain name ", " plain name "),
+    ],
+)
+def test_golem_1_5_normalises_agent_ids(name: str, normal: str) -> None:
+    """And the answer names the normal one. What is no agent id is left as it is."""
+    body = json.loads(Scene("1.5").ask(name=name).body)
+    assert body["error"] == f"Promise not found: {COMPONENT}/{normal}/4"
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [("a+b", "a+b"), ("a%2Bb", "a+b"), ("a%2520b", "a%20b"), ("a%zz", "a%zz"), ("%2E", ".")],
+)
+def test_a_name_is_percent_decoded_once(segment: str, name: str) -> None:
+    """A plus is a plus."""
+    path = f"/v1/components/{COMPONENT}/workers/{segment}/complete"
+    body = json.loads(Scene("1.5").ask(path=path).body)
+    assert body["error"] == f"Promise not found: {COMPONENT}/{name}/4"
+
+
+def test_a_message_over_4_mib_compressed_is_500_up_to_1_3() -> None:
+    """The length that counts is that of the compressed message."""
+    noise = random.Random(1).randbytes(4_300_000)
+    text = "Failed to connect to pod: Operation was attempted past the valid range Error"
+    for dialect in ("1.1", "1.3"):
+        scene = Scene(dialect)
+        answer = scene.complete(noise)
+        assert (answer.status, text in answer.body.decode()) == (500, True)
+        assert scene.promises.writes == 0
+        assert scene.complete(bytes(4_300_000)).status == 200
+
+
+def test_a_message_over_32_mib_is_413_in_1_5() -> None:
+    """The length that counts is that of the message itself."""
+    scene = Scene("1.5")
+    answer = scene.complete(bytes(33_600_000))
+    body = json.loads(answer.body)
+    assert answer.status == 413
+    assert body["code"] == "REQUEST_PAYLOAD_TOO_LARGE"
+    assert body["error"].endswith(
+        "size limit, of 33554432 bytes, exceeded while decompressing message"
+    )
+    assert scene.promises.writes == 0
+
+
+# Section 1.1: which error wins
+
+BAD: dict[str, dict[str, Any]] = {
+    "path": {"component": "nonsense"},
+    "content type": {"headers": {"Content-Type": "text/plain"}},
+    "body": {"body": b"x"},
+    "token syntax": {"token": "?"},
+    "token": {"token": UNKNOWN},
+    "name": {"name": "-a/ b" * 200},
+    "component": {"component": OTHER},
+    "promise": {"idx": 99},
+}
+FIRST = ("path", "content type", "body")
+ORDERS = {
+    "1.1": (*FIRST, "name", "promise"),
+    "1.3": (*FIRST, "token syntax", "name", "token", "component", "promise"),
+    "1.5": (*FIRST, "token syntax", "token", "name", "component", "promise"),
+}
+PAIRS = [
+    (dialect, first, second)
+    for dialect, order in ORDERS.items()
+    for at, first in enumerate(order)
+    for second in order[at + 1 :]
+    # One request cannot have two components or two tokens.
+    if not BAD[first].keys() & BAD[second].keys()
+]
+
+
+@pytest.mark.parametrize(("dialect", "first", "second"), PAIRS)
+def test_of_two_errors_the_earlier_check_wins(dialect: str, first: str, second: str) -> None:
+    alone = told(Scene(dialect).ask(**BAD[first]))
+    both = told(Scene(dialect).ask(**(BAD[second] | BAD[first])))
+    assert _anonymous(both) == _anonymous(alone)
+    assert _anonymous(alone) != _anonymous(told(Scene(dialect).ask(**BAD[second]))) or (
+        {first, second} <= {"token", "component"}
+    )
+
+
+def _anonymous(answer: Told) -> Told:
+    status, content_type, body = answer
+    return status, content_type, body.partition("f81d4fae")[0].partition("679ae459")[0]
+
+
+@pytest.mark.parametrize("dialect", EVERY)
+def test_every_check_that_can_refuse_has_its_answer(dialect: str) -> None:
+    checks = DIALECTS[dialect].checks
+    assert len(set(checks)) == len(checks)
+    assert set(DIALECTS[dialect].refusals) == set(checks) - {Check.WRITE}
+
+
+def test_an_answer_on_the_wire_has_its_length() -> None:
+    wire = Answer.text(404, "not found").wire()
+    assert wire == (
+        b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: 9\r\n\r\nnot found"
+    )

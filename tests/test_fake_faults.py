@@ -1,0 +1,437 @@
+"""Faults on order: what the client gets, and what Golem has done by then."""
+
+import asyncio
+import errno
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import aiohttp
+import pytest
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from golem_client.ids import PromiseId
+from golem_client.testing import FakeGolem
+from golem_client.testing.faults import (
+    NO_FAULT,
+    WEATHER,
+    Fault,
+    FaultOrder,
+    FaultPlan,
+    Latency,
+    RandomFaults,
+    dropped,
+    html_page,
+    reset,
+)
+from golem_client.testing.messages import Answer, Ending
+from golem_client.testing.promises import PromiseKey, WorkerKey
+
+Told = tuple[int, CIMultiDictProxy[str], bytes]
+Post = Callable[..., Coroutine[None, None, Told]]
+
+KEY = PromiseKey(WorkerKey(UUID(int=1), "w"), 4)
+OTHER = PromiseKey(WorkerKey(UUID(int=1), "w"), 5)
+APPLIED = pytest.mark.parametrize("applied", [True, False])
+
+
+@pytest.fixture
+async def golem() -> AsyncIterator[FakeGolem]:
+    async with FakeGolem() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def post(golem: FakeGolem) -> AsyncIterator[Post]:
+    """Complete a promise; each call on a connection of its own."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def complete(promise_id: PromiseId, payload: bytes = b"x") -> Told:
+            worker = promise_id.worker_id
+            name = quote(worker.worker_name, safe="")
+            path = f"/v1/components/{worker.component_id}/workers/{name}/complete"
+            body = {"oplogIdx": promise_id.oplog_idx, "data": list(payload)}
+            async with session.post(
+                URL(golem.url + path, encoded=True),
+                json=body,
+                headers={"Authorization": f"Bearer {golem.token}"},
+                allow_redirects=False,
+            ) as response:
+                return response.status, response.headers, await response.read()
+
+        yield complete
+
+
+async def raw_answer(
+    golem: FakeGolem, promise_id: PromiseId, timeout: float = 5.0
+) -> tuple[bytes, OSError | None]:
+    """Return every byte that comes, and the error that ends them."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(golem.url).port)
+    worker = promise_id.worker_id
+    body = json.dumps({"oplogIdx": promise_id.oplog_idx, "data": [120]}).encode()
+    name = quote(worker.worker_name, safe="")
+    writer.write(
+        f"POST /v1/components/{worker.component_id}/workers/{name}/complete HTTP/1.1\r\n"
+        f"Host: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {golem.token}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+    try:
+        return await asyncio.wait_for(reader.read(), timeout), None
+    except ConnectionError as error:
+        return b"", error
+    finally:
+        writer.close()
+
+
+# Pure: which fault meets which request
+
+
+def test_orders_are_served_oldest_first_and_once() -> None:
+    plan = FaultPlan()
+    first = plan.order(FaultOrder(dropped(applied=True)))
+    second = plan.order(FaultOrder(reset(applied=True), times=2))
+    met = [plan.next_fault(KEY).name for _ in range(4)]
+    assert met == ["drop", "reset", "reset", "none"]
+    assert (first.fired, second.fired) == (1, 2)
+
+
+def test_an_order_says_what_it_is() -> None:
+    late = FakeGolem().delay_next(1, applied=False)
+    assert str(late) == "delay (not applied) for any promise: fired 0 of 1"
+    order = FaultOrder(dropped(applied=True), KEY, times=2)
+    assert str(order) == f"drop (applied) for promise {KEY}: fired 0 of 2"
+
+
+def test_an_order_for_one_promise_waits_for_it() -> None:
+    plan = FaultPlan()
+    order = plan.order(FaultOrder(dropped(applied=True), OTHER))
+    assert [plan.next_fault(key).name for key in (KEY, None, OTHER, OTHER)] == [
+        "none",
+        "none",
+        "drop",
+        "none",
+    ]
+    assert order.pending == 0
+
+
+def test_random_faults_are_reproducible_in_any_order() -> None:
+    """What the n-th request of a promise meets depends on the seed, the promise and n alone."""
+
+    def schedule(seed: int, keys: Any) -> dict[PromiseKey, list[Fault]]:
+        plan = FaultPlan()
+        plan.random_faults = RandomFaults(rate=0.5, seed=seed)
+        met: dict[PromiseKey, list[Fault]] = {}
+        for key in keys:
+            met.setdefault(key, []).append(plan.next_fault(key))
+        return met
+
+    one_by_one = schedule(7, [KEY] * 30 + [OTHER] * 30)
+    assert schedule(7, [OTHER, KEY] * 30) == one_by_one
+    assert schedule(8, [OTHER, KEY] * 30) != one_by_one
+    assert one_by_one[KEY] != one_by_one[OTHER]
+
+
+def test_random_faults_come_at_their_rate() -> None:
+    faults = RandomFaults(rate=0.25, seed=1)
+    met = [faults.fault_for("a", nth) for nth in range(2000)]
+    assert met.count(NO_FAULT) == pytest.approx(1500, abs=80)
+    assert all(fault in met for fault in WEATHER)
+
+
+def test_a_rate_of_nothing_is_fair_weather_and_of_one_is_none() -> None:
+    fair, foul = RandomFaults(rate=0.0), RandomFaults(rate=1.0)
+    assert [fair.fault_for("a", nth) for nth in range(50)] == [NO_FAULT] * 50
+    assert NO_FAULT not in [foul.fault_for("a", nth) for nth in range(50)]
+
+
+def test_latency_is_reproducible_and_within_its_jitter() -> None:
+    delays = [Latency(seconds=1, jitter=0.5, seed=3).delay_for("a", nth) for nth in range(50)]
+    assert delays == [Latency(seconds=1, jitter=0.5, seed=3).delay_for("a", n) for n in range(50)]
+    assert 1 <= min(delays) < max(delays) <= 1.5
+    assert Latency(seconds=1).delay_for("a", 0) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Fault(name="x", takes=3),
+        lambda: Fault(name="x", delay=-1),
+        lambda: FaultOrder(NO_FAULT, times=0),
+        lambda: RandomFaults(rate=1.5),
+        lambda: Latency(seconds=-1),
+        lambda: FakeGolem().truncate_next(by=0),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"takes|delay|times|rate|seconds|by"):
+        wrong()
+
+
+def test_a_proxys_page_is_nginxs() -> None:
+    assert html_page(502) == Answer(
+        502,
+        b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+        b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n"
+        b"</body>\r\n</html>\r\n",
+        "text/html",
+    )
+
+
+# On the wire
+
+
+@APPLIED
+async def test_a_dropped_connection_ends_without_a_byte(golem: FakeGolem, applied: bool) -> None:
+    promise_id = golem.create_promise()
+    golem.drop_next(applied=applied)
+    assert await raw_answer(golem, promise_id) == (b"", None)
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+    [request] = golem.requests
+    assert (request.status, request.applied, request.fault) == (None, applied, "drop")
+
+
+@APPLIED
+async def test_a_reset_connection_is_reset(golem: FakeGolem, applied: bool) -> None:
+    """RST, not FIN."""
+    promise_id = golem.create_promise()
+    golem.reset_next(applied=applied)
+    _, error = await raw_answer(golem, promise_id)
+    assert error is not None
+    assert error.errno == errno.ECONNRESET
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+
+
+@APPLIED
+async def test_on_a_stalled_connection_nothing_comes(golem: FakeGolem, applied: bool) -> None:
+    promise_id = golem.create_promise()
+    golem.stall_next(applied=applied)
+    with pytest.raises(TimeoutError):
+        await raw_answer(golem, promise_id, timeout=0.05)
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+
+
+async def test_a_stall_ends_when_its_client_leaves(golem: FakeGolem) -> None:
+    before = asyncio.all_tasks()
+    golem.stall_next(applied=False)
+    with pytest.raises(TimeoutError):
+        await raw_answer(golem, golem.create_promise(), timeout=0.02)
+    await asyncio.sleep(0.02)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_truncated_answer_lacks_its_end(golem: FakeGolem) -> None:
+    """Its Content-Length is that of the whole."""
+    promise_id = golem.create_promise()
+    golem.truncate_next(by=2)
+    data, error = await raw_answer(golem, promise_id)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert (body, error) == (b"tr", None)
+    assert b"Content-Length: 4" in head
+    golem.assert_completed(promise_id, b"x")
+
+
+async def test_a_truncated_answer_can_be_a_proxys(golem: FakeGolem) -> None:
+    promise_id = golem.create_promise()
+    golem.truncate_next(by=1000, applied=False)
+    assert await raw_answer(golem, promise_id) == (b"", None)
+    golem.truncate_next(by=1, applied=False)
+    data, _ = await raw_answer(golem, promise_id)
+    assert data.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    assert data == html_page(502).wire()[:-1]
+    golem.assert_pending(promise_id)
+
+
+async def test_raw_bytes_go_out_as_they_are(golem: FakeGolem) -> None:
+    golem.raw_next(b"\x00\xffHTTP")
+    assert await raw_answer(golem, golem.create_promise()) == (b"\x00\xffHTTP", None)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status", "body"),
+    [
+        ("1.1", 500, '{"golemError":{"details":"Internal error","type":"Unknown"}}'),
+        ("1.3", 403, '{"error":"The environment action UpdateWorker is not allowed"}'),
+        ("1.3", 500, '{"error":"Internal error","workerError":null}'),
+        ("1.5", 400, '{"code":"INVALID_WORKER_ID","errors":["Bad request"]}'),
+        ("1.5", 404, '{"code":"COMPONENT_NOT_FOUND","error":"Component not found"}'),
+        ("1.5", 422, '{"code":"LIMIT_EXCEEDED","error":"Limit exceeded"}'),
+        ("1.5", 500, '{"code":"INTERNAL_UNKNOWN","error":"Internal error","workerError":null}'),
+    ],
+)
+def test_a_status_of_golems_has_its_generations_shape(dialect: str, status: int, body: str) -> None:
+    fault = FakeGolem(dialect=dialect).fail_next(status).fault
+    assert fault.answer == Answer(status, body.encode(), "application/json; charset=utf-8")
+
+
+@pytest.mark.parametrize("status", [408, 413, 425, 429, 502, 503, 504, 599])
+def test_another_status_comes_from_a_proxy(status: int) -> None:
+    assert FakeGolem().fail_next(status).fault.answer == html_page(status)
+
+
+@APPLIED
+async def test_a_failure_is_answered_as_ordered(
+    golem: FakeGolem, post: Post, applied: bool
+) -> None:
+    promise_id = golem.create_promise()
+    golem.fail_next(503, retry_after=2, applied=applied, body="busy", headers={"Date": "then"})
+    status, headers, body = await post(promise_id)
+    assert (status, body, headers["Retry-After"], headers["Date"]) == (503, b"busy", "2", "then")
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+    assert golem.requests[0].status == 503
+    assert (await post(promise_id))[2] == (b"false" if applied else b"true")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "sent"),
+    [
+        ({"error": "é"}, "application/json; charset=utf-8", '{"error":"é"}'.encode()),
+        (b"\xff", "application/octet-stream", b"\xff"),
+        ("text", "text/plain; charset=utf-8", b"text"),
+    ],
+)
+async def test_a_failures_body_is_text_bytes_or_json(
+    golem: FakeGolem, post: Post, body: Any, content_type: str, sent: bytes
+) -> None:
+    golem.fail_next(500, body=body)
+    _, headers, came = await post(golem.create_promise())
+    assert (headers.get("Content-Type"), came) == (content_type, sent)
+
+
+async def test_a_failures_own_content_type_wins(golem: FakeGolem, post: Post) -> None:
+    golem.fail_next(500, body="{}", headers={"content-type": "application/problem+json"})
+    _, headers, _ = await post(golem.create_promise())
+    assert headers.getall("Content-Type") == ["application/problem+json"]
+
+
+@APPLIED
+async def test_a_proxys_page_is_html(golem: FakeGolem, post: Post, applied: bool) -> None:
+    promise_id = golem.create_promise()
+    golem.html_next(504, applied=applied)
+    status, headers, body = await post(promise_id)
+    assert (status, headers["Content-Type"]) == (504, "text/html")
+    assert b"<center>nginx</center>" in body
+    assert golem.requests[0].applied is applied
+
+
+async def test_a_redirect_names_its_location(golem: FakeGolem, post: Post) -> None:
+    golem.redirect_next()
+    status, headers, _ = await post(golem.create_promise())
+    assert (status, headers["Location"]) == (302, f"{golem.url}/elsewhere")
+    golem.redirect_next("https://example.org/?a", status=307)
+    status, headers, _ = await post(golem.create_promise())
+    assert (status, headers["Location"]) == (307, "https://example.org/?a")
+
+
+async def test_an_echo_is_answered_false_although_it_stored(golem: FakeGolem, post: Post) -> None:
+    promise_id = golem.create_promise()
+    golem.echo_next()
+    status, _, body = await post(promise_id, b"mine")
+    assert (status, body) == (200, b"false")
+    golem.assert_completed(promise_id, b"mine")
+    assert golem.requests[0].applied
+
+
+async def test_a_delayed_answer_comes_late_and_what_it_tells_is_done_at_once(
+    golem: FakeGolem, post: Post
+) -> None:
+    promise_id = golem.create_promise()
+    golem.delay_next(0.1)
+    call = asyncio.create_task(post(promise_id))
+    assert await asyncio.wait_for(golem.await_promise(promise_id), 0.09) == b"x"
+    assert not call.done()
+    assert (await call)[2] == b"true"
+
+
+async def test_a_delayed_request_arrives_even_when_its_client_has_left(
+    golem: FakeGolem, post: Post
+) -> None:
+    """It may come after the client's next attempt, which is then what stored."""
+    promise_id = golem.create_promise()
+    golem.delay_next(0.1, applied=False)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(post(promise_id, b"first"), 0.05)
+    golem.assert_pending(promise_id)
+    assert await asyncio.wait_for(golem.await_promise(promise_id), 1) == b"first"
+    assert (await post(promise_id, b"second"))[2] == b"false"
+    assert [request.applied for request in golem.requests] == [True, False]
+
+
+async def test_latency_delays_every_answer(golem: FakeGolem, post: Post) -> None:
+    golem.latency(0.05, jitter=0.01, seed=1)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    await asyncio.gather(*(post(golem.create_promise()) for _ in range(5)))
+    assert 0.05 <= loop.time() - start < 0.3
+    golem.clear_faults()
+    start = loop.time()
+    await post(golem.create_promise())
+    assert loop.time() - start < 0.05
+
+
+async def test_random_faults_meet_requests_and_end(golem: FakeGolem, post: Post) -> None:
+    golem.random_faults(1.0, seed=1, faults=[golem.fail_next(503).fault])
+    golem.clear_faults()
+    promise_id = golem.create_promise()
+    assert (await post(promise_id))[0] == 200
+    golem.random_faults(1.0, seed=1, faults=[golem.fail_next(503).fault])
+    assert [(await post(promise_id))[0] for _ in range(3)] == [503] * 3
+    golem.random_faults(0, seed=1)
+    assert (await post(promise_id))[0] == 200
+
+
+async def test_a_fault_is_for_one_promise_and_some_times(golem: FakeGolem, post: Post) -> None:
+    mine, other = golem.create_promise(), golem.create_promise()
+    golem.fail_next(503, promise_id=str(mine), times=2)
+    statuses = [(await post(promise_id))[0] for promise_id in (other, mine, mine, mine)]
+    assert statuses == [200, 503, 503, 200]
+
+
+async def test_faults_meet_completions_only(golem: FakeGolem, post: Post) -> None:
+    """Even one that Golem could not read, but no other request."""
+    golem.fail_next(503)
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{golem.url}/healthcheck") as response:
+            assert response.status == 200
+        path = "/v1/components/x/workers/y/complete"
+        async with session.post(golem.url + path, data=b"?") as response:
+            assert response.status == 503
+
+
+async def test_a_fault_that_is_applied_still_obeys_golems_rules(
+    golem: FakeGolem, post: Post
+) -> None:
+    """What Golem refuses is not stored, whatever becomes of the answer."""
+    promise_id = golem.create_promise()
+    golem.forget_component()
+    golem.drop_next(applied=True)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await post(promise_id)
+    assert golem.payload(promise_id) is None
+    assert not golem.requests[0].applied
+
+
+async def test_any_fault_can_be_composed(golem: FakeGolem) -> None:
+    """Half an answer, late, and then a reset."""
+    promise_id = golem.create_promise()
+    fault = Fault(name="mine", takes=2, delay=0.02, keep=12, ending=Ending.STALL)
+    golem.fault_next(fault)
+    with pytest.raises(TimeoutError):
+        await raw_answer(golem, promise_id, timeout=0.05)
+    assert golem.requests[0].fault == "mine"
+    golem.assert_completed(promise_id)
+
+
+async def test_faults_that_did_not_fire_can_be_asked_for(golem: FakeGolem, post: Post) -> None:
+    order = golem.drop_next(applied=True, times=2)
+    assert list(golem.pending_faults) == [order]
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await post(golem.create_promise())
+    assert (order.fired, order.pending) == (1, 1)
+    golem.clear_faults()
+    assert list(golem.pending_faults) == []

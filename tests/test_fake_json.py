@@ -1,0 +1,212 @@
+"""JSON as serde_json reads it, and payloads as a worker reads and writes them."""
+
+import contextlib
+import enum
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from golem_client.testing import serde_json, worker_json
+from golem_client.testing.serde_json import JsonError
+
+REFUSED = [
+    (b"", "EOF while parsing a value at line 1 column 0"),
+    (b"\n ", "EOF while parsing a value at line 2 column 1"),
+    (b"nul", "EOF while parsing a value at line 1 column 3"),
+    (b"nulx", "expected ident at line 1 column 4"),
+    (b"True", "expected value at line 1 column 1"),
+    (b"Infinity", "expected value at line 1 column 1"),
+    (b"-Infinity", "invalid number at line 1 column 2"),
+    (b"'a'", "expected value at line 1 column 1"),
+    (b"// a\n1", "expected value at line 1 column 1"),
+    (b"1 2", "trailing characters at line 1 column 3"),
+    (b"[", "EOF while parsing a list at line 1 column 1"),
+    (b"[1", "EOF while parsing a list at line 1 column 2"),
+    (b"[1 2]", "expected `,` or `]` at line 1 column 4"),
+    (b"[1,", "EOF while parsing a value at line 1 column 3"),
+    (b"[1,]", "trailing comma at line 1 column 4"),
+    (b"[,1]", "expected value at line 1 column 2"),
+    (b"{", "EOF while parsing an object at line 1 column 1"),
+    (b"{1:2}", "key must be a string at line 1 column 2"),
+    (b'{"a"', "EOF while parsing an object at line 1 column 4"),
+    (b'{"a" 1}', "expected `:` at line 1 column 6"),
+    (b'{"a":1', "EOF while parsing an object at line 1 column 6"),
+    (b'{"a":1 "b"}', "expected `,` or `}` at line 1 column 8"),
+    (b'{"a":1,}', "trailing comma at line 1 column 8"),
+    (b'{"a":1,', "EOF while parsing a value at line 1 column 7"),
+    (b'"a', "EOF while parsing a string at line 1 column 2"),
+    (
+        b'"a\nb"',
+        "control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0",
+    ),
+    (
+        b'"a\tb"',
+        "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 3",
+    ),
+    (b'"\\x"', "invalid escape at line 1 column 3"),
+    (b'"\\u12G4"', "invalid escape at line 1 column 6"),
+    (b'"\\u12', "EOF while parsing a string at line 1 column 5"),
+    (b'"\\ud800"', "unexpected end of hex escape at line 1 column 8"),
+    (b'"\\ud800\\n"', "unexpected end of hex escape at line 1 column 9"),
+    (b'"\\ud800\\u0041"', "lone leading surrogate in hex escape at line 1 column 13"),
+    (b'"\\udc00"', "lone leading surrogate in hex escape at line 1 column 7"),
+    (b'"\xff"', "invalid unicode code point at line 1 column 3"),
+    (b"\xff", "expected value at line 1 column 1"),
+    (b"01", "invalid number at line 1 column 2"),
+    (b"-", "EOF while parsing a value at line 1 column 1"),
+    (b"-x", "invalid number at line 1 column 2"),
+    (b"1.", "EOF while parsing a value at line 1 column 2"),
+    (b"1.x", "invalid number at line 1 column 3"),
+    (b"1e", "EOF while parsing a value at line 1 column 2"),
+    (b"1ex", "invalid number at line 1 column 3"),
+    (b"[1e400]", "number out of range at line 1 column 6"),
+    (b"[" * 128, "recursion limit exceeded at line 1 column 128"),
+    (b"[" * 128 + b"]" * 128, "recursion limit exceeded at line 1 column 128"),
+    (b'{"a":' * 128 + b"1" + b"}" * 128, "recursion limit exceeded at line 1 column 636"),
+    (b'["]",' * 128 + b"1" + b"]" * 128, "recursion limit exceeded at line 1 column 636"),
+    (b"[" * 200_000, "recursion limit exceeded at line 1 column 128"),
+]
+
+
+@pytest.mark.parametrize(("text", "error"), REFUSED, ids=lambda value: repr(value)[:40])
+def test_what_serde_json_refuses_is_refused_in_its_words(text: bytes, error: str) -> None:
+    with pytest.raises(JsonError) as raised:
+        serde_json.loads(text)
+    assert str(raised.value) == error
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b' \t\r\n{"a" : [1 , 2.5e1, true, null]} ', {"a": [1, 25.0, True, None]}),
+        (b'"\\ud83d\\ude00 \\\\ud800 \\u0000"', "\N{GRINNING FACE} \\ud800 \0"),
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (b"18446744073709551615", 2**64 - 1),
+        (b"18446744073709551616", float(2**64)),
+        (b"-9223372036854775809", -float(2**63)),
+        (b"1e-400", 0.0),
+        (b'"' + b"[" * 300 + b'"', "[" * 300),
+    ],
+)
+def test_what_serde_json_accepts_is_read(text: bytes, value: Any) -> None:
+    read = serde_json.loads(text)
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_127_levels_are_read_and_128_are_not() -> None:
+    assert serde_json.loads(b"[" * 127 + b"]" * 127)
+    with pytest.raises(JsonError):
+        serde_json.loads(b"[" * 128 + b"]" * 128)
+
+
+JSONISH = st.text(alphabet='{}[]:,"\\/ u0d8ce19-+.Etrfalsn\n\x00é', max_size=12)
+
+
+@given(JSONISH)
+@example('"\\ud83d\\ude00"')
+@example("-0")
+def test_the_scanner_and_the_standard_library_agree(text: str) -> None:
+    """Text is refused by both, or read by both: no text falls between them."""
+    data = text.encode()
+    try:
+        serde_json.loads(data)
+    except JsonError:
+        with pytest.raises(JsonError):
+            serde_json.scan(data)
+    else:
+        serde_json.scan(data)
+
+
+@given(st.binary(max_size=12))
+def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(JsonError):
+        serde_json.loads(data)
+
+
+WHO = UUID(int=1)
+
+
+class Verdict(enum.Enum):
+    YES = "yes"
+
+
+@attrs.frozen
+class Decision:
+    approved: bool
+    verdict: Verdict = Verdict.YES
+    amount: Decimal = Decimal("1.50")
+    who: UUID = WHO
+    when: datetime = datetime(2026, 8, 1, 12, tzinfo=UTC)
+    day: date = date(2026, 8, 1)
+    took: timedelta = timedelta(seconds=1, microseconds=5)
+    blob: bytes = b"\x00\xff"
+    tags: tuple[str, ...] = ("a",)
+    ratio: float = 1.5
+
+
+WRITTEN = (
+    '{"approved":true,"verdict":"yes","amount":"1.50",'
+    '"who":"00000000-0000-0000-0000-000000000001","when":"2026-08-01T12:00:00+00:00",'
+    '"day":"2026-08-01","took":{"secs":1,"nanos":5000},"blob":[0,255],"tags":["a"],"ratio":1.5}'
+)
+
+
+def test_a_worker_writes_json_as_serde_does() -> None:
+    assert worker_json.write(Decision(True)).decode() == WRITTEN
+
+
+def test_a_worker_reads_what_it_writes() -> None:
+    assert worker_json.read(WRITTEN.encode(), Decision) == Decision(True)
+
+
+@pytest.mark.parametrize(
+    ("payload", "type_"),
+    [
+        (b"1.0", int),
+        (b'"1"', int),
+        (b"true", int),
+        (b"1", bool),
+        (b'"false"', bool),
+        (b"1", str),
+        (b'"1.5"', float),
+        (b"1", UUID),
+        (b'"x"', UUID),
+        (b"[256]", bytes),
+        (b'"AP8="', bytes),
+        (b"1", timedelta),
+        (b'{"approved":"yes"}', Decision),
+        (b"{}", Decision),
+        (b'"no"', Verdict),
+        (b'["1"]', list[int]),
+    ],
+)
+def test_a_worker_coerces_nothing(payload: bytes, type_: Any) -> None:
+    """What serde refuses for the type is a ValueError."""
+    with pytest.raises(ValueError, match="not a "):
+        worker_json.read(payload, type_)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (b'{"a":1,"b":2}', b' {"b": 2, "a": 1}', True),
+        (b"true", b"1", False),
+        (b"1", b"1.0", False),
+        (b"not json", b"not json", False),
+    ],
+)
+def test_payloads_are_equal_when_their_json_is(one: bytes, other: bytes, equal: bool) -> None:
+    assert worker_json.equal(one, other) is equal
+
+
+def test_reading_a_large_body_takes_no_call_for_each_number() -> None:
+    """A payload of a megabyte is read in a fraction of a second."""
+    body = json.dumps({"data": [255] * 1_000_000}).encode()
+    assert len(serde_json.loads(body)["data"]) == 1_000_000

@@ -1,0 +1,175 @@
+"""The capability URLs of Golem 1.5."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from golem_client.testing import FakeGolem
+
+Told = tuple[int, str | None, str]
+Post = Callable[..., Awaitable[Told]]
+
+OTHER = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
+
+
+@pytest.fixture
+async def golem() -> AsyncIterator[FakeGolem]:
+    async with FakeGolem() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    async with aiohttp.ClientSession() as session:
+
+        async def send(url: str, data: bytes = b"", method: str = "POST") -> Told:
+            target = URL(url, encoded=True)
+            async with session.request(
+                method, target, data=data, skip_auto_headers=["Content-Type"]
+            ) as told:
+                return told.status, told.headers.get("Content-Type"), await told.text()
+
+        yield send
+
+
+JSON = "application/json; charset=utf-8"
+NO_ROUTE = (
+    404,
+    JSON,
+    '{"code":"ROUTE_NOT_FOUND","error":"Resolving route failed: No matching route for request"}',
+)
+
+
+async def test_the_raw_body_is_the_payload_and_duplicates_are_204_too(
+    golem: FakeGolem, post: Post
+) -> None:
+    """No token, no content type, no envelope."""
+    promise_id = golem.create_promise()
+    url = golem.webhook_url(promise_id)
+    assert await post(url, b"\x00 raw") == (204, None, "")
+    assert await post(url, b"other") == (204, None, "")
+    assert await golem.await_promise(promise_id) == b"\x00 raw"
+    assert [(each.promise_id, each.payload, each.applied) for each in golem.requests] == [
+        (promise_id, b"\x00 raw", True),
+        (promise_id, b"other", False),
+    ]
+
+
+async def test_an_empty_body_is_an_empty_payload(golem: FakeGolem, post: Post) -> None:
+    promise_id = golem.create_promise()
+    assert (await post(golem.webhook_url(promise_id)))[0] == 204
+    assert golem.payload(promise_id) == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ('ApprovalAgent("a/b ü")', "approval-agent"),
+        ("HTTPAgent()", "http-agent"),
+        ("counter(1)", "counter"),
+    ],
+)
+async def test_the_url_has_the_kebab_case_of_the_agents_type(
+    golem: FakeGolem, post: Post, name: str, suffix: str
+) -> None:
+    url = golem.webhook_url(golem.create_promise(worker_name=name, component_id=OTHER))
+    assert url.startswith(f"{golem.url}/webhooks/{suffix}/")
+    assert (await post(url))[0] == 204
+
+
+async def test_a_bad_signature_is_404_without_a_body(golem: FakeGolem, post: Post) -> None:
+    head, _, webhook_id = golem.webhook_url(golem.create_promise()).rpartition("/")
+    record = base64.urlsafe_b64decode(webhook_id + "=" * (-len(webhook_id) % 4))
+    forged = base64.urlsafe_b64encode(record[:-1] + bytes([record[-1] ^ 1])).rstrip(b"=").decode()
+    assert await post(f"{head}/{forged}", b"x") == (404, None, "")
+    async with FakeGolem() as other:
+        elsewhere = other.webhook_url(other.create_promise()).rpartition("/")[2]
+    assert await post(f"{head}/{elsewhere}", b"x") == (404, None, "")
+
+
+async def test_a_signature_is_for_one_promise(golem: FakeGolem, post: Post) -> None:
+    """Another index under the same signature is forged."""
+    head, _, webhook_id = golem.webhook_url(golem.create_promise(oplog_idx=4)).rpartition("/")
+    other = golem.webhook_url(golem.create_promise(oplog_idx=5)).rpartition("/")[2]
+    mixed = other[:11] + webhook_id[11:]
+    assert (await post(f"{head}/{mixed}", b"x"))[0] == 404
+
+
+async def test_another_spelling_of_the_same_id_is_undecodable(golem: FakeGolem, post: Post) -> None:
+    """Base64 has several for records whose length is no multiple of three."""
+    url = golem.webhook_url(golem.create_promise(worker_name="A(123)"))
+    head, last = url[:-1], url[-1]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    sibling = alphabet[alphabet.index(last) ^ 1]
+    assert (await post(head + sibling, b"x"))[0] == 400
+    assert (await post(url, b"x"))[0] == 204
+
+
+@pytest.mark.parametrize("webhook_id", ["nonsense", "A", "%21", "AAAA=", "_" * 64])
+async def test_an_undecodable_id_is_400(golem: FakeGolem, post: Post, webhook_id: str) -> None:
+    status, content_type, body = await post(f"{golem.url}/webhooks/approval-agent/{webhook_id}")
+    error = f"Failed parsing value; Provided: {webhook_id}; Expected type: AgentWebhookId"
+    assert (status, content_type) == (400, JSON)
+    assert json.loads(body) == {"code": "REQUEST_VALUE_PARSING_FAILED", "errors": [error]}
+
+
+async def test_another_method_or_path_is_no_route(golem: FakeGolem, post: Post) -> None:
+    url = golem.webhook_url(golem.create_promise())
+    assert await post(url, method="GET") == NO_ROUTE
+    assert await post(f"{url}/more") == NO_ROUTE
+    assert await post(f"{golem.url}/webhooks/approval-agent") == NO_ROUTE
+    assert await post(url.replace("approval-agent", "other-agent")) == NO_ROUTE
+
+
+async def test_whatever_else_fails_is_500(golem: FakeGolem, post: Post) -> None:
+    """Promise gone, agent deleted (stored all the same), component gone."""
+    gone, orphan, unreachable = (golem.create_promise() for _ in range(3))
+    urls = [golem.webhook_url(each) for each in (gone, orphan, unreachable)]
+    golem.delete_promise(gone)
+    first = json.loads((await post(urls[0], b"x"))[2])
+    golem.delete_worker(orphan)
+    second = json.loads((await post(urls[1], b"x"))[2])
+    golem.forget_component()
+    third = json.loads((await post(urls[2], b"x"))[2])
+    assert [each["error"] for each in (first, second, third)] == [
+        f"Invocation failed: Promise not found: {gone}",
+        f"Invocation failed: Worker not found: {orphan.worker_id}",
+        "Invocation failed: Component not found",
+    ]
+    assert first == {
+        "code": "INTERNAL_AGENT_EXECUTION_FAILED",
+        "error": first["error"],
+        "workerError": None,
+    }
+    assert [golem.payload(each) for each in (gone, orphan, unreachable)] == [None, b"x", None]
+    assert [each.status for each in golem.requests] == [500] * 3
+
+
+async def test_faults_meet_webhooks_too(golem: FakeGolem, post: Post) -> None:
+    promise_id = golem.create_promise()
+    golem.fail_next(503, applied=True, promise_id=promise_id)
+    assert (await post(golem.webhook_url(promise_id), b"x"))[0] == 503
+    golem.assert_completed(promise_id, b"x")
+
+
+@pytest.mark.parametrize("dialect", ["1.1", "1.3"])
+async def test_older_generations_have_no_webhooks(post: Post, dialect: str) -> None:
+    async with FakeGolem(dialect=dialect) as golem:
+        promise_id = golem.create_promise()
+        with pytest.raises(ValueError, match=r"they came with 1\.5"):
+            golem.webhook_url(promise_id)
+        assert await post(f"{golem.url}/webhooks/a/b") == (
+            404,
+            "text/plain; charset=utf-8",
+            "not found",
+        )
+
+
+async def test_a_worker_that_is_no_agent_has_no_webhook(golem: FakeGolem) -> None:
+    with pytest.raises(ValueError, match="webhooks are for agents"):
+        golem.webhook_url(golem.create_promise(worker_name="plain"))
