@@ -290,6 +290,7 @@ class ServerError(ResponseError):
     have been stored.
     """
 
+    may_have_completed = True
     worth_retrying = True
     _summary = "The server failed"
 

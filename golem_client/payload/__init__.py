@@ -1,0 +1,212 @@
+"""Python values -> payload bytes. These are all the rules.
+
+`encode_json` writes what serde_json, and so golem-rust's `await_promise_json`, reads: compact
+UTF-8 JSON without a BOM. The same value gives the same bytes, in every process.
+
+==========================================  ======================================  =============
+Python                                      JSON                                    read by
+==========================================  ======================================  =============
+None, bool, int, float, str                 themselves                              Option, i64 …
+list, tuple, deque, any Sequence            array                                   Vec, tuples
+NamedTuple                                  array                                   tuple struct
+set, frozenset                              array: numbers by size, then the rest   HashSet
+                                            by its JSON
+dict, any Mapping                           object, in its own order                HashMap
+TypedDict                                   object; its keys and no others          struct
+attrs class, dataclass                      object of all fields, init=False too    struct
+pydantic 2 model                            object: the keys of its model_dump      struct
+Enum                                        its value                               unit variants
+UUID                                        hyphenated                              uuid::Uuid
+datetime, date, time                        ISO 8601                                chrono
+Decimal                                     str of it                               rust_decimal
+timedelta                                   `{"secs": 1, "nanos": 500000000}`       Duration
+bytes, bytearray, memoryview                array of numbers                        Vec<u8>
+ComponentId, WorkerId, PromiseId            as Golem's REST writes them
+==========================================  ======================================  =============
+
+- Keys are text, integers, enums of those, or UUIDs, and all different once they are text.
+- Subclasses are written as what they are: no field of a subclass is lost where its base is
+  declared. A field is named as its attribute is, with a leading underscore too.
+- What is declared must hold: a field, or a value with `as_type`, that is not of its type is
+  refused. An int is a float; a bool is no int, and a datetime no date. A pydantic model
+  validates its own fields. Annotations that cannot be resolved say nothing.
+- What a pydantic model has a serializer for, pydantic writes; the rest follows these rules.
+- Unions can be externally tagged, and fields have a key style: see `make_converter`.
+- A user's hook wins over every rule, for a class and its subclasses, as everywhere in cattrs.
+  What it returns is taken as it is and only checked; what is not plain in it meets the rules.
+- Floats are written shortest, and serde_json without its feature `float_roundtrip` may read
+  one that is off in the last digits: send a Decimal where that matters.
+
+Refused, always before anything is sent:
+
+- NaN and infinities, lone surrogates, integers of over 308 digits (serde_json reads none),
+  negative timedeltas, offsets with seconds, times in a zone without an offset;
+- values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
+- classes without a rule, among them Path, generators and what numpy has; classes with fields
+  that are text, numbers or containers besides; fields that were never set;
+- bytes *as* the value, unless `as_type=bytes`: that is what `complete_bytes` is for;
+- JSON of more than `max_bytes`, found without writing it.
+
+A refusal is a `PayloadError` that begins with the JSON path, such as `$.items[2].price`, says
+what to do, and never shows the value; `..` in a path stands for what is inside a user's hook.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from golem_client.errors import PayloadError
+from golem_client.payload.converter import PayloadConverter, make_converter
+from golem_client.payload.steps import PLAIN
+from golem_client.payload.walk import MAX_DEPTH, Refusal, TooLargeError, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cattrs import Converter
+    from typing_extensions import TypeForm
+
+__all__ = ["encode_bytes", "encode_json", "encode_text", "make_converter"]
+
+_DEFAULT = make_converter()
+_TEXT = frozenset({str})
+_JSON = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
+
+
+def encode_json(
+    value: Any,
+    as_type: TypeForm[Any] | None = None,
+    converter: Converter | None = None,
+    *,
+    max_bytes: int = 4_000_000,
+) -> bytes:
+    """Return the value as JSON, by the rules above.
+
+    Args:
+        value: What the worker is to read.
+        as_type: The type to write it as, where its class does not tell: a union, a generic.
+        converter: One that `make_converter` made; None is the default one.
+        max_bytes: The length that is refused when it is passed.
+
+    Raises:
+        PayloadError: The value cannot be a payload. Nothing else is raised.
+    """
+    try:
+        return _encode(value, as_type, converter or _DEFAULT, max_bytes)
+    except Refusal as refusal:
+        message = refusal.message
+    except RuntimeError:  # RecursionError is one
+        message = "$: could not be read: it changed meanwhile, or the stack was full; try again"
+    # Raised out here, so that the error above is no context of it.
+    raise PayloadError(message)
+
+
+def encode_bytes(payload: bytes | bytearray | memoryview) -> bytes:
+    """Return a copy, which later changes of a bytearray do not reach.
+
+    Raises:
+        PayloadError: It is not bytes.
+    """
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload)
+    raise PayloadError(
+        f"The payload is of type {type(payload).__name__}, not bytes; use complete_text for text, "
+        "complete_json for everything else"
+    )
+
+
+def encode_text(text: str) -> bytes:
+    """Return the text as UTF-8.
+
+    Raises:
+        PayloadError: It is not text, or UTF-8 cannot carry it.
+    """
+    if not isinstance(text, str):
+        raise PayloadError(
+            f"The payload is of type {type(text).__name__}, not text; use complete_bytes for "
+            "bytes, complete_json for everything else"
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        start = error.start
+    raise PayloadError(
+        f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
+    )
+
+
+def _encode(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:
+    if not isinstance(converter, PayloadConverter):
+        raise Refusal("$", "the converter is not from make_converter(), whose rules are needed")
+    if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
+        raise Refusal("$", "is bytes, not JSON; use complete_bytes, or say as_type=bytes")
+    if as_type is None and _keeps_plain(converter) and _is_plain(value, max_bytes):
+        try:
+            return _written(value, max_bytes)
+        except ValueError:  # not finite, or not Unicode: the walk knows where
+            pass
+    declared = Any if as_type is None else as_type
+    return _written(Walk(converter, max_bytes).run(value, declared), max_bytes)
+
+
+def _keeps_plain(converter: PayloadConverter) -> bool:
+    return converter is _DEFAULT or converter.plain_by_our_rules() == PLAIN
+
+
+def _written(plain: Any, max_bytes: int) -> bytes:
+    encoded = _JSON.encode(plain).encode()
+    if len(encoded) > max_bytes:
+        raise Refusal("$", str(TooLargeError(max_bytes)))
+    return encoded
+
+
+def _is_plain(value: Any, max_bytes: int) -> bool:
+    """Tell whether json writes the value as the walk would, but for floats and surrogates.
+
+    Everything in it is of an exact builtin type; its keys are text; neither depth, length nor
+    integers are near a bound. Half the price of the walk, and no copy.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for container in level:
+            items = container
+            if type(container) is dict:
+                if not _TEXT.issuperset(map(type, container)):
+                    return False
+                max_bytes -= sum(map(len, container))
+                items = container.values()
+            elif type(container) is not list and type(container) is not tuple:
+                return False
+            size = _size(items, inner)
+            max_bytes -= size
+            if not size or max_bytes < 0:
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _size(items: Iterable[Any], inner: list[Any]) -> int:
+    """Return at most the bytes of the items' JSON, without containers, which are collected.
+
+    0 stands for items that are not plain.
+    """
+    size = 2
+    for item in items:
+        size += 1
+        kind = type(item)
+        if kind is str:
+            size += len(item)
+        elif kind is int:
+            if not -(2**63) <= item < 2**64:
+                return 0
+        elif kind is dict or kind is list or kind is tuple:
+            inner.append(item)
+        elif kind is not float and kind is not bool and item is not None:
+            return 0
+    return size

@@ -1,0 +1,87 @@
+"""What the README says is true: its programs run, its commands are the agreed ones."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import golem_client
+from golem_client import GolemClient, errors
+from golem_client.testing import FakeGolem
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+MAIN_JOB = (
+    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python examples/quickstart.py"
+)
+TESTS = 'python3 -m venv .venv && .venv/bin/pip install -e ".[dev]" && .venv/bin/python -m pytest'
+
+
+def test_the_two_commands_stand_on_lines_of_their_own() -> None:
+    """Other machines run them as they are."""
+    lines = README.splitlines()
+    assert (lines.count(MAIN_JOB), lines.count(TESTS)) == (1, 1)
+
+
+def test_the_first_program_stands_in_the_first_lines_and_runs() -> None:
+    """A newcomer sees it work before anything else."""
+    assert README.splitlines().index("```python") < 10
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAMS[0]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("FULFILLED {'approved': True}\n", "")
+
+
+@pytest.mark.parametrize("program", PROGRAMS[1:])
+def test_the_other_programs_are_python(program: str) -> None:
+    """Each can be pasted: its names exist."""
+    exec(compile(program, "README.md", "exec"), {})  # noqa: S102 - our own README
+
+
+async def test_the_service_of_the_readme_answers() -> None:
+    """decide() maps outcomes and errors to statuses."""
+    names: dict[str, object] = {}
+    exec(compile(PROGRAMS[1], "README.md", "exec"), names)  # noqa: S102 - our own README
+    decide, decision = names["decide"], names["Decision"]
+    async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
+        promise_id = str(golem.create_promise())
+        yes, no = decision(True, "ada"), decision(False, "bob")  # type: ignore[operator]
+        answers = [
+            await decide(client, spelling, value)  # type: ignore[operator]
+            for spelling, value in [(promise_id, yes), (promise_id, no), (promise_id + "9", yes)]
+        ]
+    assert answers == [200, 409, 422]
+
+
+async def test_the_test_of_the_readme_passes() -> None:
+    """A reader who pastes it sees it pass."""
+    names: dict[str, object] = {}
+    exec(compile(PROGRAMS[2], "README.md", "exec"), names)  # noqa: S102 - our own README
+    await names["test_a_lost_answer_is_no_lost_completion"]()  # type: ignore[operator]
+
+
+def test_every_error_is_in_the_readmes_tree() -> None:
+    """The tree that users see is the tree that is."""
+    tree = README[README.index("GolemError\n├") :]
+    missing = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.GolemError) and name not in tree
+    }
+    assert missing == set()
+
+
+def test_the_changelog_names_the_version_or_what_is_to_come() -> None:
+    """Keep a Changelog."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in text or f"## [{golem_client.version.__version__}]" in text
