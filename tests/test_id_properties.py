@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
+import sys
 import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -317,8 +318,9 @@ LONG = {
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_a_megabyte_of_anything_takes_less_than_a_second(text: str) -> None:
     """Of processor time, for each of the three classes; nothing takes more than linear time."""
+    limit = 1 if sys.gettrace() is None else 6  # coverage's tracing is not ours to pay for
     for cls in (ComponentId, WorkerId, PromiseId):
         begin = time.process_time()
         with pytest.raises(InvalidIdError):
             cls.parse(text)
-        assert time.process_time() - begin < 1
+        assert time.process_time() - begin < limit

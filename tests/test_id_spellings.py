@@ -334,6 +334,11 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, {**REST, "workerId": f"{U}/w1"}, "workerId must be an object"),
     (PromiseId, {**REST, "workerId": [REST["workerId"]]}, "workerId must be an object"),
     (PromiseId, {**REST, "agentId": REST["workerId"]}, "spell one field twice"),
+    (
+        PromiseId,
+        {"workerId": {"componentId": U, "component-id": U}, "oplogIdx": 42},
+        "workerId.component-id and workerId.componentId spell one field twice",
+    ),
     (PromiseId, {**REST, "oplog_idx": 42}, "spell one field twice"),
     (PromiseId, {**REST, "oplogIdx": 42.0}, "the float 42.0"),
     (PromiseId, {**REST, "oplogIdx": True}, "oplogIdx must be a whole number, not True"),

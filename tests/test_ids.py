@@ -44,6 +44,7 @@ LoudMeta = loud(type, *LOUD, "__hash__")
 LoudObject = loud(
     object, *LOUD, meta=LoudMeta, __class__=property(fail), __hash__=lambda _: hash("workerId")
 )
+LoudNumber = loud(object, *LOUD, meta=LoudMeta, __hash__=lambda _: hash("#bigint"))
 LOUD_OBJECT: Callable[[], object] = lambda: object.__new__(LoudObject)  # noqa: E731
 LoudStr = loud(str, *LOUD, "__len__", "__getitem__", "strip", "startswith", __hash__=str.__hash__)
 LoudDict = loud(dict, *LOUD, "__len__", "__getitem__", "__iter__", "__contains__", "get", "items")
@@ -274,6 +275,10 @@ HOSTILE: dict[str, Callable[[], object]] = {
     "an object as a key beside ours": lambda: {LOUD_OBJECT(): 1, "oplogIdx": 1},
     "an object as a field": lambda: {**REST, "workerId": LOUD_OBJECT()},
     "an object as an index": lambda: {**REST, "oplogIdx": LOUD_OBJECT()},
+    "an object as a key of an index": lambda: {
+        **REST,
+        "oplogIdx": {object.__new__(LoudNumber): 1},
+    },
     "an object in an array": lambda: [LOUD_OBJECT()],
     "text": lambda: LoudStr("x"),
     "empty text": LoudStr,

@@ -53,6 +53,7 @@ PROMISE_KEYS = in_all_cases(worker_id="worker_id agent_id", oplog_idx="oplog_idx
 WORKER_KEYS = in_all_cases(component_id="component_id", worker_name="worker_name agent_id")
 UUID_KEYS = in_all_cases(high_bits="high_bits", low_bits="low_bits")
 COMPONENT_KEYS = {"uuid": "uuid"} | UUID_KEYS
+BIGINT_KEYS = {"#bigint": "bigint"}
 
 
 def fields_of(record: dict[object, object], keys: Mapping[str, str], where: str) -> Fields:
@@ -63,9 +64,7 @@ def fields_of(record: dict[object, object], keys: Mapping[str, str], where: str)
         if type(key) is not str or (field := keys.get(key)) is None:
             continue
         if field in fields:
-            raise InvalidIdError(
-                f"{where}{key} and {where}{fields[field][0]} spell one field twice"
-            )
+            raise InvalidIdError(f"{where}{key} and {fields[field][0]} spell one field twice")
         fields[field] = where + key, value
     return fields
 
@@ -73,7 +72,7 @@ def fields_of(record: dict[object, object], keys: Mapping[str, str], where: str)
 def parts_as_rest_writes_them(value: object) -> tuple[UUID, str, int] | None:
     """Return the parts of a promise id exactly as the REST API writes it; None for all else.
 
-    A short cut for the commonest form, three times as fast. It reads nothing differently: without
+    A short cut for the commonest form, in half the time. It reads nothing differently: without
     it, `promise_from_fields` would return the same.
     """
     outer = _pair(value, _REST_WORKER, _REST_INDEX)
@@ -170,10 +169,12 @@ def _rounded_by_javascript(half: object) -> bool:
 def whole_number(value: object, where: str) -> int:
     """Return the number in any of the four spellings, not yet checked for its range."""
     number = exact(value)
-    if type(number) is dict and "#bigint" in number:
-        number = exact(number["#bigint"])
-        if type(number) is str:
-            return decimal(number, where)
+    if type(number) is dict:
+        # Not `in`: a foreign key could have the same hash, and an __eq__ of its own.
+        _, digits = fields_of(number, BIGINT_KEYS, "").get("bigint", ("", None))
+        digits = exact(digits)
+        if type(digits) is str:
+            return decimal(digits, where)
     elif type(number) is str:
         return decimal(number.removesuffix("n"), where)
     elif type(number) is int:
