@@ -195,7 +195,7 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """
     checked = dict(headers or {})
     for name, value in checked.items():
-        if not (isinstance(name, str) and isinstance(value, str)):
+        if not all(isinstance(part, str) for part in (name, value)):
             raise TypeError("headers must map strings to strings")
         if not name or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
             raise ValueError("a name in headers= is not a header's name")

@@ -8,7 +8,8 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 import attrs
 
@@ -174,15 +175,25 @@ class ScriptedServer:
         self.open_connections = 0
         self.connections = 0
         self.ended = asyncio.Event()
+        self._asked = asyncio.Event()
         self._serving = serving(self._serve)
 
-    async def __aenter__(self) -> ScriptedServer:
+    async def __aenter__(self) -> Self:
         self.url = await self._serving.__aenter__()
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
         self.ended.set()
-        await self._serving.__aexit__(*error)
+        await self._serving.__aexit__(kind, error, traceback)
+
+    async def is_asked(self) -> None:
+        """Wait for the first request."""
+        await self._asked.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -192,6 +203,7 @@ class ScriptedServer:
             while not writer.is_closing():
                 request = await _read_request(reader, number)
                 self.requests.append(request)
+                self._asked.set()
                 step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
                 await step(Exchange(request, reader, writer, self))
         finally:

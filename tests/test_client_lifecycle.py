@@ -31,7 +31,7 @@ def server_of_another_thread() -> Iterator[ScriptedServer]:
     server = ScriptedServer()
     asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(5)
     yield server
-    asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(5)
+    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
     loop.close()
@@ -75,8 +75,7 @@ async def test_a_call_in_an_attempt_ends_when_the_client_closes() -> None:
     async with ScriptedServer(stall) as server:
         client = client_of(server, timeout=60.0, attempt_timeout=60.0)
         call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         await client.aclose()
         with pytest.raises(ConnectionLostError, match="client was closed") as caught:
             await asyncio.wait_for(call, 0.3)
@@ -90,8 +89,7 @@ async def test_a_call_in_a_sleep_ends_when_the_client_closes() -> None:
     async with ScriptedServer(answer(503, b"")) as server:
         client = client_of(server, timeout=60.0, retry=policy)
         call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         await asyncio.sleep(0.02)
         await client.aclose()
         with pytest.raises(ConnectionFailedError, match="client was closed") as caught:
@@ -105,8 +103,7 @@ async def test_a_call_waiting_for_a_slot_ends_when_the_client_closes() -> None:
     async with ScriptedServer(stall) as server:
         client = client_of(server, timeout=60.0, max_connections=1)
         calls = [asyncio.create_task(client.complete_json(PROMISE_ID, n)) for n in range(4)]
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         await client.aclose()
         ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 0.5)
     assert [type(error) for error in ended] == [ConnectionLostError] + [ConnectionFailedError] * 3

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from golem_client import (
     AttemptTimeoutError,
@@ -27,6 +28,7 @@ from golem_client import (
     UnexpectedResponseError,
     WorkerNotFoundError,
 )
+from golem_client.client.failures import reason
 from tests.samples import PROMISE_ID, QUICK, TOKEN, client_of
 from tests.scripted_server import (
     CLOSE,
@@ -663,11 +665,9 @@ async def test_under_a_mock_the_exceptions_class_decides_whether_it_was_sent(
 
 def test_tls_fails_with_words_for_a_bad_certificate() -> None:
     """The text says which check failed."""
-    from golem_client.client.failures import reason  # noqa: PLC0415
-
     error = ssl.SSLCertVerificationError(1, "x")
     error.verify_message = "self-signed certificate"
-    key = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)  # noqa: FBT003
+    key = ConnectionKey("h", 443, True, True, None, None, None)
     wrapped = aiohttp.ClientConnectorSSLError(key, error)
     assert reason(wrapped) == "TLS with h:443 failed: self-signed certificate"
 

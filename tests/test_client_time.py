@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from typing import Self
 
 import pytest
 
@@ -29,7 +30,7 @@ TRICKLE = raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Len
 class Watch:
     """How long a block took, in seconds."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self.started = time.monotonic()
         return self
 
@@ -114,8 +115,7 @@ async def test_a_deadline_in_the_wait_for_a_slot() -> None:
         client_of(server, max_connections=1, timeout=5.0) as client,
     ):
         busy = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         with (
             Watch() as watch,
             pytest.raises(DeadlineExceededError, match="free connection") as caught,
@@ -136,8 +136,7 @@ async def test_a_deadline_in_the_wait_for_a_slot_after_a_lost_attempt() -> None:
         client_of(server, max_connections=1, timeout=0.2) as client,
     ):
         first = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         second = asyncio.create_task(client.complete_json(PROMISE_ID, 2, timeout=0.15))
         with pytest.raises(DeadlineExceededError):
             await second
@@ -183,8 +182,7 @@ async def test_cancelled_in_an_attempt() -> None:
     """The call ends at once, nothing is repeated, and the connection is gone."""
     async with ScriptedServer(stall) as server, client_of(server) as client:
         call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         with Watch() as watch:
             await cancelled(call)
         assert watch.seconds < SLACK
@@ -203,8 +201,7 @@ async def test_cancelled_in_a_sleep() -> None:
         client_of(server, retry=policy, timeout=60.0) as client,
     ):
         call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
-        while not server.requests:
-            await asyncio.sleep(0.005)
+        await server.is_asked()
         await asyncio.sleep(0.02)
         with Watch() as watch:
             await cancelled(call)

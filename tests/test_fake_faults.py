@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
@@ -249,6 +250,17 @@ async def test_a_truncated_answer_can_be_a_proxys(golem: FakeGolem) -> None:
 async def test_raw_bytes_go_out_as_they_are(golem: FakeGolem) -> None:
     golem.raw_next(b"\x00\xffHTTP")
     assert await raw_answer(golem, golem.create_promise()) == (b"\x00\xffHTTP", None)
+
+
+async def test_an_answer_that_nobody_reads_does_not_keep_the_fake_open() -> None:
+    async with FakeGolem() as golem:
+        golem.raw_next(bytes(20_000_000))
+        with socket.create_connection(("127.0.0.1", URL(golem.url).port or 0)) as deaf:
+            deaf.sendall(b"POST /v1/components/x/workers/y/complete HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(0.05)
+            assert golem.requests[0].fault == "raw bytes"
+            async with asyncio.timeout(1):
+                await golem.__aexit__(None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,18 @@ async def test_odd_names_arrive_as_they_are(
     assert golem.requests[-1].path == complete_url(golem, promise_id).raw_path
 
 
+async def test_a_name_that_is_no_part_of_an_id_is_answered_all_the_same(
+    golem: FakeGolem, session: aiohttp.ClientSession
+) -> None:
+    """Golem 1.5 knows names that our ids refuse; such a request names no promise of ours."""
+    url = f"{golem.url}/v1/components/{golem.create_promise().worker_id.component_id}"
+    headers = {"Authorization": f"Bearer {golem.token}"}
+    target = URL(f"{url}/workers/%00/complete", encoded=True)
+    async with session.post(target, json={"oplogIdx": 4, "data": []}, headers=headers) as told:
+        assert told.status == 500
+    assert (golem.requests[0].promise_id, golem.requests[0].payload) == (None, b"")
+
+
 async def test_a_body_of_megabytes_is_accepted(
     golem: FakeGolem, session: aiohttp.ClientSession
 ) -> None:
@@ -196,15 +208,15 @@ async def test_a_waiting_worker_is_woken(golem: FakeGolem, session: aiohttp.Clie
     assert await asyncio.gather(*waiting) == [b"done"] * 3
 
 
-async def test_waiting_can_be_given_up(golem: FakeGolem, session: aiohttp.ClientSession) -> None:
+async def test_waiting_can_be_given_up(golem: FakeGolem) -> None:
     """A cancelled wait harms neither the promise nor who else waits for it."""
     promise_id = golem.create_promise()
     gone, waiting = (asyncio.create_task(golem.await_promise(promise_id)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
-    await asyncio.gather(gone, return_exceptions=True)
-    await complete(session, golem, promise_id, b"done")
+    golem.complete_promise(promise_id, b"done")
     assert await waiting == b"done"
+    assert gone.cancelled()
 
 
 @attrs.frozen

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import golem_client
 from golem_client import GolemClient, errors
 from golem_client.testing import FakeGolem
+from golem_client.version import __version__
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -45,13 +45,13 @@ def test_the_first_program_stands_in_the_first_lines_and_runs() -> None:
 @pytest.mark.parametrize("program", PROGRAMS[1:])
 def test_the_other_programs_are_python(program: str) -> None:
     """Each can be pasted: its names exist."""
-    exec(compile(program, "README.md", "exec"), {})  # noqa: S102 - our own README
+    exec(compile(program, "README.md", "exec"), {})
 
 
 async def test_the_service_of_the_readme_answers() -> None:
     """decide() maps outcomes and errors to statuses."""
     names: dict[str, object] = {}
-    exec(compile(PROGRAMS[1], "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(PROGRAMS[1], "README.md", "exec"), names)
     decide, decision = names["decide"], names["Decision"]
     async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
         promise_id = str(golem.create_promise())
@@ -66,7 +66,7 @@ async def test_the_service_of_the_readme_answers() -> None:
 async def test_the_test_of_the_readme_passes() -> None:
     """A reader who pastes it sees it pass."""
     names: dict[str, object] = {}
-    exec(compile(PROGRAMS[2], "README.md", "exec"), names)  # noqa: S102 - our own README
+    exec(compile(PROGRAMS[2], "README.md", "exec"), names)
     await names["test_a_lost_answer_is_no_lost_completion"]()  # type: ignore[operator]
 
 
@@ -84,4 +84,4 @@ def test_every_error_is_in_the_readmes_tree() -> None:
 def test_the_changelog_names_the_version_or_what_is_to_come() -> None:
     """Keep a Changelog."""
     text = (ROOT / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]" in text or f"## [{golem_client.version.__version__}]" in text
+    assert "## [Unreleased]" in text or f"## [{__version__}]" in text

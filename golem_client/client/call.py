@@ -194,8 +194,9 @@ class Call:
 
     async def _in_time(self, what: str, waiting: Awaitable[T]) -> T:
         """Wait for something, at most until the deadline."""
+        wait = self._until(self._deadline)
         try:
-            async with self._until(self._deadline) as wait:
+            async with wait:
                 return await waiting
         except TimeoutError:
             if not wait.expired():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -71,9 +71,9 @@ class Settings:
 
 
 def checked_settings(
-    base_url: str, token: str | TokenSource | None, options: ClientOptions
+    base_url: str, token: str | TokenSource | None, options: Mapping[str, Any]
 ) -> Settings:
-    """Check the options, all of which must be there.
+    """Check the options: each of `ClientOptions`.
 
     Raises:
         ValueError: An option makes no sense.

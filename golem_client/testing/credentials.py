@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from golem_client.testing import uuid_crate
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from uuid import UUID
 
 WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - public, facts 6
 """The token of a Golem on one's own machine."""
