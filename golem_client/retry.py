@@ -1,9 +1,9 @@
 """When to try again, and what the tries of one call mean together.
 
 `RetryPolicy` is plain data. `settle` runs the attempts of one call: it sees verdicts, and knows
-nothing of HTTP. The first attempt runs bare, so that a call that succeeds at once does not pay for
-tenacity; after a failure one tenacity loop of its own carries on (shared by tasks, a loop loses
-count), whose first "call" replays the first verdict.
+nothing of HTTP. It comes in after the first attempt, which runs bare, so that a call that succeeds
+at once does not pay for tenacity; after a failure one tenacity loop of its own carries on (shared
+by tasks, a loop loses count), whose first "call" replays the first verdict.
 """
 
 from __future__ import annotations
@@ -132,7 +132,19 @@ class Completion:
         )
 
 
+_FULFILLED_AT_ONCE = Completion(Outcome.FULFILLED, attempts=1)
+_ALREADY_FULFILLED = Completion(Outcome.ALREADY_FULFILLED, attempts=1)
+
+
+def settled_at_once(first: Verdict) -> Completion | None:
+    """Return what a call has come to whose first attempt settles it; None where it does not."""
+    if first.answer is None:
+        return None
+    return _FULFILLED_AT_ONCE if first.answer else _ALREADY_FULFILLED
+
+
 async def settle(
+    first: Verdict,
     attempt: Callable[[], Awaitable[Verdict]],
     *,
     policy: RetryPolicy,
@@ -140,10 +152,11 @@ async def settle(
     pause: Callable[[float], Awaitable[None]],
     on_repeat: Callable[[Verdict, float], None],
 ) -> Completion:
-    """Run the attempts of one call until one settles it.
+    """Run further attempts of one call until one settles it.
 
     Args:
-        attempt: Sends the request once. Every attempt sends the same bytes.
+        first: What the first attempt came to.
+        attempt: Sends the request once more. Every attempt sends the same bytes.
         policy: When to try again.
         time_left: The seconds until the deadline of the call.
         pause: Sleeps for that many seconds.
@@ -152,13 +165,8 @@ async def settle(
     Raises:
         GolemError: The last attempt's error, with the earlier ones as notes.
     """
-    verdict = await attempt()
-    if verdict.answer is not None:
-        return Completion(
-            Outcome.FULFILLED if verdict.answer else Outcome.ALREADY_FULFILLED, attempts=1
-        )
-    tries = _Tries(policy, time_left, [verdict])
-    if verdict.repeat:
+    tries = _Tries(policy, time_left, [first])
+    if first.repeat:
         await tries.carry_on(attempt, pause, on_repeat)
     return tries.conclusion()
 

@@ -207,7 +207,7 @@ def test_an_option_that_makes_no_sense_is_refused_when_the_client_is_made(
 
 async def test_headers_of_the_caller_are_added() -> None:
     """Own headers go with each request, also another User-Agent."""
-    headers = {"X-Request-Source": "billing", "User-Agent": "billing/3"}
+    headers = {"X-Request-Source": "billing", "user-agent": "billing/3"}
     async with ScriptedServer() as server, client_of(server, headers=headers) as client:
         await client.complete_json(PROMISE_ID, 1)
     assert server.requests[0].headers["x-request-source"] == "billing"
@@ -264,7 +264,8 @@ def test_local_and_cloud_are_golems_own_addresses() -> None:
     local, cloud = GolemClient.local(timeout=5.0), GolemClient.cloud(TOKEN)
     assert repr(local) == "<GolemClient http://localhost:9881>"
     assert repr(cloud) == "<GolemClient https://release.api.golem.cloud>"
-    assert local._settings.headers["Authorization"] == "Bearer 5c832d93-ff85-4a8f-9803-513950fdfdb1"
+    assert local._settings.token is not None
+    assert local._settings.token.reveal() == "5c832d93-ff85-4a8f-9803-513950fdfdb1"
     assert local._settings.timeout == 5.0
 
 
@@ -296,6 +297,16 @@ async def test_a_typed_promise_refuses_another_type() -> None:
         with pytest.raises(PayloadError):
             await promise.complete({"approved": True})  # type: ignore[arg-type]
     assert server.connections == 0
+
+
+async def test_a_promise_of_none_takes_nothing_else() -> None:
+    """None is a type here, and not "as the value tells"."""
+    async with ScriptedServer() as server, client_of(server) as client:
+        promise = client.promise(PROMISE_ID, None)
+        with pytest.raises(PayloadError):
+            await promise.complete(5)  # type: ignore[arg-type]
+        await promise.complete(None)
+    assert [request.payload for request in server.requests] == [b"null"]
 
 
 async def test_a_borrowed_connector_is_used_and_left_open() -> None:

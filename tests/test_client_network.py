@@ -393,6 +393,19 @@ async def test_a_fresh_connection_that_closes_is_not_stale() -> None:
     assert len(server.requests) == 3
 
 
+async def test_a_reused_connection_that_breaks_within_an_answer_was_not_stale() -> None:
+    """The server was alive: its failure counts, and is waited for."""
+    slow = RetryPolicy(max_attempts=2, min_delay=30.0, max_delay=30.0)
+    async with (
+        ScriptedServer(TRUE, raw_then_reset(message()[:-1]), TRUE) as server,
+        client_of(server, retry=slow, timeout=5.0) as client,
+    ):
+        await client.complete_json(PROMISE_ID, 1)
+        with pytest.raises(ConnectionLostError) as caught:
+            await client.complete_json(PROMISE_ID, 1)
+    assert (len(server.requests), caught.value.attempts) == (2, 1)
+
+
 async def test_no_retry_means_not_even_past_a_stale_connection() -> None:
     """RetryPolicy.none() sends exactly once, come what may."""
     async with (

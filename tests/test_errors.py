@@ -187,6 +187,11 @@ def test_the_two_facts_have_the_usual_value_of_the_class(
     assert (may_have_completed, worth_retrying) == (kind.may_have_completed, kind.worth_retrying)
 
 
+def test_a_rate_limit_keeps_all_its_arguments() -> None:
+    """`args` is what the constructor was called with, the wait included."""
+    assert ("slow down", 429, "A_CODE", 2.5) == made(RateLimitedError).args
+
+
 def test_a_rate_limit_needs_a_message_only() -> None:
     """The status is 429, and no wait is asked for, unless said."""
     error = RateLimitedError("slow down")

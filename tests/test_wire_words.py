@@ -104,6 +104,7 @@ def test_an_empty_text_is_called_so(body: str) -> None:
         ("no type at all", "", "not an answer of Golem's: 0 bytes of no known type"),
         ("a" * 41 + "/b", "", "not an answer of Golem's: 0 bytes of no known type"),
         (f"text/{TOKEN}", "", "not an answer of Golem's: 0 bytes of no known type"),
+        ("text/plain", "Anything", "not an answer of Golem's: 8 bytes of text/plain"),
         (JSON, b"\xff", "not an answer of Golem's: 1 bytes of application/json"),
         (
             "text/html",
@@ -111,7 +112,7 @@ def test_an_empty_text_is_called_so(body: str) -> None:
             "not an answer of Golem's: 65536 or more bytes of text/html",
         ),
     ],
-    ids=["html", "parameters", "no-type", "words", "long", "echo", "json", "cut"],
+    ids=["html", "parameters", "no-type", "words", "long", "echo", "text", "json", "cut"],
 )
 def test_an_answer_that_is_not_golems_is_described_and_not_quoted(
     kind: str, body: bytes | str, expected: str
@@ -139,7 +140,7 @@ ECHOES = [
 @pytest.mark.parametrize(("text", "expected"), ECHOES)
 def test_an_echo_is_cut(text: str, expected: str) -> None:
     """Where Golem quotes what it refused, the quotation is left out."""
-    payload = b"the whole payload of the call"
+    payload = b"zorro was here, and left"
     assert expected == golem_says(text.format(payload.decode()), payload=payload)
 
 
@@ -148,7 +149,7 @@ def test_an_echo_is_cut(text: str, expected: str) -> None:
     [
         'found "a payload of another call"',
         "found null. (occurred",
-        "invalid, found  12",
+        ", found  12",
         "Provided: something",
     ],
 )
@@ -232,7 +233,7 @@ def test_no_part_of_a_token_is_shown(part: str) -> None:
         (b'{"pin":"4711"}', "4711"),
         (b"yes", "yes"),
         ('{"n":"größe"}'.encode(), "größe"),
-        (b"\xff\xfe hidden here", "hidden here"),
+        (b"\xff\xfehidden here", "hidden here"),
     ],
 )
 def test_a_short_value_of_a_payload_is_hidden(payload: bytes, part: str) -> None:
@@ -267,7 +268,7 @@ def test_a_long_text_is_cut() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a\0b", "a\nb", "a\x1bb", "a\x7fb", "a\x9bb", "a\u202eb", "a\u2028b", "a\ud800b", "a\u200bb"],
+    ["a\1b", "a\nb", "a\x1bb", "a\x7fb", "a\x9bb", "a\u202eb", "a\u2028b", "a\ud800b", "a\u200bb"],
 )
 def test_a_control_character_becomes_a_space(text: str) -> None:
     """No answer can write lines, colours or directions into a log."""
@@ -287,10 +288,8 @@ LOCATIONS = [
     ("https://a@zorro@golem/v1", "https://golem/v1"),
     ("//user:zorro@golem/v1", "//golem/v1"),
     ("user:zorro@golem/v1", "golem/v1"),
-    ("https:user:zorro@golem/v1", "https:///golem/v1"),
-    ("https:\\\\user:zorro@golem/v1", "https:///golem/v1"),
     ("https://golem/user:zorro@x", "https://golem/x"),
-    (f"https://golem/{TOKEN}/x", "https://golem…x"),
+    (f"https://golem/{TOKEN}/x", "https://golem/…/x"),
     ("https://golem/\r\nX: y", "https://golem/X: y"),
     ("https://[zorro/", "an address that cannot be read"),
     ("", "nowhere"),
@@ -303,6 +302,22 @@ def test_a_redirect_names_its_place_without_secrets(location: str, expected: str
     """Without userinfo, query, fragment and token."""
     error = error_of(302, "text/html", "", Location=location)
     assert f"a redirect to {expected}, which is not followed" == error.message
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https:user:zorro@golem/v1",
+        "https:/user:zorro@golem/v1",
+        "https:///user:zorro@golem/v1",
+        "https:\\\\user:zorro@golem/v1",
+        "mailto:user:zorro@golem",
+        "://user:zorro@golem",
+    ],
+)
+def test_a_redirect_in_a_broken_spelling_shows_no_password_either(location: str) -> None:
+    """Python's versions read these differently."""
+    assert "zorro" not in shown(error_of(302, "text/html", "", Location=location))
 
 
 def test_a_redirect_without_a_place_leads_nowhere() -> None:
@@ -330,7 +345,7 @@ def test_no_run_of_eight_of_a_payload_is_shown(payload: str, before: str, after:
 def test_a_message_is_printable_and_short(text: str) -> None:
     """Whatever Golem says."""
     message = golem_says(text)
-    assert message.isprintable() and len(message) <= 301
+    assert (True, True) == (message.isprintable(), len(message) <= 301)
 
 
 HARD = [

@@ -12,10 +12,11 @@ from yarl import URL
 
 from golem_client import wire
 from golem_client.client.failures import FAILURES, is_stale, reason, was_sent
-from golem_client.client.session import Body, read_at_most
+from golem_client.client.session import Body
+from golem_client.client.settings import bearer
 from golem_client.config import Secret, checked_token
 from golem_client.errors import AuthenticationError, brief
-from golem_client.retry import Completion, settle
+from golem_client.retry import Completion, settle, settled_at_once
 from golem_client.wire import Silence, Verdict
 
 if TYPE_CHECKING:
@@ -64,15 +65,21 @@ class Call:
         self._deadline = session.loop.time() + timeout
         self._token = settings.token
         self._may_renew_token = settings.token_source is not None
-        self._headers = settings.headers
+        self._own_headers: dict[str, str] | None = None
         self._attempts = 0
         self.wait: asyncio.Timeout | None = None
 
     async def run(self) -> Completion:
-        """Have `retry` run the attempts, each of which keeps to the deadline."""
-        self._session.calls.add(self)
+        """Attempt once, and have `retry` repeat where that is useful; all before the deadline."""
+        calls = self._session.calls
+        calls.add(self)
         try:
+            first = await self._attempt()
+            completion = settled_at_once(first)
+            if completion is not None:
+                return completion
             return await settle(
+                first,
                 self._attempt,
                 policy=self._settings.retry,
                 time_left=self._time_left,
@@ -80,7 +87,7 @@ class Call:
                 on_repeat=self._log_repeat,
             )
         finally:
-            self._session.calls.discard(self)
+            calls.discard(self)
 
     def _time_left(self) -> float:
         return self._deadline - self._session.loop.time()
@@ -140,16 +147,20 @@ class Call:
                 response = await session.http.post(
                     self._url,
                     data=body,
-                    headers=self._headers,
+                    headers=self._own_headers,
                     allow_redirects=False,
                     ssl=settings.ssl,
                     proxy=settings.proxy,
                 )
                 body.is_answered = True
+                content = response.content
                 try:
-                    answer = await read_at_most(wire.MAX_ANSWER_BYTES, response.content)
+                    answer = await content.read(wire.MAX_ANSWER_BYTES)
+                    while not content.at_eof() and len(answer) < wire.MAX_ANSWER_BYTES:
+                        answer += await content.read(wire.MAX_ANSWER_BYTES - len(answer))
                 finally:
-                    response.close()
+                    if not content.at_eof():
+                        response.close()
         except FAILURES as error:
             return self._no_answer(error, body, is_last=end >= self._deadline)
         if body.is_taken and not body.is_begun:
@@ -182,7 +193,7 @@ class Call:
             raise TypeError("token= must be a string or an async callable that returns one")
         token = await self._in_time("for its token", waiting)
         self._token = Secret(checked_token(token))
-        self._headers = self._settings.headers_with(self._token)
+        self._own_headers = bearer(self._token)
 
     def _with_a_fresh_token(self, verdict: Verdict) -> Verdict:
         """Ask for one more attempt, at once, where the token may merely have expired."""

@@ -23,7 +23,10 @@ from golem_client.config import (
     LOCAL_TOKEN,
     LOCAL_URL,
     checked_seconds,
+    connection_from_env,
+    connection_from_profile,
     is_private_transport,
+    options_from_env,
 )
 from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
 from golem_client.ids import PromiseId
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
     from golem_client.client.promise import AnyPromiseId
     from golem_client.client.settings import ClientOptions, Tls, TokenSource
+    from golem_client.config import Connection
 
 logging.getLogger("golem_client").addHandler(logging.NullHandler())
 
@@ -140,6 +144,47 @@ class GolemClient:
     def cloud(cls, token: str | TokenSource, **options: Unpack[ClientOptions]) -> Self:
         """Return a client of Golem Cloud."""
         return cls(CLOUD_URL, token=token, **options)
+
+    @classmethod
+    def from_env(
+        cls,
+        base_url: str | None = None,
+        *,
+        token: str | TokenSource | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """Return a client of the Golem that the environment names.
+
+        Arguments win over `GOLEM_URL` and `GOLEM_AUTH_TOKEN`, these over the profile of golem-cli
+        (`GOLEM_PROFILE`, or the default one), and where there is none of all that, it is the Golem
+        on this machine. A profile's token is sent to its own server alone. Times and retries are
+        `GOLEM_CLIENT_TIMEOUT` and its like: `golem_client.config.environment` has the table.
+
+        Raises:
+            ValueError: A variable, or golem-cli's file, is wrong: the text says where, what to do,
+                and no secret.
+        """
+        found = connection_from_env(base_url, needs_token=token is None)
+        return cls(found.url, token=_token(found, token), **_options(found, options))
+
+    @classmethod
+    def from_profile(
+        cls,
+        name: str,
+        *,
+        token: str | TokenSource | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """Return a client of the Golem that a profile of golem-cli names.
+
+        Address and token are the profile's alone, whatever `GOLEM_URL` and `GOLEM_AUTH_TOKEN` say;
+        `token` is for one that has none of its own. Else as `from_env`.
+
+        Raises:
+            ValueError: There is no such profile, or it has no token, or golem-cli's file is wrong.
+        """
+        found = connection_from_profile(name, needs_token=token is None)
+        return cls(found.url, token=_token(found, token), **_options(found, options))
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""
@@ -243,7 +288,9 @@ class GolemClient:
         settings = self._settings
         seconds = settings.timeout if timeout is None else checked_seconds("timeout", timeout)
         parsed = PromiseId.parse(promise_id)
-        session = await self._open()
+        session = self._session
+        if session is None or session.loop is not asyncio.get_running_loop():
+            session = await self._open()
         try:
             payload = self._within_limit(encode())
             request = wire.completion_request(settings.base_url, parsed, payload)
@@ -261,18 +308,28 @@ class GolemClient:
         return payload
 
     async def _open(self) -> Session:
-        """Return the session of the running loop; a new one where the old loop is closed."""
+        """Open the session of the running loop, where there is none or its loop is another."""
         if self._is_closed:
             raise RuntimeError(_CLOSED)
-        loop = asyncio.get_running_loop()
-        session = self._session
-        if session is not None:
-            if session.loop is loop:
-                return session
-            if not session.loop.is_closed():
+        if self._session is not None:
+            if not self._session.loop.is_closed():
                 raise RuntimeError(
                     "this GolemClient is in use in another event loop: make one client per loop"
                 )
-            await session.close()
-        self._session = Session(self._settings.max_connections, self._settings.connector)
+            await self._session.close()
+        self._session = Session(self._settings)
         return self._session
+
+
+def _token(found: Connection, given: str | TokenSource | None) -> str | TokenSource | None:
+    if given is None and found.token is not None:
+        return found.token.reveal()
+    return given
+
+
+def _options(found: Connection, given: ClientOptions) -> ClientOptions:
+    """Return the options, those given before those of the environment and of a profile."""
+    options = options_from_env(RetryPolicy)
+    if not found.verifies_tls:
+        options["ssl"] = False
+    return {**options, **given}  # type: ignore[typeddict-item]

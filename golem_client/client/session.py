@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import aiohttp
+from multidict import CIMultiDict
+
+from golem_client.client.settings import bearer
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client_proto import ResponseHandler
-    from aiohttp.http_writer import StreamWriter
 
     from golem_client.client.call import Call
+    from golem_client.client.settings import Settings
     from golem_client.wire import Request
 
 
@@ -30,21 +33,25 @@ class Session:
         used: The connections that have carried a request before.
     """
 
-    def __init__(self, max_connections: int, borrowed: aiohttp.BaseConnector | None) -> None:
+    def __init__(self, settings: Settings) -> None:
+        borrowed = settings.connector
         self.loop = asyncio.get_running_loop()
-        connector = aiohttp.TCPConnector(limit=max_connections) if borrowed is None else borrowed
+        connector = (
+            aiohttp.TCPConnector(limit=settings.max_connections) if borrowed is None else borrowed
+        )
         try:
             self.http = aiohttp.ClientSession(
                 loop=self.loop,
                 connector=connector,
                 connector_owner=borrowed is None,
+                headers={**settings.headers, **(bearer(settings.token) if settings.token else {})},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             )
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None
         self.connector = connector
-        self.slots = asyncio.Semaphore(max_connections)
+        self.slots = asyncio.Semaphore(settings.max_connections)
         self.calls: set[Call] = set()
         self.used: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self._is_closing = False
@@ -99,8 +106,14 @@ class Body(aiohttp.Payload):
         is_answered: The head of an answer came.
     """
 
+    # aiohttp's own constructor makes such headers for each body.
+    _headers = CIMultiDict({"Content-Type": "application/json"})
+    _encoding = None
+    _filename = None
+    _value: Request
+
     def __init__(self, request: Request, session: Session) -> None:
-        super().__init__(request, content_type="application/json")
+        self._value = request
         self._session = session
         self.is_taken = False
         self.is_begun = False
@@ -112,20 +125,22 @@ class Body(aiohttp.Payload):
     def size(self) -> int:
         """The number of bytes; aiohttp asks for it when it builds a request, a mock never does."""
         self.is_taken = True
-        return cast("Request", self._value).size
+        return self._value.size
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body, unless an answer that nobody asked for waits on the connection.
 
         aiohttp (3.14) would hand such a one to us as the answer to this request.
         """
-        protocol = cast("ResponseHandler", cast("StreamWriter", writer).protocol)
-        self.is_reused = protocol in self._session.used
+        protocol: ResponseHandler = writer.protocol  # type: ignore[attr-defined]
         if protocol.should_close:
             raise aiohttp.ClientConnectionError
-        self._session.used.add(protocol)
+        if protocol in self._session.used:
+            self.is_reused = True
+        else:
+            self._session.used.add(protocol)
         self.is_begun = True
-        for piece in cast("Request", self._value).body():
+        for piece in self._value.body():
             await writer.write(piece)
         self.is_finished = True
 
@@ -135,12 +150,4 @@ class Body(aiohttp.Payload):
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the body as text: what tests with aioresponses find in `kwargs["data"]`."""
-        return b"".join(cast("Request", self._value).body()).decode(encoding, errors)
-
-
-async def read_at_most(limit: int, content: aiohttp.StreamReader) -> bytes:
-    """Read a body to its end, or to the limit."""
-    read = await content.read(limit)
-    while not content.at_eof() and len(read) < limit:
-        read += await content.read(limit - len(read))
-    return read
+        return b"".join(self._value.body()).decode(encoding, errors)

@@ -56,18 +56,17 @@ class Settings:
     attempt_timeout: float
     retry: RetryPolicy
     converter: cattrs.Converter | None
-    headers: CIMultiDict[str] = attrs.field(repr=False)
+    headers: CIMultiDict[str]
     max_connections: int
     max_payload_bytes: int
     ssl: Tls
     proxy: str | None = attrs.field(repr=False)
     connector: aiohttp.BaseConnector | None
 
-    def headers_with(self, token: Secret) -> CIMultiDict[str]:
-        """Return the headers of a request that carries this token."""
-        headers = self.headers.copy()
-        headers["Authorization"] = f"Bearer {token.reveal()}"
-        return headers
+
+def bearer(token: Secret) -> dict[str, str]:
+    """Return the header that carries the token."""
+    return {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def checked_settings(
@@ -80,31 +79,30 @@ def checked_settings(
         TypeError: An option is of another type.
     """
     url = checked_url(base_url)
-    settings = Settings(
+    secret = Secret(checked_token(token)) if isinstance(token, str) else None
+    if not (token is None or isinstance(token, str) or callable(token)):
+        raise TypeError("token must be a string or an async callable that returns one")
+    return Settings(
         base_url=url,
         host=urlsplit(url).hostname or "",
-        token=Secret(checked_token(token)) if isinstance(token, str) else None,
+        token=secret,
         token_source=None if isinstance(token, str) else token,
         timeout=checked_seconds("timeout", options["timeout"]),
         attempt_timeout=checked_seconds("attempt_timeout", options["attempt_timeout"]),
         retry=checked_type("retry", options["retry"], RetryPolicy),
         converter=checked_type("converter", options["converter"], cattrs.Converter, None),
-        headers=CIMultiDict(
-            {
-                "User-Agent": f"golem-client/{__version__} aiohttp/{aiohttp.__version__}",
-                **checked_headers(options["headers"]),
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/json",
-            }
-        ),
+        headers=_headers(checked_headers(options["headers"])),
         max_connections=checked_count("max_connections", options["max_connections"]),
         max_payload_bytes=checked_count("max_payload_bytes", options["max_payload_bytes"]),
         ssl=checked_type("ssl", options["ssl"], bool, tls.SSLContext, aiohttp.Fingerprint),
         proxy=proxy_for(url) if options["trust_env"] else None,
         connector=checked_type("connector", options["connector"], aiohttp.BaseConnector, None),
     )
-    if settings.token is not None:
-        return attrs.evolve(settings, headers=settings.headers_with(settings.token))
-    if not (token is None or callable(token)):
-        raise TypeError("token must be a string or an async callable that returns one")
-    return settings
+
+
+def _headers(own: Mapping[str, str]) -> CIMultiDict[str]:
+    agent = f"golem-client/{__version__} aiohttp/{aiohttp.__version__}"
+    headers = CIMultiDict({"User-Agent": agent})
+    headers.update(own)
+    headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
+    return headers

@@ -58,8 +58,9 @@ from typing import TYPE_CHECKING, Any
 
 from golem_client.errors import PayloadError
 from golem_client.payload.converter import PayloadConverter, make_converter
+from golem_client.payload.refusals import Refusal, TooLargeError
 from golem_client.payload.steps import PLAIN
-from golem_client.payload.walk import MAX_DEPTH, Refusal, TooLargeError, Walk
+from golem_client.payload.walk import MAX_DEPTH, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +72,7 @@ __all__ = ["encode_bytes", "encode_json", "encode_text", "make_converter"]
 
 _DEFAULT = make_converter()
 _TEXT = frozenset({str})
+_MANY = 5_000
 _JSON = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 )
@@ -81,7 +83,7 @@ def encode_json(
     as_type: TypeForm[Any] | None = None,
     converter: Converter | None = None,
     *,
-    max_bytes: int = 4_000_000,
+    max_bytes: int = 2**25,
 ) -> bytes:
     """Return the value as JSON, by the rules above.
 
@@ -89,7 +91,7 @@ def encode_json(
         value: What the worker is to read.
         as_type: The type to write it as, where its class does not tell: a union, a generic.
         converter: One that `make_converter` made; None is the default one.
-        max_bytes: The length that is refused when it is passed.
+        max_bytes: The longest that is allowed; by default what the newest Golem takes.
 
     Raises:
         PayloadError: The value cannot be a payload. Nothing else is raised.
@@ -110,12 +112,16 @@ def encode_bytes(payload: bytes | bytearray | memoryview) -> bytes:
     Raises:
         PayloadError: It is not bytes.
     """
-    if isinstance(payload, bytes | bytearray | memoryview):
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise PayloadError(
+            f"The payload is of type {type(payload).__name__}, not bytes; use complete_text for "
+            "text, complete_json for everything else"
+        )
+    try:
         return bytes(payload)
-    raise PayloadError(
-        f"The payload is of type {type(payload).__name__}, not bytes; use complete_text for text, "
-        "complete_json for everything else"
-    )
+    except ValueError:  # a memoryview that was released
+        pass
+    raise PayloadError("The payload is a memoryview that was released; keep it until it is sent")
 
 
 def encode_text(text: str) -> bytes:
@@ -130,7 +136,7 @@ def encode_text(text: str) -> bytes:
             "bytes, complete_json for everything else"
         )
     try:
-        return text.encode()
+        return str.encode(text)
     except UnicodeEncodeError as error:
         start = error.start
     raise PayloadError(
@@ -141,7 +147,7 @@ def encode_text(text: str) -> bytes:
 def _encode(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:
     if not isinstance(converter, PayloadConverter):
         raise Refusal("$", "the converter is not from make_converter(), whose rules are needed")
-    if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
+    if isinstance(value, bytes | bytearray | memoryview) and _says_nothing(as_type):
         raise Refusal("$", "is bytes, not JSON; use complete_bytes, or say as_type=bytes")
     if as_type is None and _keeps_plain(converter) and _is_plain(value, max_bytes):
         try:
@@ -150,6 +156,10 @@ def _encode(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> b
             pass
     declared = Any if as_type is None else as_type
     return _written(Walk(converter, max_bytes).run(value, declared), max_bytes)
+
+
+def _says_nothing(as_type: Any) -> bool:
+    return as_type is None or as_type is Any or as_type is object
 
 
 def _keeps_plain(converter: PayloadConverter) -> bool:
@@ -187,6 +197,8 @@ def _is_plain(value: Any, max_bytes: int) -> bool:
                 return False
         if not inner:
             return True
+        if len(inner) > _MANY and len(set(map(id, inner))) < len(inner):
+            return False  # small in memory, huge when written: the walk writes what is shared once
         level = inner
     return False
 

@@ -41,8 +41,9 @@ def container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rul
         hints, values = hints_of(cls), type_arguments(declared)
         items = tuple(filled(hints.get(name, Any), values) for name in names)
         return Row(declared, converter, items)
-    if cls is tuple and arguments and not _has_any_length(arguments):
-        return Row(declared, converter, () if arguments == ((),) else arguments)
+    # tuple[()] has arguments too: none.
+    if cls is tuple and hasattr(declared, "__args__") and not _has_any_length(arguments):
+        return Row(declared, converter, arguments)
     if cls in _ARRAYS or (
         issubclass(cls, set | frozenset | abc.Sequence) and not issubclass(cls, _TEXTS)
     ):
@@ -78,7 +79,7 @@ class Elements(_Container):
             return Again(value)
         item = self._item
         elements = ((element, item) for element in value)
-        return Array(elements, ordered=not isinstance(value, set | frozenset))
+        return Array(elements, isinstance(value, set | frozenset), len(value))
 
 
 class Row(_Container):

@@ -13,9 +13,10 @@ import cattrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload.keys import KeyStyle, key_style_of
+from golem_client.payload.refusals import RefusedError, type_name
 from golem_client.payload.rules import class_rule, members_of, rule_for
 from golem_client.payload.scalars import WRITERS
-from golem_client.payload.steps import PLAIN, RefusedError, Rule, type_name
+from golem_client.payload.steps import PLAIN, Rule, is_hashable
 from golem_client.payload.tagged import Tagged, Unclear
 from golem_client.payload.walk import Walk
 
@@ -78,19 +79,17 @@ class PayloadConverter(cattrs.Converter):
 
     def hook_for(self, declared: Any) -> Callable[[Any], Any]:
         """Return the user's hook for the type where there is one, else our rule."""
-        try:
-            hook = self.get_unstructure_hook(declared)
-        except TypeError:  # Annotated, with metadata that does not hash
-            hook = self.get_unstructure_hook(declared, cache_result=False)
+        if not is_hashable(declared):  # cattrs has no hooks for Annotated with such metadata
+            return self.rule_for(declared)
+        hook = self.get_unstructure_hook(declared)
         # cattrs finds the hook of a base class; our rule is that of the very class.
         return self.rule_for(declared) if isinstance(hook, Rule) else hook
 
     def rule_for(self, declared: Any) -> Rule:
         """Return our rule for the type, whether or not the user has a hook for it."""
-        try:
-            rule = self._rules.get(declared)
-        except TypeError:
+        if not is_hashable(declared):
             return rule_for(declared, self)
+        rule = self._rules.get(declared)
         if rule is None:
             alone = [each for each in self.tagged if each.members == {declared}]
             rule = self._rules[declared] = alone[0] if alone else rule_for(declared, self)
@@ -115,7 +114,7 @@ class PayloadConverter(cattrs.Converter):
         return frozenset(cls for cls in PLAIN if isinstance(self.get_unstructure_hook(cls), Rule))
 
     def _tagged_union(self, union: Any, names: Mapping[Any, str]) -> Tagged:
-        members = tuple(each for each in members_of(union, self) if each is not NoneType)
+        members = tuple(each for each in members_of(union, self) if each not in (None, NoneType))
         try:
             return Tagged(union, members, names, self)
         except RefusedError as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import typing
 from dataclasses import fields as dataclass_fields
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NotRequired, Required, get_args, get_origin
 
 import attrs
 from cattrs import override
 
-from golem_client.payload.steps import RefusedError
+from golem_client.payload.refusals import RefusedError, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,14 +39,21 @@ def fields_of(declared: Any, key_of: Callable[[str], str]) -> tuple[Field, ...]:
     hints, values = hints_of(cls), type_arguments(declared)
     found = []
     for each in _raw_fields(cls):
-        hint = hints.get(each.name, Any if isinstance(each.type, str) else each.type)
+        # attrs has None for a field without an annotation; one of None is NoneType.
+        hint = hints.get(each.name, Any if each.type is None else each.type)
         said = _override(each.name, hint)
         if said is None:
             found.append(Field(each.name, key_of(each.name), filled(hint, values)))
         elif not said.omit:
             key = said.rename or key_of(each.name)
             found.append(Field(each.name, key, filled(hint, values)))
+    _require_decorator(cls, {field.name for field in _raw_fields(cls)})
     return tuple(found)
+
+
+def is_typed_dict(cls: Any) -> bool:
+    """Tell whether it is a TypedDict, of typing or of typing_extensions."""
+    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
 def typed_keys(declared: Any) -> tuple[dict[str, Any], frozenset[str]]:
@@ -64,15 +73,28 @@ def typed_keys(declared: Any) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def hints_of(cls: Any) -> dict[str, Any]:
-    """Return the types by name; none where a name in them cannot be resolved.
+    """Return the types by name; Any where a name in one cannot be resolved.
 
-    Imports for type checking alone, and classes inside functions, are such names. What has no
-    type here is written by its own class, as everything without a declaration is.
+    Imports for type checking alone, and classes inside functions, are such names. What is Any
+    is written by its own class, as everything without a declaration is.
     """
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except Exception:  # noqa: BLE001  an annotation may be any expression
-        return {}
+        return _hints_one_by_one(cls)
+
+
+def _hints_one_by_one(cls: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        module = vars(sys.modules.get(base.__module__, typing))
+        for name, said in vars(base).get("__annotations__", {}).items():
+            one = SimpleNamespace(__annotations__={name: said})
+            try:
+                found |= typing.get_type_hints(one, module, dict(vars(base)), include_extras=True)
+            except Exception:  # noqa: BLE001  as above
+                found[name] = Any
+    return found
 
 
 def type_arguments(declared: Any) -> dict[Any, Any]:
@@ -92,6 +114,19 @@ def filled(hint: Any, values: Mapping[Any, Any]) -> Any:
         return hint[tuple(values.get(each, Any) for each in parameters)]
     except TypeError:  # ParamSpec and TypeVarTuple, which no payload tells apart
         return Any
+
+
+def _require_decorator(cls: Any, names: set[str]) -> None:
+    """Refuse a subclass that was forgotten to be decorated, and whose fields would be lost."""
+    own = vars(cls)
+    if "__attrs_attrs__" in own or "__dataclass_fields__" in own:
+        return
+    annotated = own.get("__annotations__", {})
+    forgotten = {name for name in annotated if "ClassVar" not in str(annotated[name])} - names
+    for name in sorted(forgotten):
+        raise RefusedError(
+            f"is of type {type_name(cls)}, whose {name!r} is no field; decorate it as its base is"
+        )
 
 
 def _raw_fields(cls: Any) -> Any:

@@ -1,25 +1,23 @@
-"""pydantic models, without importing pydantic: whoever has a model has imported it."""
+"""pydantic models and dataclasses, without importing pydantic."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from golem_client.payload.steps import Again, Object, RefusedError, Rule
+from golem_client.payload.records import field_value
+from golem_client.payload.steps import Again, Object, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from golem_client.payload.converter import PayloadConverter
 
-_UNSET: Any = object()
-_Mode = Literal["json", "python"]
+_Mode = str
 
 
 def is_model(cls: type) -> bool:
-    """Tell whether it is a model of pydantic 2."""
-    base = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
-    return base is not None and issubclass(cls, base) and hasattr(cls, "__pydantic_decorators__")
+    """Tell whether it is a model or a dataclass of pydantic 2."""
+    return hasattr(cls, "__pydantic_serializer__") and hasattr(cls, "__pydantic_decorators__")
 
 
 class Model(Rule):
@@ -32,33 +30,39 @@ class Model(Rule):
     def __init__(self, declared: Any, converter: PayloadConverter) -> None:
         super().__init__(declared, converter)
         decorators = declared.__pydantic_decorators__
-        self.fields = (*declared.model_fields, *declared.model_computed_fields)
+        config = getattr(declared, "model_config", getattr(declared, "__pydantic_config__", {}))
+        self._by_alias = config.get("serialize_by_alias", False)
+        self._declared_fields = declared.__pydantic_fields__
+        self._computed = {name: each.info for name, each in decorators.computed_fields.items()}
+        self.fields = (*self._declared_fields, *self._computed)
+        self._modes = self._field_modes(decorators)
         self._mode = _mode(each.info for each in decorators.model_serializers.values())
-        self._modes = _field_modes(declared)
-        self._by_alias = declared.model_config.get("serialize_by_alias", False)
+        self._is_root = getattr(declared, "__pydantic_root_model__", False)
+        if self._is_root and not self._mode:
+            self._mode = self._modes.get("root", self._modes.get("*"))
 
     def open(self, value: Any, choose: Callable[..., Any]) -> Object | Again:
         """Take the fields one by one, so that what is in them meets our rules."""
         del choose
-        if type(value) is not self.declared:
+        if type(value) is not self.cls:
             return Again(value)
-        if self._mode is not None:
-            return Again(value.model_dump(mode=self._mode, warnings="error"), finished=True)
-        if self.declared.__pydantic_root_model__:
-            return Again(next(self._members(value))[1])
-        return Object(self._members(value), lenient=True)
+        if self._mode:
+            return Again(self._serialized(value, self._mode), finished=True)
+        members = self._members(value)
+        if self._is_root:
+            _, root, declared = next(members)
+            return Again(root, declared, lenient=True)
+        return Object(members, lenient=True)
 
     def _members(self, model: Any) -> Iterator[tuple[str, Any, Any]]:
-        for name, field in self.declared.model_fields.items():
-            value = getattr(model, name, _UNSET)
-            if value is _UNSET:
-                raise RefusedError(f"has no value in its field {name!r}; set it")
+        for name, field in self._declared_fields.items():
+            value = field_value(model, name)
             exclude_if = getattr(field, "exclude_if", None)
             if not field.exclude and not (exclude_if and exclude_if(value)):
                 yield self._member(model, name, field.serialization_alias, value, field.annotation)
-        for name, field in self.declared.model_computed_fields.items():
-            yield self._member(model, name, field.alias, getattr(model, name), field.return_type)
-        for name, value in (model.__pydantic_extra__ or {}).items():
+        for name, field in self._computed.items():
+            yield self._member(model, name, field.alias, field_value(model, name), Any)
+        for name, value in (getattr(model, "__pydantic_extra__", None) or {}).items():
             yield name, value, Any
 
     def _member(
@@ -68,21 +72,22 @@ class Model(Rule):
         mode = self._modes.get(name, self._modes.get("*"))
         if mode is None:
             return key, value, declared
-        written = model.model_dump(mode=mode, include={name}, by_alias=False, warnings="error")
-        return key, written[name], Any
+        return key, self._serialized(model, mode, include={name}, by_alias=False)[name], Any
 
+    def _serialized(self, model: Any, mode: _Mode, **options: Any) -> Any:
+        serializer = self.cls.__pydantic_serializer__
+        return serializer.to_python(model, mode=mode, warnings="error", **options)
 
-def _field_modes(model: Any) -> dict[str, _Mode]:
-    """Return the mode of pydantic that runs the serializer of a field, for those that have one."""
-    modes: dict[str, _Mode] = {}
-    for name, field in (model.model_fields | model.model_computed_fields).items():
-        hint = getattr(field, "annotation", None) or getattr(field, "return_type", None)
-        mode = _mode([*_serializers(getattr(field, "metadata", ())), *_serializers_in(hint)])
-        if mode:
-            modes[name] = mode
-    for each in model.__pydantic_decorators__.field_serializers.values():
-        modes |= dict.fromkeys(each.info.fields, _mode([each.info]) or "python")
-    return modes
+    def _field_modes(self, decorators: Any) -> dict[str, _Mode]:
+        """Return the mode that runs a field's serializer, for the fields that have one."""
+        modes: dict[str, _Mode | None] = {}
+        for name, field in self._declared_fields.items():
+            modes[name] = _mode([*_serializers(field.metadata), *_nested(field.annotation)])
+        for name, field in self._computed.items():
+            modes[name] = _mode(_nested(field.return_type))
+        for each in decorators.field_serializers.values():
+            modes |= dict.fromkeys(each.info.fields, _mode([each.info]))
+        return {name: mode for name, mode in modes.items() if mode}
 
 
 def _mode(serializers: Iterable[Any]) -> _Mode | None:
@@ -96,7 +101,8 @@ def _serializers(metadata: Iterable[Any]) -> Iterator[Any]:
     return (each for each in metadata if hasattr(each, "when_used") and hasattr(each, "func"))
 
 
-def _serializers_in(hint: Any) -> Iterator[Any]:
+def _nested(hint: Any) -> Iterator[Any]:
+    """Return the serializers that `Annotated` gives to parts of a type."""
     yield from _serializers(getattr(hint, "__metadata__", ()))
     for each in get_args(hint):
-        yield from _serializers_in(each)
+        yield from _nested(each)

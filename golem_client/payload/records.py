@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from golem_client.payload.fields import fields_of, typed_keys
-from golem_client.payload.steps import Again, Array, Object, RefusedError, Rule, type_name
+from golem_client.payload.refusals import RefusedError, type_name
+from golem_client.payload.steps import Again, Array, Object, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

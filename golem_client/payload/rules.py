@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload.containers import container_rule
-from golem_client.payload.fields import filled, has_fields
+from golem_client.payload.fields import filled, has_fields, is_typed_dict
 from golem_client.payload.models import Model, is_model
 from golem_client.payload.records import Keys, Record
+from golem_client.payload.refusals import RefusedError, type_name
 from golem_client.payload.scalars import WRITERS, Exactly, Member, Scalar
-from golem_client.payload.steps import Again, RefusedError, Rule, type_name
+from golem_client.payload.steps import Again, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,22 +87,26 @@ class Union(Rule):
         self, declared: Any, members: tuple[Any, ...], converter: PayloadConverter
     ) -> None:
         super().__init__(declared, converter)
-        self._members = members
         self._tagged = [each for each in converter.tagged if each.members <= set(members)]
+        # A member of a tagged union is written by it, or not at all: a subclass is no variant.
+        variants = frozenset[Any]().union(*(each.members for each in self._tagged))
+        self._members = [each for each in members if each not in variants]
 
     def fits(self, value: Any) -> bool:
         """Tell whether any member takes it."""
-        return any(self.converter.rule_for(each).fits(value) for each in self._members)
+        return bool(self._fitting(value))
 
     def open(self, value: Any, choose: Callable[..., Any]) -> Again:
         """Go on as the tagged union that is part of this one, or as the closest member."""
+        members = self._fitting(value)
+        return Again(value, members[0] if len(members) == 1 else choose(self, value, members))
+
+    def _fitting(self, value: Any) -> list[Any]:
         tagged = [each for each in self._tagged if each.fits(value)]
         if tagged:
-            return Again(value, tagged[0])
+            return tagged
         members = [each for each in self._members if self.converter.rule_for(each).fits(value)]
-        exact = [each for each in members if (get_origin(each) or each) is type(value)]
-        members = exact or members
-        return Again(value, members[0] if len(members) == 1 else choose(self, value, members))
+        return [each for each in members if _class_of(each) is type(value)] or members
 
 
 class Mixed(Class):
@@ -142,7 +147,7 @@ def class_rule(declared: Any, converter: PayloadConverter) -> Rule:
         raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
     if is_model(cls):
         return Model(cls, converter)
-    if typing.is_typeddict(cls):
+    if is_typed_dict(cls):
         return Keys(declared, converter)
     if issubclass(cls, Enum):
         return Member(cls, converter)
@@ -167,6 +172,10 @@ def members_of(declared: Any, converter: PayloadConverter) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _class_of(declared: Any) -> Any:
+    return dict if is_typed_dict(declared) else get_origin(declared) or declared
+
+
 def _target(declared: Any) -> Any:
     """Return the type that this is another name of; None where it is none."""
     origin, arguments = get_origin(declared), get_args(declared)
@@ -175,10 +184,10 @@ def _target(declared: Any) -> Any:
     if declared is typing.LiteralString:
         return str
     # The type statement of Python 3.12, which typing_extensions has as well.
-    if not isinstance(declared, type) and hasattr(declared, "__value__"):
-        return declared.__value__
     if hasattr(origin, "__value__") and not isinstance(origin, type):
         return filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
+    if hasattr(declared, "__value__") and not isinstance(declared, type):
+        return declared.__value__
     if getattr(origin, "__name__", getattr(origin, "_name", None)) in _QUALIFIERS:
         return declared.__origin__ if hasattr(declared, "__metadata__") else arguments[0]
     return None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.payload.steps import Again, Flat, RefusedError, Rule, type_name
+from golem_client.payload.refusals import RefusedError, type_name
+from golem_client.payload.steps import Again, Flat, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,9 +139,9 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     float: float.__float__,
     bool: bool,
     type(None): lambda value: value,
-    bytes: lambda value: Flat(list(value)),
-    bytearray: lambda value: Flat(list(value)),
-    memoryview: lambda value: Flat(list(value.tobytes())),
+    bytes: lambda value: Flat(bytes(value)),
+    bytearray: lambda value: Flat(bytes(value)),
+    memoryview: lambda value: Flat(value.tobytes()),
     UUID: UUID.__str__,
     Decimal: _decimal,
     datetime: _datetime,

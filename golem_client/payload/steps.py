@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, get_origin
 
 import attrs
+
+from golem_client.payload.refusals import RefusedError, described, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,31 +16,34 @@ if TYPE_CHECKING:
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 PLAIN: frozenset[type] = SCALARS | {list, tuple, dict}
 
-_MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
-
-
-class RefusedError(Exception):
-    """A rule refuses the value, for the reason that is the text; the walk adds the path."""
-
 
 @attrs.define
 class Again:
     """Carry on with this value, as the declared type.
 
-    `finished` values come from a hook: what is plain in them is not converted once more.
+    Attributes:
+        finished: It comes from a hook: what is plain in it is not converted once more.
+        lenient: Something else validates it: it may be of another type than declared.
     """
 
     value: Any
     declared: Any = Any
     finished: bool = False
+    lenient: bool = False
 
 
 @attrs.define
 class Array:
-    """The elements, each with its declared type, become an array."""
+    """The elements, each with its declared type, become an array.
+
+    Attributes:
+        is_set: They have no order of their own, and get one.
+        length: Their number, where it is known before they are: a range can be endless.
+    """
 
     elements: Iterable[tuple[Any, Any]]
-    ordered: bool = True
+    is_set: bool = False
+    length: int = 0
 
 
 @attrs.define
@@ -48,8 +52,7 @@ class Object:
 
     Attributes:
         key_type: The declared type of keys that are values themselves; None where keys are names.
-        lenient: Whether a value may be of another type than declared, because something else
-            validates it; None leaves that as it is around the object.
+        lenient: As in `Again`, for the values; None leaves that as it is around the object.
     """
 
     members: Iterable[tuple[Any, Any, Any]]
@@ -59,9 +62,9 @@ class Object:
 
 @attrs.define
 class Flat:
-    """Numbers in one plain container, which need no walk."""
+    """Numbers in one container, which need no walk."""
 
-    plain: list[int] | dict[str, int]
+    numbers: bytes | dict[str, int]
 
 
 class Rule:
@@ -98,13 +101,10 @@ class Rule:
         )
 
 
-def described(value: Any) -> str:
-    """Return what kind of value it is, without the value."""
-    return "None" if value is None else f"of type {type_name(type(value))}"
-
-
-def type_name(declared: Any) -> str:
-    """Return the type as its user writes it, at most 80 characters of it."""
-    name = declared.__qualname__ if type(declared) is type else str(declared)
-    name = _MODULES.sub("", name)
-    return name if len(name) <= 80 else f"{name[:79]}…"
+def is_hashable(declared: Any) -> bool:
+    """Tell whether a type can be looked up; an Annotated may have metadata that cannot."""
+    try:
+        hash(declared)
+    except TypeError:
+        return False
+    return True

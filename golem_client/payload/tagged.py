@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, get_origin
 import attrs
 
 from golem_client.payload.containers import Row
+from golem_client.payload.fields import is_typed_dict
 from golem_client.payload.models import Model
 from golem_client.payload.records import Positional, Record, field_value
+from golem_client.payload.refusals import RefusedError, type_name
 from golem_client.payload.scalars import Member
-from golem_client.payload.steps import Object, RefusedError, Rule, type_name
+from golem_client.payload.steps import Object, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,9 +47,9 @@ class Tagged(Rule):
         super().__init__(declared, converter)
         self.members = frozenset(members)
         self._names = dict(names)
+        self._by_class = _by_class(declared, members)
         self.variants = {each: self._variant(each) for each in members}
-        self._by_class = {get_origin(each) or each: each for each in members}
-        _require_sense(self, len(members))
+        _require_names(self)
 
     @property
     def classes(self) -> frozenset[type]:
@@ -142,18 +144,24 @@ def _is_enum(member: Any) -> bool:
     return isinstance(member, type) and issubclass(member, Enum)
 
 
-def _require_sense(union: Tagged, count: int) -> None:
-    """Refuse, when the converter is made, what no value could be written by."""
-    members = union.variants
-    if not members:
-        raise TypeError(f"{type_name(union.declared)} has no variants")
-    if len({get_origin(each) or each for each in members}) < count:
-        raise TypeError(f"{type_name(union.declared)} has several variants of one class")
+def _by_class(declared: Any, members: tuple[Any, ...]) -> dict[type, Any]:
+    """Return the members by the class of their values, by which alone they are told apart."""
+    found: dict[type, Any] = {}
     for member in members:
-        if not isinstance(get_origin(member) or member, type) or (
-            _is_enum(member) and issubclass(member, Flag)
-        ):
-            raise TypeError(f"{type_name(member)} cannot be a variant: it is no class")
+        cls = get_origin(member) or member
+        is_class = isinstance(cls, type) and cls not in (Any, object) and not is_typed_dict(cls)
+        if not is_class or issubclass(cls, Flag):
+            raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
+        if cls in found:
+            raise TypeError(f"{type_name(declared)} has several variants of one class")
+        found[cls] = member
+    if not found:
+        raise TypeError(f"{type_name(declared)} has no variants")
+    return found
+
+
+def _require_names(union: Tagged) -> None:
+    members = union.variants
     known = set(members) | {each for member in members if _is_enum(member) for each in member}
     if unknown := union.named() - known:
         raise ValueError(f"{type_name(union.declared)} has no variant {unknown}")

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from golem_client.errors import PayloadError
+from golem_client.payload.refusals import (
+    Refusal,
+    RefusedError,
+    TooLargeError,
+    described,
+    explained,
+    json_path,
+    type_name,
+)
 from golem_client.payload.steps import (
     PLAIN,
     SCALARS,
@@ -21,10 +29,8 @@ from golem_client.payload.steps import (
     Array,
     Flat,
     Object,
-    RefusedError,
     Rule,
-    described,
-    type_name,
+    is_hashable,
 )
 
 if TYPE_CHECKING:
@@ -37,32 +43,11 @@ MAX_DEPTH = 127
 # A longer integer overflows in serde_json, whatever it is read into: "number out of range".
 LARGEST_INT = 10**308 - 1
 
+_TOO_DEEP = f"is nested deeper than the {MAX_DEPTH} levels that serde_json reads; flatten it"
 _MAX_CONVERSIONS = 32
 _SMALLEST_SHARED = 32
 _OPENED: Any = object()
 _UNFINISHED: Any = object()
-
-
-class Refusal(PayloadError):  # noqa: N818  to users it is a PayloadError, and pickles as one
-    """A refusal with its path: all that a walk raises."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[PayloadError], tuple[str]]:
-        return PayloadError, (self.message,)
-
-
-class TooLargeError(Exception):
-    """The JSON is longer than allowed; where it passes the bound says nothing."""
-
-    def __init__(self, max_bytes: float) -> None:
-        super().__init__(
-            f"is more than {max_bytes} bytes of JSON (max_payload_bytes); "
-            "send a reference to it instead"
-        )
 
 
 @attrs.define(eq=False)
@@ -73,10 +58,10 @@ class _Frame:
     rule: Rule
     children: Iterator[tuple[Any, Any, Any]]
     plain: Any
-    key_type: Any
-    ordered: bool
-    lenient: bool
     finished: bool
+    lenient: bool
+    key_type: Any = None
+    is_set: bool = False
     left: float = 0
     height: int = 0
     key: Any = None
@@ -90,6 +75,7 @@ class _Frame:
             self.plain.append(plain)
         else:
             self.plain[self.key] = plain
+        self.key = None  # what fails before the next child is not the last one's fault
 
 
 @attrs.define
@@ -117,7 +103,7 @@ class Walk:
         self._ours = converter.plain_by_our_rules()
         self._hooks: dict[Any, Callable[[Any], Any]] = {}
         self._memo: dict[tuple[object, ...], _Shared] = {}
-        self._choices: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._choices: dict[tuple[int, int], tuple[Any, Any, Rule]] = {}
 
     def run(self, value: Any, declared: Any = Any) -> Any:
         """Return the plain tree: exact builtin types, which json writes as they are.
@@ -129,7 +115,8 @@ class Walk:
         try:
             return self._unroll(value, declared, frames)
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            path, reason = _explained(error, frames)
+            keys = [frame.key for frame in frames if frame.key is not None]
+            path, reason = explained(error, json_path(keys))
         # Raised out here, so that the error above, which may hold the value, is no context of it.
         raise Refusal(path, reason)
 
@@ -154,72 +141,85 @@ class Walk:
 
     def _enter(self, value: Any, declared: Any, frames: list[_Frame]) -> Any:
         """Return the value where it is plain; else put its container on the stack."""
-        lenient = finished = False
+        finished = lenient = False
         if frames:
-            lenient, finished = frames[-1].lenient, frames[-1].finished
+            finished, lenient = frames[-1].finished, frames[-1].lenient
         kind = type(value)
-        if kind in SCALARS and declared in (Any, kind) and (finished or kind in self._ours):
+        is_as_declared = declared is Any or declared is kind
+        if is_as_declared and kind in SCALARS and (finished or kind in self._ours):
             return self._scalar(value)
-        given = Again(value, declared, finished)
-        step, rule, source = self._resolve(given, lenient=lenient)
+        given = Again(value, declared, finished, lenient)
+        step, rule = self._resolve(given)
         if type(step) in SCALARS:
             return self._scalar(step)
         if len(frames) >= MAX_DEPTH:
             raise RefusedError(_TOO_DEEP)
         if type(step) is Flat:
             return self._flat(step, frames)
-        if isinstance(step, Object) and step.lenient is not None:
-            lenient = step.lenient
-        finished = given.finished and type(source) in PLAIN
-        return self._open(_framed(step, source, rule, lenient, finished), frames)
+        return self._open(self._framed(step, rule, given), frames)
 
-    def _resolve(self, given: Again, *, lenient: bool) -> tuple[Any, Rule, Any]:
-        """Follow hooks and rules to a scalar or a container; return it, its rule and source.
+    def _resolve(self, given: Again) -> tuple[Any, Rule]:
+        """Follow hooks and rules to a scalar or a container, and return it and its rule.
 
-        What is `finished` on the way is noted in `given`.
+        Where they lead is noted in `given`: the value whose scalar or container it is.
         """
         step, by_our_rule = given, isinstance(given.declared, Rule)
         for _ in range(_MAX_CONVERSIONS):
-            value, declared = step.value, step.declared
+            given.value, given.declared = step.value, step.declared
             given.finished = given.finished or step.finished
-            hook = self._hook(step, by_our_rule=by_our_rule, finished=given.finished)
+            given.lenient = given.lenient or step.lenient
+            hook = self._hook(given, by_our_rule=by_our_rule)
             if not isinstance(hook, Rule):
-                self._check(value, declared, lenient=lenient)
-                step = Again(hook(value), finished=True)
-                by_our_rule = step.value is value
-            elif lenient and declared is not Any and not hook.fits(value):
-                step = Again(value)
-            elif not hook.fits(value):
-                raise hook.mismatch(value)
-            else:
-                step = hook.open(value, self._choose)
+                self._check(given)
+                step = Again(hook(given.value), finished=True)
+                by_our_rule = step.value is given.value
+            elif hook.fits(given.value):
+                step = hook.open(given.value, self._choose)
                 if type(step) is not Again:
-                    return step, hook, value
+                    return step, hook
+            elif given.lenient and given.declared is not Any:
+                step = Again(given.value)
+            else:
+                raise hook.mismatch(given.value)
         raise RefusedError("is converted again and again, and never becomes plain; check its hook")
 
-    def _hook(self, step: Again, *, by_our_rule: bool, finished: bool) -> Callable[[Any], Any]:
+    def _hook(self, given: Again, *, by_our_rule: bool) -> Callable[[Any], Any]:
         """Return what converts the value: a user's hook where there is one, else our rule."""
-        declared = step.declared
+        declared = given.declared
         if declared is Any:
-            declared = self._converter.type_of(step.value)
+            declared = self._converter.type_of(given.value)
         if isinstance(declared, Rule):
             return declared
-        if step.declared is Any and (by_our_rule or (finished and declared in PLAIN)):
+        if given.declared is Any and (by_our_rule or (given.finished and declared in PLAIN)):
             return self._converter.rule_for(declared)
-        try:
-            hook = self._hooks.get(declared)
-        except TypeError:  # Annotated, with metadata that does not hash
+        if not is_hashable(declared):
             return self._converter.hook_for(declared)
+        hook = self._hooks.get(declared)
         if hook is None:
             hook = self._hooks[declared] = self._converter.hook_for(declared)
         return hook
 
-    def _check(self, value: Any, declared: Any, *, lenient: bool) -> None:
+    def _check(self, given: Again) -> None:
         """Refuse a value that is not what a user's hook is for."""
-        if declared is not Any and not lenient:
-            rule = self._converter.rule_for(declared)
-            if not rule.fits(value):
-                raise rule.mismatch(value)
+        if given.declared is not Any and not given.lenient:
+            rule = self._converter.rule_for(given.declared)
+            if not rule.fits(given.value):
+                raise rule.mismatch(given.value)
+
+    def _framed(self, step: Array | Object, rule: Rule, given: Again) -> _Frame:
+        source, lenient = given.value, given.lenient
+        finished = given.finished and type(source) in PLAIN
+        if isinstance(step, Object):
+            lenient = lenient if step.lenient is None else step.lenient
+            members = iter(step.members)
+            return _Frame(source, rule, members, {}, finished, lenient, step.key_type)
+        if step.length > self._left:
+            raise TooLargeError(self._max_bytes)
+        elements = (
+            (None if step.is_set else index, *element)
+            for index, element in enumerate(step.elements)
+        )
+        return _Frame(source, rule, elements, [], finished, lenient, is_set=step.is_set)
 
     def _open(self, frame: _Frame, frames: list[_Frame]) -> Any:
         shared = self._memo.get(frame.identity)
@@ -242,7 +242,7 @@ class Walk:
 
     def _close(self, frames: list[_Frame]) -> Any:
         frame = frames.pop()
-        if not frame.ordered:
+        if frame.is_set:
             frame.plain.sort(key=_order)
         size, height = frame.left - self._left, frame.height + 1
         _raise_to(frames, height)
@@ -254,9 +254,9 @@ class Walk:
         return frame.plain
 
     def _flat(self, step: Flat, frames: list[_Frame]) -> Any:
-        self._spend(2 + len(step.plain))
+        self._spend(2 + len(step.numbers))
         _raise_to(frames, 1)
-        return step.plain
+        return list(step.numbers) if isinstance(step.numbers, bytes) else step.numbers
 
     def _scalar(self, value: Any) -> Any:
         if type(value) is str:
@@ -277,10 +277,8 @@ class Walk:
     def _name(self, frame: _Frame, key: Any) -> str:
         """Return the key as text, which must be the object's only one."""
         frame.key = None
-        if frame.key_type is not None:
-            key = self._key(frame, key)
         try:
-            text = self._text(key)
+            text = self._text(key if frame.key_type is None else self._key(frame, key))
         except RefusedError as error:
             reason = f"has a key that {error}"
         else:
@@ -293,15 +291,14 @@ class Walk:
     def _key(self, frame: _Frame, key: Any) -> Any:
         if type(key) is str and frame.key_type is Any and (frame.finished or str in self._ours):
             return key
-        given = Again(key, frame.key_type, frame.finished)
         if self._converter.can_be_key(key):
-            text, _, _ = self._resolve(given, lenient=frame.lenient)
+            text, _ = self._resolve(Again(key, frame.key_type, frame.finished, frame.lenient))
             if type(text) is int:
                 return str(self._scalar(text))
             if type(text) is str:
                 return text
         raise RefusedError(
-            f"has a key {described(key)}; keys are text, integers, enums of those, or UUIDs"
+            f"is {described(key)}; keys are text, integers, enums of those, or UUIDs"
         )
 
     def _spend(self, size: float) -> None:
@@ -313,40 +310,30 @@ class Walk:
         """Return the one member of a union that the whole value is of."""
         key = (id(rule), id(value))
         if key not in self._choices:
-            written = {self._attempt(value, member): member for member in reversed(members)}
-            written.pop(None, None)
-            if not written:
+            tried = [(member, self._attempt(value, member)) for member in members]
+            fitting = [(member, plain) for member, plain in tried if plain is not _UNFINISHED]
+            if not fitting:
                 raise rule.mismatch(value)
-            if len(written) > 1:
+            if len(fitting) > 1 and len({json.dumps(plain) for _, plain in fitting}) > 1:
                 raise RefusedError(
                     f"fits several members of {type_name(rule.declared)}, which are written "
                     "differently; declare the one that is meant"
                 )
-            # Kept with its value, so that the id stays the value's.
-            self._choices[key] = (*written.values(), value)
+            # Kept with its value and rule, so that the ids stay theirs.
+            self._choices[key] = (fitting[0][0], value, rule)
         return self._choices[key][0]
 
-    def _attempt(self, value: Any, declared: Any) -> str | None:
+    def _attempt(self, value: Any, declared: Any) -> Any:
+        """Return the plain value; _UNFINISHED where it is not of the type."""
         left, frames = self._left, list[_Frame]()
         try:
-            return json.dumps(self._unroll(value, declared, frames))
+            return self._unroll(value, declared, frames)
         except RefusedError:
             for frame in frames:
                 del self._memo[frame.identity]
-            return None
+            return _UNFINISHED
         finally:
             self._left = left
-
-
-_TOO_DEEP = f"is nested deeper than the {MAX_DEPTH} levels that serde_json reads; flatten it"
-
-
-def _framed(step: Array | Object, source: Any, rule: Rule, lenient: bool, finished: bool) -> _Frame:  # noqa: FBT001
-    if isinstance(step, Object):
-        members = iter(step.members)
-        return _Frame(source, rule, members, {}, step.key_type, True, lenient, finished)  # noqa: FBT003
-    elements = ((index, *element) for index, element in enumerate(step.elements))
-    return _Frame(source, rule, elements, [], None, step.ordered, lenient, finished)
 
 
 def _raise_to(frames: list[_Frame], height: int) -> None:
@@ -357,7 +344,7 @@ def _raise_to(frames: list[_Frame], height: int) -> None:
 def _order(plain: Any) -> tuple[bool, float, str]:
     """Return the place of a set's element: numbers by size, then everything by its JSON."""
     is_text = type(plain) not in (int, float)
-    return is_text, 0 if is_text else plain, json.dumps(plain)
+    return is_text, 0 if is_text else plain, json.dumps(plain, ensure_ascii=False)
 
 
 def _is_unicode(text: str) -> bool:
@@ -366,32 +353,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _explained(error: Exception, frames: list[_Frame]) -> tuple[str, str]:
-    """Return path and reason, without any text that may hold the value."""
-    if isinstance(error, TooLargeError):
-        return "$", str(error)
-    path = _path(frames)
-    if isinstance(error, RefusedError):
-        return path, str(error)
-    if isinstance(error, Refusal):  # from a walk inside a user's hook: `..` is JSONPath's "below"
-        inner = error.path.removeprefix("$").removeprefix(".")
-        return f"{path}..{inner}" if inner else path, error.reason
-    if isinstance(error, RecursionError):
-        return path, "is nested too deep for the hooks of its types, or contains itself"
-    return path, f"could not be read: {type_name(type(error))} was raised by a hook or a property"
-
-
-def _path(frames: list[_Frame]) -> str:
-    steps = [_step(frame) for frame in frames if frame.key is not None]
-    if len(steps) > 12:
-        steps[8:-4] = ["…"]
-    return "".join(["$", *steps])
-
-
-def _step(frame: _Frame) -> str:
-    if type(frame.key) is int:
-        return f"[{frame.key}]" if frame.ordered else "[*]"
-    key = frame.key if len(frame.key) <= 40 else f"{frame.key[:39]}…"
-    return f".{key}" if key.isascii() and key.isidentifier() else f"[{json.dumps(key)}]"

@@ -18,28 +18,30 @@ _TAIL = b"]}"
 
 @attrs.frozen
 class Request:
-    """One completion, ready to be sent as often as it takes: each time with identical bytes."""
+    """One completion, ready to be sent as often as it takes: each time with identical bytes.
+
+    Attributes:
+        url: Where it goes.
+        head: The body up to the first number.
+        payload: The payload, which the body lists as numbers.
+    """
 
     url: str
-    oplog_idx: int
+    head: bytes
     payload: bytes = attrs.field(repr=False)
 
     @property
     def size(self) -> int:
         """The length of the body in bytes."""
-        return len(self._head) + max(4 * len(self.payload) - 1, 0) + len(_TAIL)
-
-    @property
-    def _head(self) -> bytes:
-        return b'{"oplogIdx":%d,"data":[' % self.oplog_idx
+        return len(self.head) + max(4 * len(self.payload) - 1, 0) + len(_TAIL)
 
     def body(self) -> Iterator[bytes]:
         """Yield the body in slices, so that a large one neither blocks the loop nor doubles."""
         payload = self.payload
         if len(payload) <= _SLICE_BYTES:
-            yield b"".join((self._head, number_list(payload)[:-1], _TAIL))
+            yield b"".join((self.head, number_list(payload)[:-1], _TAIL))
             return
-        yield self._head
+        yield self.head
         last = len(payload) - _SLICE_BYTES
         for start in range(0, len(payload), _SLICE_BYTES):
             numbers = number_list(payload[start : start + _SLICE_BYTES])
@@ -56,7 +58,7 @@ def completion_request(base_url: str, promise_id: PromiseId, payload: bytes) -> 
     worker = promise_id.worker_id
     name = quote(worker.worker_name, safe="")
     url = f"{base_url}/v1/components/{worker.component_id}/workers/{name}/complete"
-    return Request(url, promise_id.oplog_idx, payload)
+    return Request(url, b'{"oplogIdx":%d,"data":[' % promise_id.oplog_idx, payload)
 
 
 _HUNDREDS = bytes(48 + n // 100 if n >= 100 else 32 for n in range(256))

@@ -79,7 +79,7 @@ class Silence(enum.Enum):
     BROKEN = "the connection failed"
     ATTEMPT_TIMEOUT = "attempt_timeout was up"
     DEADLINE = "the whole timeout was up"
-    CLOSED = "the client was closed, or the connector that it borrows, while this call was under way"
+    CLOSED = "the client was closed, or the connector it borrows, while this call was under way"
 
 
 def read_silence(

@@ -91,9 +91,10 @@ def _read_url(text: str) -> URL | None:
     """Read a URL; None where it is none, so that no error that quotes it becomes a context."""
     try:
         _ = urlsplit(text).port  # urlsplit refuses what yarl takes, and yarl what urlsplit takes
-        return URL(text)
+        url = URL(text)
     except ValueError:
         return None
+    return None if " " in str(url) else url  # IDNA turns some signs, "¯" say, into a space
 
 
 def is_private_transport(base_url: str) -> bool:

@@ -1,0 +1,292 @@
+"""What the environment says: where Golem is, with which token, and for how long to try.
+
+An address and a token come from the first of these that names one:
+
+1. the arguments of `GolemClient.from_env`
+2. `GOLEM_URL` and `GOLEM_AUTH_TOKEN`
+3. the profile of golem-cli that `GOLEM_PROFILE` names, or else the default one of its file, found
+   in `GOLEM_CONFIG_DIR` or `~/.golem` (see `profiles`)
+4. a Golem on this machine: `GOLEM_BUILTIN_LOCAL_URL`, or port 9881
+
+A token goes where it belongs. That of a profile is sent to that profile's server alone: with
+`GOLEM_URL`, the default profile is not looked at, and one that `GOLEM_PROFILE` names has to be of
+the same server. `GOLEM_AUTH_TOKEN` goes to whatever address is in force, a profile's too, as in
+golem-cli. Golem's well-known local token, which is no secret, is used where there is no other and
+the address is on this machine. A profile that accepts any certificate does so where it names the
+address.
+
+Times and retries have variables of their own. golem-cli's `GOLEM_HTTP_TIMEOUT` and its like are
+not read: they are ISO-8601 durations, and bound other things.
+
+| variable | value | default |
+| --- | --- | --- |
+| `GOLEM_CLIENT_TIMEOUT` | seconds for a whole call | 30 |
+| `GOLEM_CLIENT_ATTEMPT_TIMEOUT` | seconds for one attempt | 10 |
+| `GOLEM_CLIENT_RETRY_MAX_ATTEMPTS` | the most attempts of one call; 1 sends once | 10 |
+| `GOLEM_CLIENT_RETRY_MIN_DELAY` | seconds before the first repeat | 0.1 |
+| `GOLEM_CLIENT_RETRY_MAX_DELAY` | the most seconds before a repeat | 5 |
+| `GOLEM_CLIENT_RETRY_MULTIPLIER` | how much longer each delay is than the last | 2 |
+| `GOLEM_CLIENT_RETRY_MAX_JITTER_FACTOR` | the part of a delay that chance adds at most | 0.5 |
+
+Numbers are plain decimals. A variable that is set and empty is an error, as it is most likely a
+secret or a setting that did not arrive, and a payload sent to the wrong Golem cannot be taken back.
+Nothing here changes the environment, and no error shows a value that may be a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from golem_client.config.options import (
+    LOCAL_TOKEN,
+    LOCAL_URL,
+    Secret,
+    checked_seconds,
+    checked_token,
+    checked_url,
+    is_private_transport,
+)
+from golem_client.config.profile_shapes import Profile, checked_url_of, quoted
+from golem_client.config.profiles import Environment, find_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NO_TOKEN = "no token: nothing names one"  # noqa: S105 - words
+_WELL_KNOWN = "Golem's well-known local token"
+_GIVEN = "the arguments"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Where Golem is, and with which token.
+
+    Attributes:
+        url: Its address.
+        url_from: What names it, for people.
+        token: The token; None where there is none, or where the caller has its own.
+        token_from: What names it, or why there is none. It shows no token.
+        verifies_tls: Whether its certificate is checked; a profile may say no.
+    """
+
+    url: str
+    url_from: str
+    token: Secret | None
+    token_from: str
+    verifies_tls: bool = True
+
+
+def connection_from_env(
+    base_url: str | None = None, *, needs_token: bool = True, environ: Environment | None = None
+) -> Connection:
+    """Return where `GolemClient.from_env` connects to.
+
+    Args:
+        base_url: The address, where the caller knows it.
+        needs_token: Whether to look for a token; False where the caller has one.
+        environ: The environment; by default that of the process.
+
+    Raises:
+        ValueError: A variable or a profile is wrong; the text says which, where, and what to do.
+    """
+    environ = os.environ if environ is None else environ
+    profile, verifies_tls = None, True
+    if base_url is not None:
+        url, url_from = checked_url(base_url), _GIVEN
+    elif (text := variable("GOLEM_URL", environ)) is not None:
+        url, url_from = checked_url_of("GOLEM_URL", text), "GOLEM_URL"
+        profile = _profile_beside(url, environ) if needs_token else None
+    else:
+        profile = _profile_in_force(environ)
+        url, url_from = _address(profile, environ)
+        verifies_tls = profile is None or not profile.allows_insecure
+    token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
+    return Connection(
+        url=url,
+        url_from=url_from,
+        token=token,
+        token_from=token_from,
+        verifies_tls=verifies_tls,
+    )
+
+
+def connection_from_profile(
+    name: str, *, needs_token: bool = True, environ: Environment | None = None
+) -> Connection:
+    """Return where `GolemClient.from_profile` connects to: address and token of the profile alone.
+
+    Args:
+        name: The profile's name.
+        needs_token: Whether to look for a token; False where the caller has one.
+        environ: The environment, which says where the profiles are.
+
+    Raises:
+        ValueError: There is no such profile, or it is wrong, or has no token.
+        TypeError: The name is no string.
+    """
+    if not isinstance(name, str):
+        raise TypeError("the name of a profile must be a string")
+    environ = os.environ if environ is None else environ
+    profile = find_profile(name, "the name of a profile", environ)
+    if profile is None:
+        raise AssertionError("a profile that is named is found or refused")
+    url, url_from = _address(profile, environ)
+    token, token_from = _own_token(profile, url) if needs_token else (None, _GIVEN)
+    return Connection(
+        url=url,
+        url_from=url_from,
+        token=token,
+        token_from=token_from,
+        verifies_tls=not profile.allows_insecure,
+    )
+
+
+def options_from_env(
+    retry_policy: Callable[..., Any], *, environ: Environment | None = None
+) -> dict[str, Any]:
+    """Return the options of a client that the environment sets: times, and a retry policy.
+
+    Args:
+        retry_policy: Makes the policy: the class `RetryPolicy`.
+        environ: The environment; by default that of the process.
+
+    Raises:
+        ValueError: A variable is no number, or makes no sense.
+    """
+    environ = os.environ if environ is None else environ
+    options: dict[str, Any] = {}
+    for name in ("timeout", "attempt_timeout"):
+        variable_name = f"GOLEM_CLIENT_{name.upper()}"
+        if (seconds := _number(variable_name, environ)) is not None:
+            options[name] = checked_seconds(variable_name, seconds)
+    values = {name: _number(f"{_RETRY}{name.upper()}", environ) for name in _DELAYS}
+    values["max_attempts"] = _integer(f"{_RETRY}MAX_ATTEMPTS", environ)
+    fields = {name: value for name, value in values.items() if value is not None}
+    if fields:
+        options["retry"] = _policy(retry_policy, fields)
+    return options
+
+
+_RETRY = "GOLEM_CLIENT_RETRY_"
+_DELAYS = ("min_delay", "max_delay", "multiplier", "max_jitter_factor")
+
+
+def variable(name: str, environ: Environment) -> str | None:
+    """Return a variable without surrounding white space; None where it is not set.
+
+    Raises:
+        ValueError: It is set, and empty.
+    """
+    value = environ.get(name)
+    if value is None:
+        return None
+    if not value.strip():
+        raise ValueError(f"{name} is set and empty: give it a value, or unset it")
+    return value.strip()
+
+
+def _profile_in_force(environ: Environment) -> Profile | None:
+    """Return the profile that is named, or the default one; None where there are none."""
+    return find_profile(variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
+
+
+def _profile_beside(url: str, environ: Environment) -> Profile | None:
+    """Return the profile that is named beside an address, where its token is needed for it."""
+    name = variable("GOLEM_PROFILE", environ)
+    if name is None or variable("GOLEM_AUTH_TOKEN", environ) is not None:
+        return None
+    profile = _profile_in_force(environ)
+    if profile is None or _server(profile.url) == _server(url):
+        return profile
+    raise ValueError(
+        f"GOLEM_URL and GOLEM_PROFILE name two servers, and the token of {quoted(name)} goes to "
+        "its own alone: set GOLEM_AUTH_TOKEN, or unset one of the two"
+    )
+
+
+def _server(url: str) -> tuple[str, str, int]:
+    """Return what a token belongs to: scheme, host and port."""
+    parts: SplitResult = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return parts.scheme, parts.hostname or "", port
+
+
+def _address(profile: Profile | None, environ: Environment) -> tuple[str, str]:
+    """Return the address of a profile, or of a Golem on this machine, and what says so."""
+    if profile is not None:
+        return profile.url, f"{profile.where} ({profile.url_key})"
+    text = variable("GOLEM_BUILTIN_LOCAL_URL", environ)
+    if text is not None:
+        return checked_url_of("GOLEM_BUILTIN_LOCAL_URL", text), "GOLEM_BUILTIN_LOCAL_URL"
+    return LOCAL_URL, "the default, a Golem on this machine"
+
+
+def _token(profile: Profile | None, url: str, environ: Environment) -> tuple[Secret | None, str]:
+    """Return the token for an address, and what says so or why there is none."""
+    text = variable("GOLEM_AUTH_TOKEN", environ)
+    if text is not None:
+        return _checked_variable("GOLEM_AUTH_TOKEN", text), "GOLEM_AUTH_TOKEN"
+    if profile is not None:
+        return _own_token(profile, url)
+    if _is_on_this_machine(url):
+        return Secret(LOCAL_TOKEN), _WELL_KNOWN
+    return None, _NO_TOKEN
+
+
+def _own_token(profile: Profile, url: str) -> tuple[Secret | None, str]:
+    token = profile.required_token()
+    if token is not None:
+        return token, f"{profile.where} ({profile.token_key})"
+    if _is_on_this_machine(url):
+        return Secret(LOCAL_TOKEN), _WELL_KNOWN
+    return None, f"no token: {profile.token_key}"
+
+
+def _checked_variable(name: str, text: str) -> Secret:
+    try:
+        return Secret(checked_token(text))
+    except ValueError as error:
+        reason = str(error).replace("the token", name, 1)
+    raise ValueError(reason)
+
+
+def _is_on_this_machine(url: str) -> bool:
+    """Whether it is a loopback address: there, plain http would be private too."""
+    return is_private_transport(urlsplit(url)._replace(scheme="http").geturl())
+
+
+def _number(name: str, environ: Environment) -> float | None:
+    text = variable(name, environ)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,30}(\.[0-9]{1,30})?", text):
+        raise ValueError(
+            f'{name} must be a plain number such as 30 or 2.5, not a duration like "30s" or "PT30S"'
+        )
+    return float(text)
+
+
+def _integer(name: str, environ: Environment) -> int | None:
+    text = variable(name, environ)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{name} must be a whole number such as 5")
+    return int(text)
+
+
+def _policy(retry_policy: Callable[..., Any], fields: dict[str, Any]) -> Any:
+    """Make the policy; what it refuses is said of the variables."""
+    try:
+        return retry_policy(**fields)
+    except ValueError as error:
+        reason = re.sub(r"RetryPolicy\.\w+", _variable_of, str(error))
+    raise ValueError(reason)
+
+
+def _variable_of(field: re.Match[str]) -> str:
+    return f"{_RETRY}{field[0].partition('.')[2].upper()}"

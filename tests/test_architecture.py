@@ -1,0 +1,377 @@
+"""Who may import whom, what is public, and what an import of the package costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+import golem_client
+
+ROOT = Path(golem_client.__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+# Section 8 of the design. A package counts as one module, and may import itself.
+PUBLIC_ONLY = frozenset({"the public names"})
+MAY_IMPORT = {
+    "errors": frozenset(),
+    "ids": frozenset({"errors"}),
+    "payload": frozenset({"ids", "errors"}),
+    "wire": frozenset({"ids", "errors", "payload"}),
+    "retry": frozenset({"errors"}),
+    "config": frozenset({"errors"}),
+    "client": frozenset({"errors", "ids", "payload", "wire", "retry", "config"}),
+    "testing": frozenset({"ids"}),
+    "bulk": PUBLIC_ONLY,
+    "cli": PUBLIC_ONLY,
+    "pytest_plugin": PUBLIC_ONLY | {"testing"},  # which is public as well
+    "version": frozenset(),
+}
+
+# Who may use which of our dependencies; whatever is not here is the standard library's.
+DEPENDENCIES = {
+    "errors": frozenset(),
+    "ids": frozenset({"attrs"}),
+    "payload": frozenset({"attrs", "cattrs"}),
+    "wire": frozenset({"attrs"}),
+    "retry": frozenset({"attrs", "tenacity"}),
+    "config": frozenset({"attrs", "yarl"}),  # yarl for the syntax of URLs; it does no I/O
+    "client": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
+    "testing": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
+    "bulk": frozenset({"attrs"}),
+    "cli": frozenset({"attrs"}),
+    "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),
+    "version": frozenset(),
+}
+
+# The network is `client`'s; the fake serves on it.
+NETWORK = frozenset({"aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib3"})
+
+PUBLIC = [
+    "AgentId",
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "Completion",
+    "ComponentId",
+    "ComponentNotFoundError",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "DeadlineExceededError",
+    "DeliveryError",
+    "GolemClient",
+    "GolemError",
+    "InsecureTransportWarning",
+    "InvalidIdError",
+    "NotFoundError",
+    "OplogIndex",
+    "Outcome",
+    "PayloadError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "Promise",
+    "PromiseId",
+    "PromiseNotFoundError",
+    "RateLimitedError",
+    "ResponseError",
+    "RetryPolicy",
+    "ServerError",
+    "UnexpectedResponseError",
+    "WorkerId",
+    "WorkerNotFoundError",
+    "make_converter",
+]
+
+
+@attrs.frozen
+class Import:
+    """One import that happens when a program runs: the module, and the name taken from it."""
+
+    file: str
+    module: str
+    name: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Which of our modules imports; "" is the package itself."""
+        return self.file.removesuffix(".py").partition("/")[0]
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def ours(self) -> str | None:
+        """Which of our modules is imported: its name, or "the public names", or None."""
+        if self.top != "golem_client":
+            return None
+        inner = self.module.split(".")[1:]
+        if inner:
+            return inner[0]
+        if (ROOT / self.name).is_dir() or (ROOT / f"{self.name}.py").is_file():
+            return self.name
+        return "the public names"
+
+
+def is_for_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
+
+
+def nodes_that_run(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is below a node, functions too, without what is for type checking alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and is_for_type_checking(child):
+            for other in child.orelse:
+                yield other
+                yield from nodes_that_run(other)
+            continue
+        yield child
+        yield from nodes_that_run(child)
+
+
+def imports_in(source: str, file: str) -> Iterator[Import]:
+    """Yield the imports of a source; `file` is its path below the package."""
+    package = ["golem_client", *file.split("/")[:-1]]
+    for node in nodes_that_run(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(file, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(file, module, alias.name)
+
+
+def inside(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+IMPORTS = [found for file in SOURCES for found in imports_in(file.read_text(), inside(file))]
+MODULES = sorted(
+    {inside(file).removesuffix(".py").partition("/")[0] for file in SOURCES} - {"__init__"}
+)
+
+
+def test_every_module_has_its_place_in_the_table() -> None:
+    """A new module is a decision: it gets a row, here and in the design."""
+    assert set() == set(MODULES) - set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_of_ours_only_what_its_row_allows(module: str) -> None:
+    """Imports for type checking alone are exempt; anybody may know the version."""
+    allowed = MAY_IMPORT[module] | {module, "version"}
+    assert [] == [
+        found
+        for found in IMPORTS
+        if found.owner == module and found.ours is not None and found.ours not in allowed
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_uses_only_its_dependencies(module: str) -> None:
+    """Whatever else it needs is the standard library's."""
+    allowed = DEPENDENCIES[module] | sys.stdlib_module_names | {"golem_client"}
+    optional = {"pydantic", "pydantic_core"} if module in ("ids", "payload") else set()
+    assert [] == [
+        found for found in IMPORTS if found.owner == module and found.top not in allowed | optional
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"client", "testing", "cli", "bulk"}))
+def test_a_pure_module_touches_no_network(module: str) -> None:
+    """Only the client does, and the fake that it is tested with."""
+    assert [] == [found for found in IMPORTS if found.owner == module and found.top in NETWORK]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) & {"wire", "errors", "ids", "payload"}))
+def test_a_pure_module_has_no_clock(module: str) -> None:
+    """Judgements do not depend on when they are made."""
+    assert [] == [found for found in IMPORTS if found.owner == module and found.top == "time"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import golem_client.wire", ["wire"]),
+        ("import golem_client.wire.words as words", ["wire"]),
+        ("from golem_client import wire", ["wire"]),
+        ("from golem_client import errors, GolemClient", ["errors", "the public names"]),
+        ("from golem_client.wire.words import describe", ["wire"]),
+        ("from .values import x", ["ids"]),
+        ("from . import values", ["ids"]),
+        ("from ..wire import x", ["wire"]),
+        ("from .. import retry", ["retry"]),
+        ("def f():\n    from golem_client import retry", ["retry"]),
+        ("try:\n    import golem_client.retry\nexcept ImportError:\n    pass", ["retry"]),
+        ("if TYPE_CHECKING:\n    from golem_client import retry", []),
+        ("if typing.TYPE_CHECKING:\n    from golem_client import retry", []),
+        ("if TYPE_CHECKING:\n    pass\nelse:\n    from golem_client import retry", ["retry"]),
+        ("if not TYPE_CHECKING:\n    from golem_client import retry", ["retry"]),
+    ],
+)
+def test_the_reader_of_imports_sees(source: str, expected: list[str]) -> None:
+    """Every spelling of an import that happens, and none that does not."""
+    assert expected == [found.ours for found in imports_in(source, "ids/some.py")]
+
+
+def test_the_public_names_are_these() -> None:
+    """What is public stays: a change of this list is a decision."""
+    assert sorted(PUBLIC) == golem_client.__all__
+
+
+def test_the_public_names_are_sorted() -> None:
+    """By code point: classes first, as in their list."""
+    assert sorted(golem_client.__all__) == golem_client.__all__
+
+
+def test_the_package_defines_nothing_but_its_public_names() -> None:
+    """Every name in it is public, or a module, or one of Python's own."""
+    modules = {path.stem for path in ROOT.iterdir()}
+    own = {name for name in vars(golem_client) if not name.startswith("__")}
+    assert set() == own - set(golem_client.__all__) - modules
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_name_can_be_imported(name: str) -> None:
+    """From the package itself."""
+    assert hasattr(golem_client, name)
+
+
+EXPORTING = [
+    ".".join(["golem_client", *inside(file).removesuffix("__init__.py").split("/")[:-1]])
+    for file in SOURCES
+    if file.name == "__init__.py"
+]
+
+
+@pytest.mark.parametrize("package", EXPORTING)
+def test_what_a_package_exports_is_described(package: str) -> None:
+    """Each class and function in an `__all__` has a docstring of its own."""
+    module = importlib.import_module(package)
+    exported = [(name, getattr(module, name)) for name in getattr(module, "__all__", [])]
+    assert [] == [
+        name
+        for name, value in exported
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and not (vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__)
+    ]
+
+
+@pytest.mark.parametrize("package", EXPORTING)
+def test_what_a_package_exports_exists(package: str) -> None:
+    """`from package import *` works."""
+    module = importlib.import_module(package)
+    assert [] == [name for name in getattr(module, "__all__", []) if not hasattr(module, name)]
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=inside)
+def test_a_module_has_a_docstring(file: Path) -> None:
+    """It says in a sentence what the module is about."""
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=inside)
+def test_a_module_can_be_taken_in(file: Path) -> None:
+    """Every file that people found hard to navigate was longer; most are far shorter."""
+    assert len(file.read_text().splitlines()) <= 420
+
+
+def test_a_module_is_named_after_the_thing() -> None:
+    """None is a drawer for what has no other place."""
+    drawers = {"util", "utils", "helper", "helpers", "common", "base", "types", "misc"}
+    assert [] == [inside(file) for file in SOURCES if file.stem.strip("_") in drawers]
+
+
+def test_no_module_hides() -> None:
+    """Tracebacks read `golem_client.errors.PromiseNotFoundError`."""
+    assert [] == [
+        inside(file)
+        for file in SOURCES
+        if file.stem.startswith("_") and file.stem not in ("__init__", "__main__")
+    ]
+
+
+def test_nobody_imports_everything() -> None:
+    """No star imports."""
+    assert [] == [found for found in IMPORTS if found.name == "*"]
+
+
+def test_the_package_is_typed() -> None:
+    """Type checkers read its annotations."""
+    assert (ROOT / "py.typed").is_file()
+
+
+OPTIONAL = {
+    "aioresponses",
+    "click",
+    "fastapi",
+    "golem_client.bulk",
+    "golem_client.cli",
+    "golem_client.pytest_plugin",
+    "golem_client.testing",
+    "hypothesis",
+    "mypy",
+    "opentelemetry",
+    "orjson",
+    "pydantic",
+    "pydantic_core",
+    "pytest",
+    "requests",
+    "rich",
+    "typer",
+    "uvloop",
+    "yaml",
+}
+
+# What the dependencies load themselves, typing_extensions say, is no cost of ours.
+MEASURE = """
+import json, sys
+import aiohttp, attrs, cattrs, tenacity
+before = set(sys.modules)
+import golem_client
+print(json.dumps([sorted(before), sorted(set(sys.modules) - before)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> tuple[set[str], set[str]]:
+    """Return what the dependencies load by themselves, and what we load on top of them."""
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+    before, added = json.loads(run.stdout)
+    return set(before), set(added)
+
+
+def test_an_import_loads_nothing_optional(loaded: tuple[set[str], set[str]]) -> None:
+    """Whoever does not use an extra does not pay for it."""
+    before, added = loaded
+    assert set() == OPTIONAL & (before | added)
+
+
+def test_an_import_starts_no_server_side(loaded: tuple[set[str], set[str]]) -> None:
+    """`aiohttp.web` is the fake's."""
+    before, added = loaded
+    assert [] == [name for name in before | added if name.startswith("aiohttp.web")]
+
+
+def test_an_import_adds_only_ours_and_the_standard_library(
+    loaded: tuple[set[str], set[str]],
+) -> None:
+    """No third-party package is loaded that the four dependencies do not load themselves."""
+    before, added = loaded
+    known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
+    assert {"golem_client"} == {name.partition(".")[0] for name in added} - known

@@ -1,0 +1,186 @@
+"""Python values -> payload bytes: the table, and what holds for every value."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golem_client.errors import PayloadError
+from golem_client.payload import encode_bytes, encode_json, encode_text
+from tests.serde.table import ROWS, Row
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_table(row: Row) -> None:
+    """Each row of tests/serde/table.py is written as it says."""
+    assert row.json.encode() == encode_json(row.value, row.as_type, row.converter)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_converter_unstructures_what_is_encoded(row: Row) -> None:
+    """`converter.unstructure` is the tree of exactly the builtin types that json writes."""
+    tree = row.converter.unstructure(row.value, row.as_type)
+    assert json.loads(row.json) == json.loads(json.dumps(tree))
+    assert _types(tree) <= {dict, list, str, int, float, bool, type(None)}
+
+
+def _types(tree: Any) -> set[type]:
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return {type(tree)}.union(
+        *map(_types, inner), map(type, tree if isinstance(tree, dict) else ())
+    )
+
+
+def test_no_two_rows_share_a_name() -> None:
+    """The names are the ids of the tests, here and in Rust."""
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**308) + 1, 10**308 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=30,
+)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _as_json(each) for key, each in value.items()}
+    return value
+
+
+@given(_VALUES)
+def test_plain_values_round_trip(value: Any) -> None:
+    """What is written reads back as the same value, and says nothing about how it was written."""
+    encoded = encode_json(value)
+    assert _as_json(value) == json.loads(encoded)
+    assert encoded == encode_json(value, object), "the walk writes what json writes at once"
+
+
+_KEYS = st.one_of(st.text(), st.integers(), st.uuids(), st.floats(), st.none(), st.booleans())
+_LEAVES = st.one_of(
+    *(st.none(), st.text(), st.integers(), st.floats(), st.decimals(), st.binary()),
+    *(st.dates(), st.datetimes(), st.timedeltas(), st.uuids(), st.complex_numbers()),
+)
+
+
+@given(
+    st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner)),
+)
+def test_any_value_is_written_or_refused(value: Any) -> None:
+    """Nothing but a PayloadError is raised, and what is written is JSON."""
+    encoded = refusal = None
+    try:
+        encoded = encode_json(value)
+    except PayloadError as error:
+        refusal = error.message
+    if encoded is None:
+        assert str(refusal).startswith("$")
+    else:
+        json.loads(encoded, parse_constant=pytest.fail)
+
+
+_PROGRAM = """
+from uuid import UUID
+import enum
+import attrs
+from golem_client.payload import encode_json
+
+@attrs.frozen
+class Tag:
+    name: str
+
+value = {
+    "texts": {"a", "b", "cc", "é", ""},
+    "mixed": {1, 2.5, "x", None, (1, 2), frozenset({"p", "q", "r"})},
+    "objects": {Tag("a"), Tag("b"), Tag("c")},
+    "ids": {UUID(int=n) for n in range(9)},
+}
+print(encode_json(value).hex())
+"""
+
+
+def test_bytes_are_the_same_in_every_process() -> None:
+    """Sets have a fixed order, whatever their hashes."""
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    (encoded,) = written
+    tree = json.loads(bytes.fromhex(encoded))
+    assert tree["texts"] == ["", "a", "b", "cc", "é"]
+    assert tree["mixed"] == [1, 2.5, "x", ["p", "q", "r"], [1, 2], None]
+    assert tree["objects"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+
+
+def test_importing_does_not_import_pydantic() -> None:
+    """Whoever has no pydantic pays nothing for it."""
+    program = "import sys, golem_client.payload; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_sent_as_they_are(kind: Any) -> None:
+    """All three kinds of bytes are exactly themselves."""
+    encoded = encode_bytes(kind(b"\x00\xff"))
+    assert (bytes, b"\x00\xff") == (type(encoded), encoded)
+
+
+def test_bytes_are_a_copy() -> None:
+    """Changing a bytearray later changes nothing."""
+    given_bytes = bytearray(b"ab")
+    encoded = encode_bytes(given_bytes)
+    given_bytes[0] = 0
+    assert encoded == b"ab"
+
+
+@pytest.mark.parametrize("value", ["hunter2", None, 5, [104], {"a": 1}], ids=repr)
+def test_only_bytes_are_bytes(value: Any) -> None:
+    """Anything else is refused, with what to call instead."""
+    with pytest.raises(PayloadError, match=r"not bytes; use complete_text .* complete_json"):
+        encode_bytes(value)
+
+
+def test_text_is_utf8() -> None:
+    """Text is sent as UTF-8, without a byte order mark or quotes."""
+    assert encode_text("é\U0001f600") == "é\U0001f600".encode()
+
+
+@pytest.mark.parametrize("value", [b"hunter2", None, 5], ids=repr)
+def test_only_text_is_text(value: Any) -> None:
+    """Anything else is refused, with what to call instead."""
+    with pytest.raises(PayloadError, match=r"not text; use complete_bytes .* complete_json"):
+        encode_text(value)
+
+
+def test_a_lone_surrogate_is_no_text() -> None:
+    """Half a character cannot be UTF-8; the text is not shown."""
+    with pytest.raises(PayloadError, match="lone surrogate at index 7") as caught:
+        encode_text("hunter2\ud800")
+    assert "hunter2" not in repr(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_equal_decimals_of_different_digits_differ() -> None:
+    """A Decimal keeps its zeros."""
+    assert [encode_json(Decimal(text)) for text in ("1.10", "1.1")] == [b'"1.10"', b'"1.1"']

@@ -1,0 +1,496 @@
+"""Converters: hooks of the user, tagged unions, key styles, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum, Flag, StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
+from uuid import UUID
+
+import attrs
+import pytest
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+from typing_extensions import TypeAliasType
+
+from golem_client.errors import InvalidIdError, PayloadError
+from golem_client.ids import ComponentId, PromiseId, WorkerId
+from golem_client.payload import encode_json, make_converter
+
+SECRET = "hunter2"
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+PROMISE = PromiseId.parse("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42")
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Name(str):
+    __slots__ = ()
+
+
+@attrs.frozen
+class Money:
+    amount: Decimal
+    currency: str = "EUR"
+
+
+@attrs.frozen
+class Coin(Money):
+    metal: str = "gold"
+
+
+@attrs.frozen
+class Bill:
+    total: Money
+    at: datetime
+    notes: list[str] = attrs.field(factory=list)
+
+
+@dataclass
+class Tree:
+    name: str
+    children: list[Tree]
+
+
+BILL = Bill(Money(Decimal("1.10")), MOMENT, ["a"])
+
+
+def _written(converter: Converter, value: Any, as_type: Any = None) -> str:
+    return encode_json(value, as_type, converter).decode()
+
+
+def test_a_hook_for_a_class_wins() -> None:
+    """Wherever the class is: declared, inherited, or neither."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, lambda money: f"{money.amount} {money.currency}")
+    assert _written(converter, [BILL.total]) == '["1.10 EUR"]'
+    assert _written(converter, BILL).startswith('{"total":"1.10 EUR",')
+    assert _written(converter, [Coin(Decimal(1))]) == '["1 EUR"]'
+
+
+@pytest.mark.parametrize(
+    ("cls", "hook", "value", "expected"),
+    [
+        (datetime, lambda at: int(at.timestamp()), {"at": MOMENT}, '{"at":1767225600}'),
+        (date, lambda day: day.year, [date(2026, 1, 1)], "[2026]"),
+        (str, lambda text: f"<{text}>", ["a", {"b": "c"}], '["<a>",{"<b>":"<c>"}]'),
+        (int, repr, [1, True, {2: 3}], '["1",true,{"2":"3"}]'),
+        (float, lambda number: round(number, 1), [1.25], "[1.2]"),
+        (bytes, lambda value: value.hex(), [b"\xff"], '["ff"]'),
+        (UUID, lambda value: value.hex, [UUID(int=0)], f'["{"0" * 32}"]'),
+        (type(None), lambda _: "nothing", [None], '["nothing"]'),
+        (bool, int, [True], "[1]"),
+        (list, lambda each: {"items": [*each]}, [[1]], '{"items":[[1]]}'),
+        (dict, sorted, [{"b": 1, "a": 2}], '[["a","b"]]'),
+        (Enum, lambda member: member.name, [Colour.RED], '["RED"]'),
+        (Colour, lambda member: member.name, {Colour.RED: Colour.RED}, '{"RED":"RED"}'),
+        (date, date.isoformat, {date(2026, 1, 1): 1}, '{"2026-01-01":1}'),
+        (complex, lambda each: [each.real, each.imag], [1j], "[[0.0,1.0]]"),
+        (PromiseId, str, [PROMISE], f'["{PROMISE}"]'),
+    ],
+)
+def test_a_hook_for_any_type_wins(cls: Any, hook: Any, value: Any, expected: str) -> None:
+    """Plain types, the standard library's, enums, keys, ids, and types that have no rule."""
+    converter = make_converter()
+    converter.register_unstructure_hook(cls, hook)
+    assert _written(converter, value) == expected
+
+
+def test_a_hook_for_dates_is_none_for_datetimes() -> None:
+    """A datetime is a date, and would lose its time."""
+    converter = make_converter()
+    converter.register_unstructure_hook(date, lambda day: day.strftime("%d.%m.%Y"))
+    assert _written(converter, [MOMENT]) == '["2026-01-01T00:00:00+00:00"]'
+
+
+def test_a_hook_for_a_declaration_wins() -> None:
+    """NewType, Annotated, unions and generics are looked up as they are declared."""
+    millis = NewType("millis", datetime)
+    marked = Annotated[int, "hex"]
+    converter = make_converter()
+    converter.register_unstructure_hook(millis, lambda at: int(at.timestamp() * 1000))
+    converter.register_unstructure_hook(int | None, lambda value: value or 0)
+    converter.register_unstructure_hook_func(lambda t: t == marked, hex)
+    converter.register_unstructure_hook_func(lambda t: t == list[float], sum)
+    assert _written(converter, [MOMENT], list[millis]) == "[1767225600000]"
+    assert _written(converter, [None, 5], list[int | None]) == "[0,5]"
+    assert _written(converter, [255], list[marked]) == '["0xff"]'
+    assert _written(converter, {"a": [1.5, 2.5]}, dict[str, list[float]]) == '{"a":4.0}'
+
+
+def test_a_hook_gets_only_what_it_is_declared_for() -> None:
+    """A value of another type is refused before the hook sees it."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, str)
+    with pytest.raises(PayloadError, match=r"^\$\.total: is of type str, where Money is declared"):
+        encode_json(Bill("5", MOMENT), converter=converter)  # type: ignore[arg-type]
+
+
+def test_what_a_hook_returns_is_not_converted_twice() -> None:
+    """Plain values in it are final; what is not plain in it meets the rules and other hooks."""
+    converter = make_converter()
+    converter.register_unstructure_hook(str, lambda text: f"<{text}>")
+    converter.register_unstructure_hook(Money, lambda m: {"eur": ["a", m.amount, {Name("k"): m}]})
+    converter.register_unstructure_hook(Coin, lambda coin: coin.metal)
+    with pytest.raises(PayloadError):
+        encode_json(Money(Decimal(1)), converter=converter)  # it returns itself, for ever
+    converter.register_unstructure_hook(Money, lambda m: {"eur": ["a", m.amount, Coin(m.amount)]})
+    assert _written(converter, [Money(Decimal("1.0")), "b"]) == '[{"eur":["a","1.0","gold"]},"<b>"]'
+
+
+def test_a_hook_that_changes_nothing_leaves_the_rule() -> None:
+    """What it returns untouched is written as if there were no hook."""
+    converter = make_converter()
+    for cls in (datetime, Money, Colour, Name):
+        converter.register_unstructure_hook(cls, lambda value: value)
+    value = {"a": [MOMENT, Money(Decimal(1)), Colour.RED, Name("n")]}
+    assert _written(converter, value) == encode_json(value).decode()
+
+
+def test_what_a_hook_returns_is_checked() -> None:
+    """With the path, also inside of what it returns."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, lambda _: {"amount": [float("nan")]})
+    with pytest.raises(PayloadError, match=r"^\$\.total\.amount\[0\]: is not a finite number"):
+        encode_json(BILL, converter=converter)
+
+
+def test_a_hook_may_wrap_the_rule() -> None:
+    """The rule that a converter had before is a hook like any other."""
+    converter = make_converter()
+    rule = converter.get_unstructure_hook(Money)
+    converter.register_unstructure_hook(Money, lambda money: {**rule(money), "version": 2})
+    expected = '{"amount":"1.10","currency":"EUR","version":2}'
+    assert _written(converter, Money(Decimal("1.10"))) == expected
+    coin = '{"amount":"1","currency":"EUR","metal":"gold","version":2}'
+    assert _written(converter, [Coin(Decimal(1))]) == f"[{coin}]"
+
+
+def test_cattrs_own_hooks_are_the_users() -> None:
+    """make_dict_unstructure_fn renames and omits, and our rules serve its fields."""
+    converter = make_converter()
+    converter.register_unstructure_hook(
+        Bill, make_dict_unstructure_fn(Bill, converter, at=override(rename="type"))
+    )
+    expected = (
+        '{"total":{"amount":"1.10","currency":"EUR"},'
+        '"type":"2026-01-01T00:00:00+00:00","notes":["a"]}'
+    )
+    assert _written(converter, BILL) == expected
+
+
+def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
+    """`..` stands for what only the hook knows."""
+    converter = make_converter()
+    converter.register_unstructure_hook(
+        Bill, make_dict_unstructure_fn(Bill, converter, at=override(rename="type"))
+    )
+    bill = Bill(Money(Decimal("NaN")), MOMENT)
+    with pytest.raises(PayloadError, match=r"^\$\.bills\[0\]\.\.amount: is not a finite number"):
+        encode_json({"bills": [bill]}, converter=converter)
+
+
+def test_an_override_renames_and_omits() -> None:
+    """`Annotated[T, override(...)]` is cattrs' own way to say it on the field."""
+
+    @attrs.frozen
+    class Renamed:
+        type_: Annotated[str, override(rename="type")]
+        secret: Annotated[str, override(omit=True)] = SECRET
+
+    converter = make_converter(key_style="camelCase")
+    assert _written(converter, Renamed("a")) == '{"type":"a"}'
+
+
+def test_an_override_that_does_more_is_refused() -> None:
+    """What would be left undone is not left silently."""
+    converter = make_converter()
+
+    @attrs.frozen
+    class Defaulted:
+        count: Annotated[int, override(omit_if_default=True)] = 0
+
+    with pytest.raises(PayloadError, match="'count' whose override does more"):
+        encode_json(Defaulted(), converter=converter)
+
+
+class BoomError(Exception):
+    """What a hook raises."""
+
+
+def _boom(value: object) -> Any:
+    error = BoomError(SECRET, value)
+    error.add_note(SECRET)
+    raise error
+
+
+@pytest.mark.parametrize("declared", [None, Bill], ids=["undeclared", "declared"])
+def test_a_hook_that_raises_is_a_refusal(declared: Any) -> None:
+    """The error names the place and the exception's class, never its text."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, _boom)
+    with pytest.raises(PayloadError) as caught:
+        encode_json(BILL, declared, converter)
+    error = caught.value
+    assert (
+        error.message == "$.total: could not be read: BoomError was raised by a hook or a property"
+    )
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_factory_that_raises_is_a_refusal() -> None:
+    """So is one that makes hooks."""
+    converter = make_converter()
+    converter.register_unstructure_hook_factory(lambda t: t is Money, _boom)
+    with pytest.raises(PayloadError, match=r"^\$\.total: could not be read: BoomError"):
+        encode_json(BILL, converter=converter)
+
+
+def test_hooks_that_recurse_for_ever_are_refused() -> None:
+    """A cycle through cattrs' own hooks ends as a PayloadError as well."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Tree, make_dict_unstructure_fn(Tree, converter))
+    tree = Tree(SECRET, [])
+    tree.children.append(tree)
+    with pytest.raises(PayloadError, match=r"^\$.*too deep for the hooks|raised by a hook"):
+        encode_json(tree, converter=converter)
+
+
+def test_a_copy_has_the_hooks_and_the_rules() -> None:
+    """cattrs' copy() keeps what was registered and what was asked for."""
+    converter = make_converter(externally_tagged=[Decision], key_style="camelCase")
+    converter.register_unstructure_hook(Money, lambda money: str(money.amount))
+    copied = converter.copy()
+    copied.register_unstructure_hook(datetime, lambda at: at.year)
+    value = [Rejected("no"), Money(Decimal(1)), MOMENT, {"snake_case": 1}]
+    assert _written(copied, value) == '[{"Rejected":{"reason":"no"}},"1",2026,{"snake_case":1}]'
+    assert '"2026-01-01T00:00:00+00:00"' in _written(converter, value)
+
+
+@pytest.mark.parametrize("id_", [PROMISE, PROMISE.worker_id, PROMISE.worker_id.component_id])
+def test_ids_go_both_ways(id_: ComponentId | WorkerId | PromiseId) -> None:
+    """An id is written as its REST JSON and read by its own parser."""
+    converter = make_converter()
+    assert converter.unstructure(id_) == id_.to_json()
+    assert converter.structure(id_.to_json(), type(id_)) == id_
+    assert converter.structure(str(id_), type(id_)) == id_
+    with pytest.raises(InvalidIdError):
+        converter.structure("not an id", type(id_))
+
+
+@attrs.frozen
+class Request:
+    promise_id: PromiseId
+    workers: list[WorkerId]
+
+
+def test_ids_in_classes_go_both_ways() -> None:
+    """As fields of the user's own classes."""
+    converter = make_converter()
+    request = Request(PROMISE, [PROMISE.worker_id])
+    assert converter.structure(converter.unstructure(request), Request) == request
+
+
+@attrs.frozen
+class Approved:
+    pass
+
+
+@attrs.frozen
+class Rejected:
+    reason: str
+
+
+@attrs.frozen
+class Late(Rejected):
+    by: int = 0
+
+
+@attrs.frozen
+class Moved:
+    x: int
+    y: int
+
+
+class Shift(NamedTuple):
+    x: int
+
+
+class Typed(TypedDict):
+    a: int
+
+
+class Bits(Flag):
+    ONE = 1
+
+
+Decision = Approved | Rejected
+Either = Approved | Moved
+Named = TypeAliasType("Named", Decision)
+
+
+@pytest.mark.parametrize(
+    ("value", "as_type", "expected"),
+    [
+        (Rejected("a"), Decision, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), None, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Any, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Decision | None, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Decision | str, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Annotated[Decision, "x"], '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Named, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Rejected, '{"reason":"a"}'),
+        (Rejected("a"), Rejected | str, '{"reason":"a"}'),
+        ("a", Decision | str, '"a"'),
+        ([Approved()], list[Decision], '["Approved"]'),
+        ({"a": Approved()}, dict[str, Decision], '{"a":"Approved"}'),
+        ({"a": (Approved(),)}, None, '{"a":["Approved"]}'),
+    ],
+)
+def test_where_a_union_is_tagged(value: Any, as_type: Any, expected: str) -> None:
+    """Declared as the union, alone or in a wider one, or not at all; not as one of its classes."""
+    converter = make_converter(externally_tagged=[Decision])
+    assert _written(converter, value, as_type) == expected
+
+
+def test_an_alias_can_be_tagged() -> None:
+    """The union may have a name of its own."""
+    converter = make_converter(externally_tagged=[Named])
+    assert _written(converter, Approved(), Decision) == '"Approved"'
+
+
+def test_a_single_class_can_be_tagged() -> None:
+    """A Rust enum of one variant, or a Python enum by itself."""
+    converter = make_converter(externally_tagged={Rejected: {}, Colour: {Colour.RED: "Red"}})
+    assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"Red"]'
+    assert _written(converter, Rejected("a"), Rejected) == '{"Rejected":{"reason":"a"}}'
+
+
+def test_a_subclass_of_a_variant_is_no_variant() -> None:
+    """Rust has no name for it: as the union it is refused, by itself it is itself."""
+    converter = make_converter(externally_tagged=[Decision])
+    assert _written(converter, Late("a")) == '{"reason":"a","by":0}'
+    with pytest.raises(PayloadError):
+        encode_json(Late("a"), Decision | None, converter)
+
+
+def test_a_variant_of_two_unions_needs_as_type() -> None:
+    """Only where they write it differently."""
+    converter = make_converter(externally_tagged={Decision: {Approved: "Yes"}, Either: {}})
+    assert _written(converter, Approved(), Decision) == '"Yes"'
+    assert _written(converter, Approved(), Either) == '"Approved"'
+    with pytest.raises(PayloadError, match=r"several tagged unions .* as_type="):
+        encode_json([Approved()], converter=converter)
+    alike = make_converter(externally_tagged=[Decision, Either])
+    assert _written(alike, [Approved()]) == '["Approved"]'
+
+
+def test_a_newtype_variant_is_tagged_only_where_it_is_declared() -> None:
+    """Text everywhere else is text."""
+    union = Approved | str
+    converter = make_converter(externally_tagged={union: {str: "Denied"}})
+    assert _written(converter, ["a", Approved()]) == '["a","Approved"]'
+    assert _written(converter, ["a", Approved()], list[union]) == '[{"Denied":"a"},"Approved"]'
+
+
+def test_a_tag_is_no_field() -> None:
+    """Key styles are for fields; names of variants stay."""
+    union = Moved | Approved
+    converter = make_converter(externally_tagged={union: {}}, key_style="SCREAMING_SNAKE_CASE")
+    assert _written(converter, Moved(1, 2)) == '{"Moved":{"X":1,"Y":2}}'
+
+
+def test_a_users_hook_writes_the_content() -> None:
+    """The tag is the union's, the content the hook's."""
+    converter = make_converter(externally_tagged=[Decision])
+    converter.register_unstructure_hook(Rejected, lambda rejected: rejected.reason)
+    assert _written(converter, [Rejected("a")], list[Decision]) == '[{"Rejected":"a"}]'
+
+
+def test_a_users_hook_for_the_union_wins() -> None:
+    """Over the tagging too."""
+    converter = make_converter(externally_tagged=[Decision])
+    converter.register_unstructure_hook(Decision, lambda value: {"t": type(value).__name__})
+    assert _written(converter, Rejected("a"), Decision) == '{"t":"Rejected"}'
+
+
+def test_variants_are_checked_inside() -> None:
+    """With the path through the tag."""
+    converter = make_converter(externally_tagged={Decision: {Rejected: "Rejected(..)"}})
+    with pytest.raises(PayloadError, match=r"^\$\[0\]\.Rejected: is of type int, where str"):
+        encode_json([Rejected(5)], converter=converter)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tagged", "error", "words"),
+    [
+        ([str], ValueError, "needs a name"),
+        ([Approved | str], ValueError, "needs a name"),
+        ({Decision: {Moved: "M"}}, ValueError, "has no variant"),
+        ({Decision: {Approved: "Rejected"}}, ValueError, "several variants named"),
+        (
+            {Decision | list[int] | list[str]: {list[int]: "A", list[str]: "B"}},
+            TypeError,
+            "several variants of one class",
+        ),
+        ([Approved | Typed], TypeError, "cannot be a variant"),
+        ([Approved | Bits], TypeError, "cannot be a variant"),
+        ([Approved | Literal["a"]], TypeError, "cannot be"),
+        ([Any], TypeError, "cannot be"),
+        ([None], TypeError, "no variants"),
+        ([5], TypeError, "cannot be"),
+        ({Approved | str: {str: "Text(..)"}}, ValueError, "choice of form"),
+        ({Shift | Approved: {Shift: "Shift{..}"}}, ValueError, "choice of form"),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_unions_that_cannot_be_tagged(tagged: Any, error: type[Exception], words: str) -> None:
+    """Refused when the converter is made."""
+    with pytest.raises(error, match=words):
+        make_converter(externally_tagged=tagged)
+
+
+def test_an_unknown_key_style_is_an_error() -> None:
+    """Not silently none."""
+    with pytest.raises(ValueError, match="key_style='camel' is none of camelCase"):
+        make_converter(key_style="camel")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("style", "keys"),
+    [
+        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]),
+        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY", "straße"]),
+        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY", "Straße"]),
+        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y", "straße"]),
+        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y", "STRAßE"]),
+        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y", "STRAßE"]),
+    ],
+)
+def test_key_styles_are_serdes(style: Any, keys: list[str]) -> None:
+    """As `rename_all` writes fields."""
+    names = ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]
+    cls = attrs.make_class("Styled", {name: attrs.field(default=0) for name in names})
+    tree: Mapping[str, int] = make_converter(key_style=style).unstructure(cls())
+    assert list(tree) == keys
+
+
+def test_keys_that_collide_by_style_are_refused() -> None:
+    """Two fields of one key would lose one."""
+    cls = attrs.make_class("Styled", {"a_b": attrs.field(default=1), "aB": attrs.field(default=2)})
+    with pytest.raises(PayloadError, match=r"^\$\.aB: is the text of two keys"):
+        encode_json(cls(), converter=make_converter(key_style="camelCase"))
+
+
+def test_a_style_leaves_dictionaries_alone() -> None:
+    """TypedDicts too: their keys are spelled in the program."""
+    converter = make_converter(key_style="PascalCase")
+    value = {"snake_case": [Shift(1), {"other_key": Moved(1, 2)}]}
+    assert _written(converter, value) == '{"snake_case":[[1],{"other_key":{"X":1,"Y":2}}]}'
+    assert _written(converter, {"a": 1}, Typed) == '{"a":1}'

@@ -1,0 +1,446 @@
+"""What is refused before anything is sent: where it is, why, and never the value."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from collections import UserString
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import time as clock
+from decimal import Decimal
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import attrs
+import cattrs
+import pytest
+
+from golem_client.errors import PayloadError
+from golem_client.payload import encode_json, make_converter
+
+SECRET = "hunter2"
+ID = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
+
+
+@attrs.define(slots=False)
+class Card:
+    number: str
+    limit: Any = None
+
+
+@attrs.define
+class Unset:
+    number: str
+    total: int = attrs.field(init=False)
+
+
+@attrs.define(repr=False)
+class Node:
+    number: str
+    next: Any = None
+
+
+@attrs.define(repr=False)
+class Both:
+    left: Any
+    right: Any
+
+
+@dataclass
+class Note:
+    text: str
+
+
+class Half(Enum):
+    NAN = float("nan")
+
+
+class Odd(Enum):
+    HALF = 0.5
+    YES = True
+    NOTHING = None
+
+
+class Word(StrEnum):
+    ONE = "1"
+
+
+@attrs.define(eq=False)
+class Labelled(str):  # noqa: SLOT000 - attrs gives it slots
+    extra: str = SECRET
+
+
+@attrs.define(eq=False)
+class Stack(list[str]):
+    extra: str = SECRET
+
+
+class Unknown:
+    def __init__(self) -> None:
+        self.secret = SECRET
+
+    def __repr__(self) -> str:
+        return SECRET
+
+
+class Duck:
+    """What a mock with a spec does: it says that it is a Card."""
+
+    @property
+    def __class__(self) -> Any:
+        return Card
+
+    @__class__.setter
+    def __class__(self, cls: Any) -> None: ...
+
+
+class Raises(Mapping[str, str]):
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        yield "first"
+        raise KeyError(SECRET)
+
+    def __getitem__(self, key: str) -> str:
+        return SECRET
+
+
+class NoText(datetime):
+    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+        return f"NaT{sep}{SECRET}{timespec}"
+
+
+class Months(timedelta): ...
+
+
+class Solar(tzinfo):
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        return timedelta(minutes=53, seconds=28)
+
+    def dst(self, _: datetime | None) -> None: ...
+
+    def tzname(self, _: datetime | None) -> None: ...
+
+
+def _cycle() -> Any:
+    inner: list[Any] = [SECRET]
+    inner.append({"back": inner})
+    return {"a": inner}
+
+
+def _cyclic_class() -> Node:
+    node = Node(SECRET)
+    node.next = [node]
+    return node
+
+
+def _deep(levels: int, wrap: Any = lambda inner: [inner]) -> Any:
+    value: Any = SECRET
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+def _bomb(wrap: Any) -> Any:
+    value = wrap(SECRET, SECRET)
+    for _ in range(100):
+        value = wrap(value, value)
+    return value
+
+
+@attrs.frozen
+class Refused:
+    name: str
+    value: Any
+    message: str
+    as_type: Any = None
+
+
+_NOT_FINITE = "is not a finite number; JSON has none such, so send None or text."
+_SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text."
+_TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it."
+_ITSELF = "contains itself; JSON has no references, so send an id instead."
+_TOO_LONG = (
+    "is more than 1000000 bytes of JSON (max_payload_bytes); send a reference to it instead."
+)
+_KEYS = "keys are text, integers, enums of those, or UUIDs."
+_HOOK = "register_unstructure_hook() on a converter of make_converter()."
+_NO_RULE = f"for which there is no rule; convert it first, or {_HOOK}"
+_MIXED = f"which has fields and is a value of its own as well; {_HOOK}"
+_TWICE = "is the text of two keys, of which one would be lost; rename one."
+_LONG = "is an integer of over 308 digits, which no Rust type reads."
+
+REFUSED = [
+    Refused("NaN", {"items": [1, 2, {"price": float("nan")}]}, f"$.items[2].price: {_NOT_FINITE}"),
+    Refused("infinity", [float("-inf")], f"$[0]: {_NOT_FINITE}"),
+    Refused("decimal NaN", [Decimal("sNaN")], f"$[0]: {_NOT_FINITE}"),
+    Refused("decimal infinity", Decimal("Infinity"), f"$: {_NOT_FINITE}"),
+    Refused("NaN of an enum", Half.NAN, f"$: {_NOT_FINITE}"),
+    Refused("lone surrogate", Card(SECRET, [f"{SECRET}\ud800"]), f"$.limit[0]: {_SURROGATE}"),
+    Refused("lone surrogate in plain values", {"a": [f"{SECRET}\ud800"]}, f"$.a[0]: {_SURROGATE}"),
+    Refused(
+        "lone surrogate in a key",
+        {"a": {f"{SECRET}\ud800": 1}},
+        f"$.a: has a key that {_SURROGATE}",
+    ),
+    Refused(
+        "long integer",
+        [10**308],
+        f"$[0]: {_LONG}",
+    ),
+    Refused(
+        "very long integer",
+        {1: 10**5000},
+        f'$["1"]: {_LONG}',
+    ),
+    Refused(
+        "negative duration",
+        [timedelta(microseconds=-1)],
+        "$[0]: is a negative timedelta, which serde's Duration cannot be; send a number.",
+    ),
+    Refused("other duration", Months(1), "$: is a Months; convert it to a plain timedelta first."),
+    Refused(
+        "odd offset",
+        datetime(2026, 1, 1, tzinfo=Solar()),
+        "$: has an offset with seconds, which ISO 8601 lacks; convert it to UTC.",
+    ),
+    Refused(
+        "time in a zone",
+        clock(1, tzinfo=ZoneInfo("Europe/Berlin")),
+        "$: has a time zone without an offset, which would be lost; send a datetime.",
+    ),
+    Refused(
+        "datetime that writes no datetime",
+        NoText(2026, 1, 1, tzinfo=UTC),
+        "$: does not write itself as ISO 8601; convert it to a plain datetime first.",
+    ),
+    *(
+        Refused(
+            f"key {name}",
+            {"a": {key: SECRET}},
+            f"$.a: has a key that is {said}; {_KEYS}",
+        )
+        for name, key, said in [
+            ("bool", True, "of type bool"),
+            ("None", None, "None"),
+            ("float", 1.5, "of type float"),
+            ("tuple", (SECRET,), "of type tuple"),
+            ("bytes", SECRET.encode(), "of type bytes"),
+            ("datetime", datetime(2026, 1, 1, tzinfo=UTC), "of type datetime"),
+            ("enum of a float", Odd.HALF, "of type Odd"),
+            ("enum of a bool", Odd.YES, "of type Odd"),
+            ("enum of None", Odd.NOTHING, "of type Odd"),
+        ]
+    ),
+    *(
+        Refused(
+            f"colliding keys, {name}",
+            {"a": value},
+            f"$.a{step}: {_TWICE}",
+        )
+        for name, value, step in [
+            ("integer", {1: SECRET, "1": SECRET}, '["1"]'),
+            ("UUID", {ID: SECRET, str(ID): SECRET}, f'["{ID}"]'),
+            ("enum", {Word.ONE: SECRET, 1: SECRET}, '["1"]'),
+        ]
+    ),
+    Refused("cycle", _cycle(), f"$.a[1].back: {_ITSELF}"),
+    Refused("cycle of classes", _cyclic_class(), f"$.next[0]: {_ITSELF}"),
+    Refused("128 levels", _deep(128), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
+    Refused("10000 levels", _deep(10_000), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
+    Refused(
+        "10000 classes",
+        _deep(10_000, lambda inner: Node("", inner)),
+        f"${'.next' * 8}…{'.next' * 4}: {_TOO_DEEP}",
+    ),
+    Refused(
+        "127 levels and bytes",
+        _deep(127, lambda inner: [b"" if inner == SECRET else inner]),
+        f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}",
+    ),
+    Refused("bomb", _bomb(lambda a, b: [a, b]), f"$: {_TOO_LONG}"),
+    Refused("bomb of classes", _bomb(Both), f"$: {_TOO_LONG}"),
+    Refused("bomb of dictionaries", _bomb(lambda a, b: {"a": a, "b": b}), f"$: {_TOO_LONG}"),
+    Refused("bomb of sets", _bomb(lambda a, b: (a, frozenset({b}))), f"$: {_TOO_LONG}"),
+    Refused("bomb of text", [SECRET * 10_000] * 1_000, f"$: {_TOO_LONG}"),
+    Refused("bomb of integers", [10**300] * 10_000, f"$: {_TOO_LONG}"),
+    Refused("endless range", range(10**12), f"$: {_TOO_LONG}"),
+    *(
+        Refused(
+            f"no rule: {name}",
+            {"a": value},
+            f"$.a: is of type {said}, {_NO_RULE}",
+        )
+        for name, value, said in [
+            ("class", Unknown(), "Unknown"),
+            ("object", object(), "object"),
+            ("mock", Duck(), "Duck"),
+            ("path", Path(SECRET), type(Path()).__name__),
+            ("complex", 1j, "complex"),
+            ("generator", (x for x in SECRET), "generator"),
+            ("views", {SECRET: 1}.keys(), "dict_keys"),
+            ("user string", UserString(SECRET), "UserString"),
+            ("type", Card, "type"),
+            ("function", len, "builtin_function_or_method"),
+            ("exception", ValueError(SECRET), "ValueError"),
+        ]
+    ),
+    Refused(
+        "class that is text",
+        [Labelled()],
+        f"$[0]: is of type Labelled, {_MIXED}",
+    ),
+    Refused(
+        "class that is a list",
+        [Stack()],
+        f"$[0]: is of type Stack, {_MIXED}",
+    ),
+    Refused(
+        "field that was never set",
+        [Unset(SECRET)],
+        "$[0]: has no value in its field 'total'; set it.",
+    ),
+    Refused(
+        "raises while it is read",
+        {"a": Raises()},
+        "$.a: could not be read: KeyError was raised by a hook or a property.",
+    ),
+    *(
+        Refused(
+            f"{type(value).__name__} as the value",
+            value,
+            "$: is bytes, not JSON; use complete_bytes, or say as_type=bytes.",
+            as_type,
+        )
+        for value, as_type in [
+            (SECRET.encode(), None),
+            (bytearray(SECRET.encode()), Any),
+            (memoryview(SECRET.encode()), object),
+        ]
+    ),
+    Refused(
+        "field of another type",
+        Note(5),  # type: ignore[arg-type]
+        "$.text: is of type int, where str is declared; pass a value of that type, or correct ",
+    ),
+    Refused("name for a type", 1, "$: is declared as Card, which is no type; name a type.", "Card"),
+    Refused(
+        "odd key in the path",
+        {"a b": {"é": {"x" * 50: float("nan")}}},
+        f'$["a b"]["\\u00e9"].{"x" * 39}…: {_NOT_FINITE}',
+    ),
+]
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
+def test_the_refusals(refused: Refused) -> None:
+    """The message is the path, the reason, and what to do; it comes at once."""
+    started = time.perf_counter()
+    error = _error(refused.value, refused.as_type)
+    assert time.perf_counter() - started < 1
+    assert str(error).startswith(refused.message)
+    assert type(error) is PayloadError
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
+def test_a_refusal_never_shows_the_value(refused: Refused) -> None:
+    """Neither the error nor what hangs on it holds the value; it pickles and copies."""
+    error = _error(refused.value, refused.as_type)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    shown = [str(error), repr(error), repr(error.args), repr(vars(error))]
+    assert not [text for text in shown if SECRET in text]
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(error), str(error)) == (type(again), str(again))
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
+def test_a_converter_refuses_the_same(refused: Refused) -> None:
+    """A converter of its own, used by itself, raises PayloadError too."""
+    if refused.message.startswith(("$: is more than", "$: is bytes")):
+        pytest.skip("only a payload has a length, and bytes are fine inside one")
+    with pytest.raises(PayloadError) as caught:
+        make_converter().unstructure(refused.value, refused.as_type)
+    assert str(caught.value).startswith(refused.message)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (PayloadError, str(caught.value)) == (type(again), str(again))
+
+
+def _error(value: Any, as_type: Any) -> PayloadError:
+    with pytest.raises(PayloadError) as caught:
+        encode_json(value, as_type, max_bytes=1_000_000)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda x: [x], lambda x: (x,), lambda x: {"a": x}, lambda x: Card("", x)],
+    ids=["list", "tuple", "dict", "class"],
+)
+def test_the_127th_level_is_written(wrap: Any) -> None:
+    """serde_json reads 127 levels: one more is refused, one less is not."""
+    assert encode_json(_deep(127, wrap))
+    with pytest.raises(PayloadError):
+        encode_json(_deep(128, wrap))
+
+
+def test_what_is_shared_is_no_cycle() -> None:
+    """The same value twice is written twice, at whatever depth it is met."""
+    shared = {"tags": ["a" * 40, {"b": ID}]}
+    text = f'{{"tags":["{"a" * 40}",{{"b":"{ID}"}}]}}'
+    value = {"x": shared, "y": [shared, (shared,)]}
+    assert encode_json(value).decode() == f'{{"x":{text},"y":[{text},[{text}]]}}'
+
+
+def test_a_shared_value_counts_with_its_depth() -> None:
+    """What fits at one depth is too deep at another."""
+    shared = _deep(100, lambda inner: [inner, ID])
+    assert encode_json([shared, [shared]])
+    with pytest.raises(PayloadError, match="nested deeper"):
+        encode_json([shared, _deep(28, lambda inner: [shared if inner == SECRET else inner])])
+
+
+def test_the_length_is_that_of_the_json() -> None:
+    """Escapes and UTF-8 count: exactly max_bytes is allowed."""
+    for value in ("é" * 10, {"\x00": [ID, 1.5]}):
+        length = len(encode_json(value))
+        assert encode_json(value, max_bytes=length)
+        with pytest.raises(PayloadError, match="max_payload_bytes"):
+            encode_json(value, max_bytes=length - 1)
+
+
+def test_a_full_stack_is_a_payload_error() -> None:
+    """Even a caller without stack left gets nothing but a PayloadError."""
+    seen: list[type] = []
+
+    def descend() -> None:
+        try:
+            encode_json({"a": [ID]})
+        except PayloadError:
+            seen.append(PayloadError)
+        except RecursionError:
+            raise AssertionError from None
+        descend()
+
+    with pytest.raises((RecursionError, AssertionError)) as caught:
+        descend()
+    assert caught.type is RecursionError or seen
+
+
+def test_another_converter_is_refused() -> None:
+    """A converter that has not our rules cannot promise them."""
+    with pytest.raises(PayloadError, match=r"not from make_converter\(\)"):
+        encode_json(1, converter=cattrs.Converter())
+
+
+def test_zone_offsets_of_minutes_are_fine() -> None:
+    """Only seconds in an offset are refused."""
+    zone = timezone(timedelta(minutes=-90))
+    assert encode_json(clock(1, tzinfo=zone)) == b'"01:00:00-01:30"'
