@@ -220,7 +220,8 @@ class Call:
         raise _Ended(wire.read_silence(silence, why, sent=False, attempted=False))
 
     def _until(self, when: float) -> asyncio.Timeout:
-        self.wait = asyncio.timeout_at(when)
+        # Closing wakes those who wait already; nobody would wake one who begins to wait later.
+        self.wait = asyncio.timeout_at(0.0 if self._session.is_closed else when)
         return self.wait
 
     def _log_attempt(self, verdict: Verdict) -> None:

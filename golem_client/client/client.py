@@ -23,10 +23,7 @@ from golem_client.config import (
     LOCAL_TOKEN,
     LOCAL_URL,
     checked_seconds,
-    connection_from_env,
-    connection_from_profile,
     is_private_transport,
-    options_from_env,
 )
 from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
 from golem_client.ids import PromiseId
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 
     from golem_client.client.promise import AnyPromiseId
     from golem_client.client.settings import ClientOptions, Tls, TokenSource
-    from golem_client.config import Connection
+    from golem_client.config.environment import Connection
 
 logging.getLogger("golem_client").addHandler(logging.NullHandler())
 
@@ -164,6 +161,8 @@ class GolemClient:
             ValueError: A variable, or golem-cli's file, is wrong: the text says where, what to do,
                 and no secret.
         """
+        from golem_client.config.environment import connection_from_env  # noqa: PLC0415 - costly
+
         found = connection_from_env(base_url, needs_token=token is None)
         return cls(found.url, token=_token(found, token), **_options(found, options))
 
@@ -183,6 +182,8 @@ class GolemClient:
         Raises:
             ValueError: There is no such profile, or it has no token, or golem-cli's file is wrong.
         """
+        from golem_client.config.environment import connection_from_profile  # noqa: PLC0415 - costly
+
         found = connection_from_profile(name, needs_token=token is None)
         return cls(found.url, token=_token(found, token), **_options(found, options))
 
@@ -329,6 +330,8 @@ def _token(found: Connection, given: str | TokenSource | None) -> str | TokenSou
 
 def _options(found: Connection, given: ClientOptions) -> ClientOptions:
     """Return the options, those given before those of the environment and of a profile."""
+    from golem_client.config.environment import options_from_env  # noqa: PLC0415 - costly
+
     options = options_from_env(RetryPolicy)
     if not found.verifies_tls:
         options["ssl"] = False

@@ -139,8 +139,10 @@ class Body(aiohttp.Payload):
             self.is_reused = True
         else:
             self._session.used.add(protocol)
-        self.is_begun = True
         for piece in self._value.body():
+            if self.is_begun:
+                await asyncio.sleep(0)  # a fast reader never makes a write wait
+            self.is_begun = True
             await writer.write(piece)
         self.is_finished = True
 

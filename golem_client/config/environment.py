@@ -37,9 +37,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+
+import attrs
 
 from golem_client.config.options import (
     LOCAL_TOKEN,
@@ -61,7 +62,7 @@ _WELL_KNOWN = "Golem's well-known local token"
 _GIVEN = "the arguments"
 
 
-@dataclass(frozen=True, kw_only=True)
+@attrs.frozen(kw_only=True)
 class Connection:
     """Where Golem is, and with which token.
 

@@ -12,8 +12,9 @@ Where there is no address, it is Golem Cloud's, and for the profile `local` this
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
 
 from golem_client.config.options import CLOUD_URL, LOCAL_URL, Secret, checked_token, checked_url
 
@@ -27,7 +28,7 @@ _LOG_IN = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@attrs.frozen(kw_only=True)
 class Profile:
     """What a profile says of a server.
 
@@ -60,7 +61,7 @@ class Profile:
         return self.token
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Entry:
     """A JSON object in a file, which says where it is when something is wrong with it."""
 

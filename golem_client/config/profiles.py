@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
+
+import attrs
 
 from golem_client.config.options import CLOUD_URL, LOCAL_TOKEN, LOCAL_URL, Secret
 from golem_client.config.profile_shapes import (
@@ -39,7 +40,7 @@ from golem_client.config.profile_shapes import (
 Environment = Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class Generation:
     """How one generation of golem-cli writes its file."""
 
@@ -49,7 +50,7 @@ class Generation:
     has_local_url_variable: bool = False
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class ProfileFile:
     """One configuration file, as far as it is about profiles."""
 
@@ -200,7 +201,7 @@ def _built_in(name: str, newest: ProfileFile | None, directory: Path) -> Profile
 def _moved(profile: Profile, url: str) -> Profile:
     """Return the profile `local` at the address that the environment has for it."""
     name = "GOLEM_BUILTIN_LOCAL_URL"
-    return replace(profile, url=checked_url_of(name, url), url_key=name)
+    return attrs.evolve(profile, url=checked_url_of(name, url), url_key=name)
 
 
 def _refuse_name(name: str, source: str, directory: Path) -> NoReturn:

@@ -20,13 +20,22 @@ ANSWER = (
 class Answering(asyncio.Protocol):
     """Counts bytes until a request is whole, then answers."""
 
+    rate = 0
+    """The bytes a second that it takes in; 0 is no limit."""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.head = b""
         self.missing = 0
+        self.due = 0.0
 
     def data_received(self, data: bytes) -> None:
+        if self.rate:
+            self.transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            self.due = max(self.due, loop.time()) + len(data) / self.rate
+            loop.call_at(self.due, self.transport.resume_reading)
         if self.missing:
             self.missing -= len(data)
         else:
@@ -42,6 +51,7 @@ class Answering(asyncio.Protocol):
 
 
 async def main() -> None:
+    Answering.rate = int(sys.argv[1])
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -49,10 +59,14 @@ async def main() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Run the server in a process of its own; yield its URL."""
+def running(rate: int = 0) -> Iterator[str]:
+    """Run the server in a process of its own; yield its URL.
+
+    Args:
+        rate: The bytes a second that it takes in, to stand for a link; 0 is no limit.
+    """
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.server"],
+        [sys.executable, "-m", "tests.benchmarks.server", str(rate)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
