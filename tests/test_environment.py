@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from golem_client import GolemClient, InsecureTransportWarning, Outcome, RetryPolicy
-from golem_client.config import LOCAL_TOKEN, Connection, connection_from_env, options_from_env
+from golem_client.config import LOCAL_TOKEN
+from golem_client.config.environment import Connection, connection_from_env, options_from_env
 from golem_client.testing import FakeGolem
 from tests.scripted_server import ScriptedServer
 

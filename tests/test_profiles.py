@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from golem_client.config import LOCAL_TOKEN, Connection, connection_from_profile
-from golem_client.config.environment import connection_from_env
+from golem_client.config import LOCAL_TOKEN
+from golem_client.config.environment import (
+    Connection,
+    connection_from_env,
+    connection_from_profile,
+)
 
 CLOUD = "https://release.api.golem.cloud"
 LOCAL = "http://localhost:9881"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import urllib.request
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -117,8 +118,6 @@ def proxy_for(base_url: str) -> str | None:
     Raises:
         ValueError: It is not an http(s) proxy.
     """
-    import urllib.request  # noqa: PLC0415 - 5 ms that only this costs
-
     parts = urlsplit(base_url)
     if urllib.request.proxy_bypass(parts.netloc):
         return None
