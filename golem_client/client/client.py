@@ -267,7 +267,9 @@ class GolemClient:
             PayloadError: The value cannot be encoded; nothing was sent.
             GolemError: As in `complete_bytes`.
         """
-        encode = partial(encode_json, value, as_type, self._settings.converter)
+        settings = self._settings
+        limit = settings.max_payload_bytes
+        encode = partial(encode_json, value, as_type, settings.converter, max_bytes=limit)
         return await self._complete(promise_id, encode, timeout)
 
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> Promise[T]:

@@ -1,6 +1,6 @@
 """A small completion, in CPU time, against a bare aiohttp POST of a prepared body.
 
-    python -m tests.benchmarks.completions [--rounds 15] [--calls 2000]
+python -m tests.benchmarks.completions [--rounds 15] [--calls 2000]
 """
 
 from __future__ import annotations

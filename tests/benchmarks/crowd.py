@@ -1,6 +1,6 @@
 """10,000 completions at concurrency 1,000 on one client, against a bare aiohttp session.
 
-    python -m tests.benchmarks.crowd
+python -m tests.benchmarks.crowd
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from golem_client.wire.request import Request, number_list
 
 MEGABYTE = random.Random(1).randbytes(1_000_000)
-TEXT = (b'{"status":"approved","reviewer":"ada","note":"as agreed by telephone"},' * 15_000)[:1_000_000]
+TEXT = (b'{"status":"approved","reviewer":"ada","note":"as agreed by telephone"},' * 15_000)[
+    :1_000_000
+]
 
 
 def ours(payload: bytes) -> bytes:
@@ -33,9 +35,13 @@ def with_json(payload: bytes) -> bytes:
 
 
 def contestants() -> dict[str, Callable[[bytes], bytes]]:
-    found = {"ours": ours, "ours, compact": compact, "json.dumps(list(data))": with_json}
+    found: dict[str, Callable[[bytes], bytes]] = {
+        "ours": ours,
+        "ours, compact": compact,
+        "json.dumps(list(data))": with_json,
+    }
     try:
-        import orjson
+        import orjson  # noqa: PLC0415 - where it is there
     except ImportError:
         return found
     return {**found, "orjson.dumps(list(data))": lambda payload: orjson.dumps(list(payload))}

@@ -1,6 +1,6 @@
 """Completing 4 MB: memory, how long the loop is blocked, and time over a slow link.
 
-    python -m tests.benchmarks.large
+python -m tests.benchmarks.large
 """
 
 from __future__ import annotations
