@@ -28,6 +28,9 @@ from golem_client.ids import AgentId, ComponentId, OplogIndex, PromiseId, Worker
 from golem_client.payload import make_converter
 from golem_client.retry import Completion, Outcome, RetryPolicy
 
+# Last: it takes the names above from here.
+from golem_client.bulk import complete_many  # isort: skip
+
 __all__ = [
     "AgentId",
     "AttemptTimeoutError",
@@ -60,5 +63,6 @@ __all__ = [
     "UnexpectedResponseError",
     "WorkerId",
     "WorkerNotFoundError",
+    "complete_many",
     "make_converter",
 ]

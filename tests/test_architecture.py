@@ -31,7 +31,9 @@ MAY_IMPORT = {
     "client": frozenset({"errors", "ids", "payload", "wire", "retry", "config"}),
     "testing": frozenset({"ids"}),
     "bulk": PUBLIC_ONLY,
-    "cli": PUBLIC_ONLY,
+    # The two that are public by names of their own; and doctor says which setting came from where.
+    "cli": PUBLIC_ONLY | {"bulk", "testing", "config"},
+    "__main__": frozenset({"cli"}),
     "pytest_plugin": PUBLIC_ONLY | {"testing"},  # which is public as well
     "version": frozenset(),
 }
@@ -47,7 +49,8 @@ DEPENDENCIES = {
     "client": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
     "testing": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
     "bulk": frozenset({"attrs"}),
-    "cli": frozenset({"attrs"}),
+    "cli": frozenset({"aiohttp", "attrs", "click", "rich"}),
+    "__main__": frozenset(),
     "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),
     "version": frozenset(),
 }
@@ -87,6 +90,7 @@ PUBLIC = [
     "UnexpectedResponseError",
     "WorkerId",
     "WorkerNotFoundError",
+    "complete_many",
     "make_converter",
 ]
 
@@ -318,7 +322,6 @@ OPTIONAL = {
     "aioresponses",
     "click",
     "fastapi",
-    "golem_client.bulk",
     "golem_client.cli",
     "golem_client.pytest_plugin",
     "golem_client.testing",

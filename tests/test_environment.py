@@ -50,7 +50,7 @@ def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
 
 
 def facts(found: Connection) -> tuple[str, str | None]:
-    return found.url, found.token and found.token.reveal()
+    return found.url, None if found.token is None else found.token.reveal()
 
 
 TEXT = "https://a.example"
@@ -208,7 +208,7 @@ class TestOptions:
     @pytest.mark.parametrize("text", ["30s", "PT30S", "inf", "nan", "-1", "1e3", "1_0", "٣", ".5"])
     def test_anything_else_is_refused(self, text: str) -> None:
         """golem-cli's own variables are durations: one may be taken for the other."""
-        with pytest.raises(ValueError, match="^GOLEM_CLIENT_TIMEOUT must be a plain number"):
+        with pytest.raises(ValueError, match=r"^GOLEM_CLIENT_TIMEOUT must be a plain number"):
             options_from_env(RetryPolicy, environ={"GOLEM_CLIENT_TIMEOUT": text})
 
     @pytest.mark.parametrize(
@@ -298,7 +298,8 @@ class TestFromEnv:
         clients = (GolemClient.from_env(**options), GolemClient.from_profile("team", **options))
         assert [expected, expected] == [client._settings.ssl for client in clients]
 
-    def test_a_subclass_makes_its_own(self, process: pytest.MonkeyPatch) -> None:
+    @pytest.mark.usefixtures("process")
+    def test_a_subclass_makes_its_own(self) -> None:
         """As with `local` and `cloud`."""
 
         class Ours(GolemClient):
@@ -324,9 +325,10 @@ class TestFromEnv:
             GolemClient.from_profile("other")
         assert before == dict(os.environ)
 
-    def test_wrong_arguments_are_the_clients_own_errors(self, process: pytest.MonkeyPatch) -> None:
+    @pytest.mark.usefixtures("process")
+    def test_wrong_arguments_are_the_clients_own_errors(self) -> None:
         """Before any I/O."""
-        with pytest.raises(ValueError, match="^base_url must start with"):
+        with pytest.raises(ValueError, match=r"^base_url must start with"):
             GolemClient.from_env("zorro")
-        with pytest.raises(ValueError, match="^the token is empty"):
+        with pytest.raises(ValueError, match=r"^the token is empty"):
             GolemClient.from_env(token="")

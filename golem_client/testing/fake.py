@@ -16,6 +16,7 @@ from golem_client.testing.fault_side import FaultsOnOrder
 from golem_client.testing.faults import NO_FAULT, Fault, FaultPlan
 from golem_client.testing.golem import Golem
 from golem_client.testing.history import History
+from golem_client.testing.messages import Delivery
 from golem_client.testing.received import ReceivedRequest, without_secrets
 from golem_client.testing.server import Server
 from golem_client.testing.worker_side import USUAL_COMPONENT, WorkerSide
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
-    from golem_client.testing.messages import Answer, Delivery, Incoming
+    from golem_client.testing.messages import Answer, Incoming
 
 
 class FakeGolem(WorkerSide, FaultsOnOrder, History):
@@ -50,9 +51,16 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         dialect: The generation: "1.1", "1.3" or "1.5". The differences are in `dialects.py`.
         token: The token that it knows; by default the well-known one of a local Golem. 1.1 asks
             for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
+        port: Where it listens; by default where the system finds a free port.
     """
 
-    def __init__(self, *, dialect: str = "1.5", token: str = credentials.WELL_KNOWN_TOKEN) -> None:
+    def __init__(
+        self,
+        *,
+        dialect: str = "1.5",
+        token: str = credentials.WELL_KNOWN_TOKEN,
+        port: int = 0,
+    ) -> None:
         self._golem = Installation(_dialect(dialect), token)
         _check_token(self._golem.dialect, token)
         self._golem.promises.deploy(USUAL_COMPONENT)
@@ -61,12 +69,13 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         self._received: dict[int, ReceivedRequest] = {}
         self._serials = itertools.count()
         self._server = Server(self._respond)
+        self._port = port
         self._closed = False
 
     async def __aenter__(self) -> Self:
         if self._server.port:
             raise RuntimeError("a FakeGolem is entered once: make a new one")
-        await self._server.start()
+        await self._server.start(self._port)
         return self
 
     async def __aexit__(
@@ -130,7 +139,23 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         """Close every connection, also those that a client keeps for later."""
         await self._server.drop_connections()
 
+    async def answer_instead(
+        self,
+        method: str,  # noqa: ARG002 - these three are for those who override it
+        path: str,  # noqa: ARG002
+        body: bytes,  # noqa: ARG002
+    ) -> Answer | None:
+        """Answer a request that is not Golem's, or return None: for subclasses to override.
+
+        The path is raw, with its query, percent-encoding as sent. Such a request meets no fault
+        and is not kept among `requests`.
+        """
+        return None
+
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
+        instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
+        if instead is not None:
+            return Delivery(instead)
         call = self._http.read(incoming)
         fault = self._plan.next_fault(call.key) if call.is_completion else NO_FAULT
         serial = self._record(incoming, call, fault, connection)

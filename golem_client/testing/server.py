@@ -32,8 +32,8 @@ class Server:
         self._numbers = itertools.count(1)
         self.port = 0
 
-    async def start(self) -> None:
-        """Listen on the port, or on one that the system chooses where there is none yet."""
+    async def start(self, port: int = 0) -> None:
+        """Listen where it did before, or else on this port; 0 lets the system choose."""
         loop = asyncio.get_running_loop()
         manager = web.Server(self._exchange)
 
@@ -41,7 +41,7 @@ class Server:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
         self._listener = await loop.create_server(
-            connection, "127.0.0.1", self.port, reuse_address=True
+            connection, "127.0.0.1", self.port or port, reuse_address=True
         )
         self.port = self._listener.sockets[0].getsockname()[1]
 

@@ -1,0 +1,19 @@
+"""Complete many promises: as fast as Golem takes them, in memory that their number does not change.
+
+`run` takes items from their source, a few at a time, and hands out what became of each. `items`
+has what goes in and comes out, `source` makes one thing of sync and async iterables, `gate` slows
+a run down when the server limits its rate, and `errors` has what only a run can meet.
+"""
+
+from golem_client.bulk.errors import BulkStoppedError, DuplicateItemError
+from golem_client.bulk.items import Item, Result
+from golem_client.bulk.run import BulkRun, complete_many
+
+__all__ = [
+    "BulkRun",
+    "BulkStoppedError",
+    "DuplicateItemError",
+    "Item",
+    "Result",
+    "complete_many",
+]

@@ -1,0 +1,36 @@
+"""The command `golem-promise`: complete promises from a terminal or a script.
+
+    group        the commands and their names; each is imported when it is called
+    options      what all commands have in common: where Golem is, and how to print
+    exit_codes   what the exit codes say
+    screen       lines for people, wrapped on a terminal and never broken in a pipe
+    complete, parse, doctor, serve, bulk   one command each
+
+It needs the extra `cli`: `pip install "golem-client[cli]"`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+__all__ = ["main"]
+
+_NEEDED = ("click", "rich")
+
+
+def main() -> None:
+    """Run the command `golem-promise` with the arguments of the process, and exit."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.exit(
+            f"golem-promise needs {' and '.join(missing)}, which the extra has: "
+            'pip install "golem-client[cli]"'
+        )
+    try:
+        # Not at the top: without the extra there is only the line above to say.
+        from golem_client.cli.group import run  # noqa: PLC0415
+
+        sys.exit(run())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,212 @@
+"""`golem-promise complete`: complete one promise."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+import attrs
+import click
+
+from golem_client import Completion, GolemClient, GolemError, Outcome, PromiseId
+from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error, code_of_outcome
+from golem_client.cli.options import Target, output_option, seconds_option, target_options
+from golem_client.cli.parse import checked_id
+from golem_client.cli.running import run_to_the_end
+from golem_client.cli.screen import say, say_json, warn
+from golem_client.cli.strict_json import JsonError, check_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_PAYLOAD_BYTES = 4_000_000
+
+_INTERRUPTED = (
+    "the promise may be completed, or not. Run the same command again: with the same payload that "
+    "is harmless."
+)
+
+_SENTENCES = {
+    Outcome.FULFILLED: "fulfilled: this payload is stored",
+    Outcome.ALREADY_FULFILLED: "already fulfilled: another payload is stored, and stays",
+    Outcome.FULFILLED_BY_UNKNOWN: (
+        "fulfilled by unknown: it is completed, but an answer was lost, so nobody can know by whom"
+    ),
+}
+
+
+@attrs.frozen
+class Source:
+    """The options that say what the payload is. Exactly one of them is given."""
+
+    json: str | None = None
+    text: str | None = None
+    file: BinaryIO | None = None
+    stdin: bool = False
+    empty: bool = False
+
+    def read(self) -> bytes:
+        """Return the payload.
+
+        Raises:
+            click.UsageError: None or several are given, or what one says is no payload.
+        """
+        options = {field.name: getattr(self, field.name) for field in attrs.fields(Source)}
+        given = [f"--{name}" for name, value in options.items() if value not in (None, False)]
+        if len(given) != 1:
+            what = "exactly one of --json, --text, --file, --stdin and --empty"
+            instead = f", not {' and '.join(given)}" if given else ""
+            raise click.UsageError(f"say what the payload is by {what}{instead}")
+        payload = self._payload()
+        if not payload and not self.empty:
+            raise click.UsageError(
+                f"{given[0]} is empty, and an empty payload makes most workers fail for good: "
+                "if it is what you mean, say --empty"
+            )
+        return payload
+
+    def _payload(self) -> bytes:
+        if self.json is not None:
+            return _json_payload(self.json)
+        if self.text is not None:
+            return _utf8("--text", self.text)
+        if self.file is not None:
+            return _read(self.file, "--file")
+        return _read(_stdin(), "--stdin") if self.stdin else b""
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  golem-promise complete ID --json '{{"approved": true}}'
+  golem-promise complete "$ID" --text approved --url http://localhost:9881
+  golem-promise complete ID --file decision.json --profile cloud
+  render-decision | golem-promise complete ID --stdin --output json
+
+\b
+Exit codes:
+{TABLE}
+A payload cannot be taken back. To run the same command again is harmless:
+the first payload stays. The token comes from GOLEM_AUTH_TOKEN, from
+--token-file or from the profile; a command line is no place for it.
+"""
+)
+@click.argument("promise_id", metavar="ID", callback=checked_id)
+@click.option(
+    "--json",
+    metavar="TEXT",
+    help="This JSON, checked strictly and sent as it stands, byte for byte.",
+)
+@click.option("--text", metavar="TEXT", help="This text, as UTF-8.")
+@click.option("--file", type=click.File("rb"), metavar="PATH", help="The bytes of this file.")
+@click.option("--stdin", is_flag=True, help="The bytes of the standard input.")
+@click.option("--empty", is_flag=True, help="No bytes: await_promise_json fails on them.")
+@target_options
+@seconds_option("--timeout", "For the whole call, retries included; 30 by default.")
+@output_option
+@click.pass_context
+def complete(  # noqa: PLR0913 - the options of the command line
+    ctx: click.Context,
+    *,
+    promise_id: PromiseId,
+    json: str | None,
+    text: str | None,
+    file: BinaryIO | None,
+    stdin: bool,
+    empty: bool,
+    url: str | None,
+    profile: str | None,
+    token_file: Path | None,
+    timeout: float | None,
+    output: str,
+) -> None:
+    """Complete the promise ID with a payload, once and for good."""
+    payload = Source(json, text, file, stdin, empty).read()
+    client = Target(url, profile, token_file).client(**_options(timeout))
+    report = _as_json if output == "json" else _as_text
+    done = run_to_the_end(_complete(client, promise_id, payload), interrupted=_INTERRUPTED)
+    ctx.exit(report(promise_id, done))
+
+
+def _options(timeout: float | None) -> dict[str, float]:
+    return {} if timeout is None else {"timeout": timeout}
+
+
+async def _complete(
+    client: GolemClient, promise_id: PromiseId, payload: bytes
+) -> Completion | GolemError:
+    async with client:
+        try:
+            return await client.complete_bytes(promise_id, payload)
+        except GolemError as error:
+            return error
+
+
+def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
+    if isinstance(done, GolemError):
+        warn(str(done))
+        for note in getattr(done, "__notes__", ()):
+            warn(note)
+        return code_of_error(done)
+    attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
+    say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
+    return code_of_outcome(done.outcome)
+
+
+def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
+    result: dict[str, object] = {"promise": str(promise_id), "attempts": done.attempts}
+    if isinstance(done, GolemError):
+        code = code_of_error(done)
+        result |= {
+            "outcome": None,
+            "error": type(done).__name__,
+            "message": str(done),
+            "status": getattr(done, "status", None),
+            "code": getattr(done, "code", None),
+            "may_have_completed": done.may_have_completed,
+            "worth_retrying": done.worth_retrying,
+        }
+    else:
+        code = code_of_outcome(done.outcome)
+        result |= {"outcome": done.outcome.value, "by_this_call": done.by_this_call}
+    say_json(result)
+    return code
+
+
+def _json_payload(text: str) -> bytes:
+    """Return the text as it stands: re-encoded, its numbers might change."""
+    payload = _utf8("--json", text)
+    try:
+        check_json(text)
+    except JsonError as error:
+        raise click.UsageError(f"--json is not JSON that a worker reads: {error}") from None
+    return payload
+
+
+def _utf8(option: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    raise click.UsageError(f"{option} is not UTF-8: send other bytes by --file or --stdin")
+
+
+def _read(file: BinaryIO, option: str) -> bytes:
+    """Read a payload, and no more than a payload may have: a device has no end."""
+    try:
+        payload = file.read(_MAX_PAYLOAD_BYTES + 1)
+    except OSError as error:
+        raise click.UsageError(f"{option} cannot be read: {error.strerror}") from None
+    if len(payload) > _MAX_PAYLOAD_BYTES:
+        raise click.UsageError(
+            f"{option} has more than the {_MAX_PAYLOAD_BYTES:,} bytes that every Golem takes"
+        )
+    return payload
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise click.UsageError("--stdin: there is no standard input")
+    if sys.stdin.isatty():
+        warn("reading the payload from the terminal; Ctrl-D at the start of a line ends it")
+    return sys.stdin.buffer

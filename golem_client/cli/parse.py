@@ -1,0 +1,78 @@
+"""`golem-promise parse`: take an id apart, offline."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from golem_client import InvalidIdError, PromiseId
+from golem_client.cli.options import output_option
+from golem_client.cli.screen import say, say_json
+
+
+def checked_id(ctx: click.Context, param: click.Parameter, value: str) -> PromiseId:
+    """Return the id of a promise that an argument spells; a callback of click's.
+
+    Raises:
+        click.BadParameter: It spells none.
+    """
+    try:
+        return PromiseId.parse(value)
+    except InvalidIdError as error:
+        raise click.BadParameter(error.message, ctx, param) from None
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  golem-promise parse f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42
+  golem-promise parse "$(cat answer-of-an-invocation.json)"
+  golem-promise parse --output json "$ID" | jq -r .rest_path
+"""
+)
+@click.argument("promise_id", metavar="ID", callback=checked_id)
+@output_option
+def parse(promise_id: PromiseId, output: str) -> None:
+    """Take the id of a promise apart; offline.
+
+    ID is in any spelling that Golem, its SDKs and golem-cli print: text, JSON, Rust's debug text,
+    WAVE.
+    """
+    parts = parts_of(promise_id)
+    if output == "json":
+        say_json(parts)
+        return
+    lines = [
+        ("promise", parts["promise"]),
+        ("component", parts["component_id"]),
+        ("high bits", parts["high_bits"]),
+        ("low bits", parts["low_bits"]),
+        ("worker", parts["worker_name"]),
+        ("oplog index", parts["oplog_idx"]),
+        ("worker URN", parts["worker_urn"]),
+        ("REST path", parts["rest_path"]),
+        ("REST JSON", json.dumps(parts["rest_json"], ensure_ascii=False)),
+    ]
+    for name, value in lines:
+        say(f"{name:<12} {value}")
+
+
+def parts_of(promise_id: PromiseId) -> dict[str, Any]:
+    """Return all that an id says, by name; the halves are text, which JavaScript does not round."""
+    worker = promise_id.worker_id
+    component = worker.component_id
+    name = quote(worker.worker_name, safe="")
+    return {
+        "promise": str(promise_id),
+        "component_id": str(component),
+        "high_bits": str(component.high_bits),
+        "low_bits": str(component.low_bits),
+        "worker_name": worker.worker_name,
+        "oplog_idx": promise_id.oplog_idx,
+        "worker_urn": worker.urn,
+        "rest_path": f"/v1/components/{component}/workers/{name}/complete",
+        "rest_json": promise_id.to_json(),
+    }

@@ -1,0 +1,85 @@
+"""How the tests run `golem-promise`: in this process, or as a command of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import sys
+from asyncio import StreamReader
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from golem_client.cli.group import run
+
+COMMAND = (sys.executable, "-W", "error", "-m", "golem_client")
+
+
+@attrs.frozen
+class Ran:
+    """What a command left behind."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+async def golem_promise(*arguments: str, stdin: bytes = b"") -> Ran:
+    """Run the command in this process, in a thread: the fake has this event loop."""
+    return await asyncio.to_thread(_run, arguments, stdin)
+
+
+def _run(arguments: tuple[str, ...], stdin: bytes) -> Ran:
+    out, err = io.StringIO(), io.StringIO()
+    with _replaced_stdin(stdin), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(list(arguments))
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _replaced_stdin(data: bytes) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(data))
+    try:
+        yield
+    finally:
+        sys.stdin = before
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which nothing leads to a Golem."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GOLEM_")}
+    return {**kept, "HOME": str(home), "COLUMNS": "80", **more}
+
+
+@asynccontextmanager
+async def command(home: Path, *arguments: str, **more: Any) -> AsyncIterator[Process]:
+    """Start the command as a process of its own, and end it afterwards."""
+    environ = environment(home, **more.pop("environ", {}))
+    streams = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, **more}
+    process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, env=environ, **streams)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def first_line(stream: StreamReader | None) -> str:
+    """Return the first line that a process writes to a stream."""
+    assert stream is not None
+    return (await asyncio.wait_for(stream.readline(), 10)).decode()
+
+
+async def ran(process: Process, stdin: bytes = b"") -> Ran:
+    """Wait for the end of a process."""
+    out, err = await asyncio.wait_for(
+        process.communicate(None if process.stdin is None else stdin), 20
+    )
+    return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())

@@ -1,0 +1,638 @@
+"""`golem-promise bulk`: every line has its end, and a run that was ended goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from golem_client import PromiseId
+from golem_client.cli.bulk_progress import Lines
+from golem_client.cli.bulk_report import Tally
+from golem_client.cli.bulk_results import ResultsFile
+from golem_client.cli.group import run
+from golem_client.testing import FakeGolem
+from tests.samples import PROMISE_ID, TOKEN
+from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, Step
+
+Line = dict[str, Any]
+Start = Callable[[Step], Awaitable[ScriptedServer]]
+
+
+@attrs.define
+class Ended:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@attrs.define
+class Bulk:
+    """The command over one file, in a thread or in a process of its own."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "in.jsonl"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "out.jsonl"
+
+    @property
+    def under_way(self) -> Path:
+        return self.folder / "out.jsonl.under-way"
+
+    def write(self, lines: Iterable[Line | str]) -> None:
+        texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+        self.file.write_text("".join(f"{text}\n" for text in texts))
+
+    def records(self) -> list[Line]:
+        return [json.loads(line) for line in self.results.read_text().splitlines()]
+
+    async def has_recorded(self, count: int) -> None:
+        """Wait until so many lines have ended; a file tells nobody that it has grown."""
+        while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    async def run(self, *options: str, results: bool = True) -> Ended:
+        """Run the command in a thread, so that a server of the test can answer it."""
+        recording = ["--results", str(self.results)] if results else []
+        self.capsys.readouterr()
+        code = await asyncio.to_thread(run, ["bulk", str(self.file), *recording, *options])
+        written = self.capsys.readouterr()
+        return Ended(code, written.out, written.err)
+
+    def start(
+        self, *options: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
+        """Start the command in a process of its own."""
+        command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk", str(self.file)]
+        command += ["--results", str(self.results), *options]
+        return subprocess.Popen(command, stdout=stdout, stderr=stderr)
+
+
+@pytest.fixture
+def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bulk:
+    return Bulk(tmp_path, capsys)
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("GOLEM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GOLEM_CONFIG_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("GOLEM_AUTH_TOKEN", TOKEN)
+
+
+@pytest.fixture
+async def golem(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeGolem]:
+    async with FakeGolem() as golem:
+        monkeypatch.setenv("GOLEM_URL", golem.url)
+        monkeypatch.setenv("GOLEM_AUTH_TOKEN", golem.token)
+        yield golem
+
+
+@pytest.fixture
+async def scripted(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
+    servers: list[ScriptedServer] = []
+
+    async def start(step: Step) -> ScriptedServer:
+        servers.append(await ScriptedServer(step).__aenter__())
+        monkeypatch.setenv("GOLEM_URL", servers[0].url)
+        return servers[0]
+
+    yield start
+    for server in servers:
+        await server.__aexit__()
+
+
+def texts(count: int) -> list[Line]:
+    return [{"id": str(PromiseId(PROMISE_ID.worker_id, n)), "text": f"t{n}"} for n in range(count)]
+
+
+def lines_for(golem: FakeGolem, count: int) -> dict[PromiseId, Line]:
+    """Return a line for each of so many new promises, with a payload of its own."""
+    promises = [golem.create_promise() for _ in range(count)]
+    return {promise: {"id": str(promise), "text": f"t{n}"} for n, promise in enumerate(promises)}
+
+
+def assert_each_has_its_own(golem: FakeGolem, lines: dict[PromiseId, Line]) -> None:
+    for promise, line in lines.items():
+        golem.assert_completed(promise, line["text"].encode())
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """Return the numbers of each row of the table."""
+    return {
+        found[1]: found[2].split() for found in re.finditer(r"(?m)^ *(\S.*?)  +([\d, ]+)$", table)
+    }
+
+
+class TestCompleting:
+    """Every line is sent once, and has its end."""
+
+    async def test_every_promise_gets_the_payload_of_its_line(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """Of every kind, JSON byte for byte; all completed is exit code 0."""
+        kinds = {
+            '"json": {"a":  1.10}': b'{"a":  1.10}',
+            '"text": "é"': "é".encode(),
+            '"base64": "AP8="': b"\x00\xff",
+            '"empty": true': b"",
+        }
+        promises = [golem.create_promise() for _ in kinds]
+        bulk.write(
+            f'{{"id": {json.dumps(promise.to_json())}, {kind}}}'
+            for promise, kind in zip(promises, kinds, strict=True)
+        )
+        ended = await bulk.run()
+        assert (0, "") == (ended.code, ended.err)
+        assert list(kinds.values()) == [golem.payload(promise) for promise in promises]
+        assert ["4", "0", "4"] == rows(ended.out)["fulfilled"]
+
+    async def test_bad_weather_completes_all_the_same(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Exit code 0 says that all promises are completed, by whomever."""
+        lines = lines_for(golem, 60)
+        golem.random_faults(0.2, seed=3)
+        bulk.write(lines.values())
+        ended = await bulk.run("--concurrency", "16")
+        assert 0 == ended.code
+        assert_each_has_its_own(golem, lines)
+        assert 60 == len(bulk.records())
+        assert not bulk.under_way.exists()
+
+    async def test_a_record_says_what_became_of_a_line(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """And never what its payload was."""
+        lines = list(lines_for(golem, 2).values())
+        lines[1]["id"] += "9"
+        bulk.write(lines)
+        ended = await bulk.run("--concurrency", "1")
+        assert 1 == ended.code
+        good, bad = bulk.records()
+        fingerprints = [record.pop("fingerprint") for record in (good, bad)]
+        assert {"line": 1, "id": lines[0]["id"], "outcome": "fulfilled", "attempts": 1} == good
+        assert {
+            "line": 2,
+            "id": lines[1]["id"],
+            "outcome": "failed",
+            "error": "PromiseNotFoundError",
+            "attempts": 1,
+            "may_have_completed": False,
+            "worth_retrying": False,
+            "message": bad["message"],
+        } == bad
+        assert 2 == len(set(fingerprints))
+        assert "line 2: PromiseNotFoundError: " in ended.err
+        assert ["1"] == rows(ended.out)["PromiseNotFoundError"]
+
+    async def test_a_bad_line_is_reported_and_the_rest_goes_on(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """With its number; in the results too, but only once."""
+        lines = lines_for(golem, 2)
+        first, last = lines.values()
+        bulk.write([first, '{"id": "x", "jsn": "secret"}', "", last])
+        once, again = await bulk.run(), await bulk.run()
+        assert (1, 1) == (once.code, again.code)
+        assert "line 2: has the unknown key 'jsn'" in once.err
+        assert "line 2: has the unknown key 'jsn'" in again.err
+        assert_each_has_its_own(golem, lines)
+        (bad,) = [record for record in bulk.records() if record["outcome"] == "bad_line"]
+        assert (2, None) == (bad["line"], bad["id"])
+        assert ["1", "2", "3"] == rows(again.out)["lines"]
+
+    async def test_no_payload_and_no_token_is_shown_or_recorded(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """Whatever goes wrong."""
+        lines: list[Line] = [
+            {"id": str(golem.create_promise()), "text": "secret"},
+            {"id": f"{golem.create_promise()}9", "json": {"secret": 1}},
+            {"id": str(golem.create_promise()), "text": "secret", "json": 1},
+            {"id": str(golem.create_promise()), "base64": "secret"},
+        ]
+        golem.fail_next(400, body="what is secret")
+        bulk.write([*lines, '"secret'])
+        ended = await bulk.run()
+        for text in (ended.out, ended.err, bulk.results.read_text()):
+            assert "secret" not in text
+            assert golem.token not in text
+
+    @pytest.mark.usefixtures("golem")
+    async def test_without_results_everything_that_fails_is_shown(self, bulk: Bulk) -> None:
+        """With them, the first twenty."""
+        bulk.write([{"id": "x", "text": "x", "n": n} for n in range(30)])
+        shown = [
+            len(re.findall(r"line \d+:", (await bulk.run(results=results)).err))
+            for results in (False, True)
+        ]
+        assert [30, 20] == shown
+        assert 30 == len(bulk.records())
+
+    async def test_a_line_that_is_there_twice_is_sent_once(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """With the same payload it is no failure; with another one it is a bad line."""
+        lines = lines_for(golem, 1)
+        (line,) = lines.values()
+        bulk.write([line, line])
+        assert 0 == (await bulk.run()).code
+        bulk.write([line, line, {**line, "text": "other"}])
+        assert 1 == (await bulk.run()).code
+        assert 1 == len(golem.requests)
+        assert_each_has_its_own(golem, lines)
+
+
+class TestGoingOn:
+    """The same command with the same results file goes on."""
+
+    async def test_nothing_recorded_is_sent_again(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Not what failed either; the exit code is that of all lines."""
+        lines = [*lines_for(golem, 3).values(), {"id": f"{golem.create_promise()}9", "text": "x"}]
+        bulk.write(lines)
+        first = await bulk.run()
+        golem.clear_requests()
+        before = bulk.results.read_bytes()
+        second = await bulk.run()
+        assert (1, 1) == (first.code, second.code)
+        assert ((), before) == (golem.requests, bulk.results.read_bytes())
+        assert ["0", "3", "3"] == rows(second.out)["fulfilled"]
+        assert ["0", "1", "1"] == rows(second.out)["failed"]
+        assert "--retry-failed" in second.err
+
+    async def test_what_failed_is_sent_again_on_request(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """And only that."""
+        lines = lines_for(golem, 3)
+        bulk.write(lines.values())
+        golem.fail_next(400)
+        assert 1 == (await bulk.run()).code
+        golem.clear_requests()
+        assert 0 == (await bulk.run("--retry-failed")).code
+        assert 1 == len(golem.requests)
+        assert_each_has_its_own(golem, lines)
+
+    async def test_the_file_may_be_edited_meanwhile(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Lines are moved, added and taken away; what is recorded is known by its promise."""
+        lines = lines_for(golem, 6)
+        one, two, three, four, five, six = lines.values()
+        bulk.write([one, two, three, four])
+        await bulk.run()
+        golem.clear_requests()
+        bulk.write([five, four, {**two, "text": "edited"}, six, one])
+        ended = await bulk.run()
+        assert {five["id"], six["id"]} == {str(request.promise_id) for request in golem.requests}
+        assert "line 3: names the promise of an earlier run with another payload" in ended.err
+        assert_each_has_its_own(golem, lines)
+        assert 1 == ended.code
+
+    async def test_another_file_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Nothing is sent, and the file is left alone."""
+        bulk.write(lines_for(golem, 1).values())
+        bulk.results.write_text("precious\n")
+        ended = await bulk.run()
+        assert (2, "precious\n") == (ended.code, bulk.results.read_text())
+        assert () == golem.requests
+
+    async def test_the_file_itself_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """It would be appended to."""
+        bulk.write(lines_for(golem, 1).values())
+        before = bulk.file.read_bytes()
+        ended = await bulk.run("--results", str(bulk.file))
+        assert (2, before, ()) == (ended.code, bulk.file.read_bytes(), golem.requests)
+
+    async def test_a_device_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Nothing could be read from it."""
+        bulk.write(lines_for(golem, 1).values())
+        ended = await bulk.run("--results", "/dev/zero")
+        assert (2, ()) == (ended.code, golem.requests)
+
+    async def test_two_runs_do_not_share_a_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """The second is refused, and sends nothing."""
+        bulk.write(lines_for(golem, 1).values())
+        with ResultsFile(bulk.results):
+            ended = await bulk.run()
+        assert (2, ()) == (ended.code, golem.requests)
+        assert "by another golem-promise bulk" in ended.err
+
+    async def test_a_results_file_that_cannot_be_made_is_wrong_usage(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """Before anything is sent."""
+        bulk.write(lines_for(golem, 1).values())
+        ended = await bulk.run("--results", str(bulk.folder / "no" / "out.jsonl"))
+        assert (2, ()) == (ended.code, golem.requests)
+        assert "No such file" in ended.err
+
+    async def test_a_full_disk_ends_the_run(
+        self, golem: FakeGolem, bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What cannot be recorded is sent again by the next run, with the same payload."""
+        lines = lines_for(golem, 40)
+        bulk.write(lines.values())
+        write, room = ResultsFile._write, 5
+
+        def limited(file: ResultsFile, data: bytes) -> None:
+            nonlocal room
+            room -= 1
+            write(file, data if room > 0 else data[:30])
+            if room <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ResultsFile, "_write", limited)
+            ended = await bulk.run("--concurrency", "2")
+        assert 1 == ended.code
+        assert "cannot be written: No space left on device" in ended.err
+        assert 8 > len(golem.requests)
+        ended = await bulk.run()
+        assert 0 == ended.code
+        assert 40 == len(bulk.records())
+        assert_each_has_its_own(golem, lines)
+
+    async def test_an_answer_lost_by_a_kill_is_nobodys(self, scripted: Start, bulk: Bulk) -> None:
+        """What was under way may be ours: `false` is then fulfilled by unknown."""
+        arrived: list[int] = []
+
+        async def kill_then_answer(exchange: Exchange) -> None:
+            arrived.append(1)
+            if len(arrived) == 2:
+                process.kill()
+            await (FALSE if len(arrived) >= 2 else TRUE)(exchange)
+
+        await scripted(kill_then_answer)
+        bulk.write(texts(4))
+        process = bulk.start("--concurrency", "1")
+        await asyncio.to_thread(process.communicate)
+        assert [1] == [record["line"] for record in bulk.records()]
+        ended = await bulk.run("--concurrency", "1")
+        assert ["fulfilled", "fulfilled_by_unknown", "already_fulfilled", "already_fulfilled"] == [
+            record["outcome"] for record in bulk.records()
+        ]
+        assert 0 == ended.code
+        assert not bulk.under_way.exists()
+
+
+class TestStopping:
+    """What will hit every line ends the run."""
+
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_a_refused_token_stops_the_run(
+        self, golem: FakeGolem, bulk: Bulk, status: int
+    ) -> None:
+        """What it refused is as if it had not been sent: the next run sends it."""
+        lines = lines_for(golem, 30)
+        bulk.write(lines.values())
+        golem.fail_next(status, times=99)
+        ended = await bulk.run("--concurrency", "4")
+        assert 6 == ended.code
+        assert 4 >= len(golem.requests)
+        assert ([], ["30"]) == (bulk.records(), rows(ended.out)["not completed yet"])
+        assert "stopped: " in ended.err
+        assert not bulk.under_way.exists()
+        golem.clear_faults()
+        assert 0 == (await bulk.run()).code
+        assert_each_has_its_own(golem, lines)
+
+    async def test_a_rate_limit_without_end_stops_the_run(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """It is not delivered, and the next run goes on."""
+        lines = lines_for(golem, 3)
+        bulk.write(lines.values())
+        golem.fail_next(429, retry_after=86400)
+        ended = await bulk.run("--concurrency", "1")
+        assert (7, []) == (ended.code, bulk.records())
+        assert 0 == (await bulk.run()).code
+        assert_each_has_its_own(golem, lines)
+
+
+class TestDryRun:
+    """Every line is checked, and nothing is sent."""
+
+    async def test_nothing_is_sent_or_written(self, bulk: Bulk) -> None:
+        """It needs no Golem."""
+        bulk.write(texts(3))
+        ended = await bulk.run("--dry-run")
+        assert (0, "") == (ended.code, ended.err)
+        assert "3 lines would be sent, 0 are bad." in ended.out
+        assert ["in.jsonl"] == [path.name for path in bulk.folder.iterdir()]
+
+    async def test_bad_lines_are_reported(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """And what is recorded is not counted."""
+        lines = list(lines_for(golem, 3).values())
+        bulk.write(lines[:1])
+        await bulk.run()
+        bulk.write([*lines, "{"])
+        before = bulk.results.read_bytes()
+        ended = await bulk.run("--dry-run")
+        assert 1 == ended.code
+        assert "2 lines would be sent, 1 are bad." in ended.out
+        assert "line 4: is not JSON" in ended.err
+        assert before == bulk.results.read_bytes()
+
+
+class TestUsage:
+    """What is wrong is said before anything is sent."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--concurrency", "0"),
+            ("--concurrency", "1001"),
+            ("--timeout", "0"),
+            ("--url", "ftp://x"),
+            ("--no-such-option",),
+        ],
+    )
+    async def test_wrong_usage_is_exit_code_2(self, bulk: Bulk, options: tuple[str, ...]) -> None:
+        """As everywhere."""
+        bulk.write(texts(1))
+        assert 2 == (await bulk.run(*options)).code
+
+    async def test_a_file_that_is_not_there_is_wrong_usage(self, bulk: Bulk) -> None:
+        """No results file is made."""
+        assert 2 == (await bulk.run()).code
+        assert not bulk.results.exists()
+
+    async def test_retry_failed_needs_results(self, bulk: Bulk) -> None:
+        """Nothing else knows what failed."""
+        bulk.write(texts(1))
+        assert 2 == (await bulk.run("--retry-failed", results=False)).code
+
+    async def test_the_help_fits_a_terminal(self, bulk: Bulk) -> None:
+        """And has examples and the exit codes."""
+        out = (await bulk.run("--help", results=False)).out
+        assert 80 >= max(map(len, out.splitlines()))
+        assert "Examples:" in out
+        assert "Exit codes:" in out
+
+
+class TestProcess:
+    """What only a process of its own can show."""
+
+    async def test_a_killed_run_goes_on_where_it_stopped(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """Every promise is completed once, with its own payload; little is sent twice."""
+        lines = lines_for(golem, 300)
+        golem.random_faults(0.1, seed=2)
+        golem.latency(0.01)
+        bulk.write(lines.values())
+        process = bulk.start("--concurrency", "8")
+        await bulk.has_recorded(100)
+        process.kill()
+        await asyncio.to_thread(process.communicate)
+        recorded = bulk.results.read_bytes().count(b"\n")
+        assert 100 <= recorded < 290
+        golem.clear_requests()
+        golem.clear_faults()
+        ended = await bulk.run()
+        assert 0 == ended.code
+        sent = {str(request.promise_id) for request in golem.requests}
+        assert 300 - recorded == len(sent)
+        assert_each_has_its_own(golem, lines)
+        assert {line["id"] for line in lines.values()} == {r["id"] for r in bulk.records()}
+        assert 300 == len(bulk.records())
+        assert not bulk.under_way.exists()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    async def test_ctrl_c_ends_at_once_with_a_clear_state(
+        self, golem: FakeGolem, bulk: Bulk, number: signal.Signals
+    ) -> None:
+        """A polite kill too; the same command goes on."""
+        lines = lines_for(golem, 40)
+        bulk.write(lines.values())
+        for promise in list(lines)[20:]:
+            golem.stall_next(applied=True, promise_id=promise)
+        process = bulk.start("--concurrency", "8")
+        await bulk.has_recorded(20)
+        while len(golem.requests) < 28:  # noqa: ASYNC110 - nor does the fake
+            await asyncio.sleep(0.005)
+        sent_at = time.monotonic()
+        process.send_signal(number)
+        out, err = await asyncio.to_thread(process.communicate)
+        assert 130 == process.returncode
+        assert 1 > time.monotonic() - sent_at
+        assert b"interrupted: " in err
+        assert b"the same command goes on" in err
+        assert b"Traceback" not in err
+        assert ["20", "0", "20"] == rows(out.decode())["fulfilled"]
+        assert ["20"] == rows(out.decode())["not completed yet"]
+        golem.clear_faults()
+        assert 0 == (await bulk.run()).code
+        assert_each_has_its_own(golem, lines)
+        outcomes = [record["outcome"] for record in bulk.records()[20:]]
+        assert 8 == outcomes.count("fulfilled_by_unknown")
+
+    async def test_a_broken_pipe_is_silent(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """The run goes on: its results are in the file."""
+        lines = lines_for(golem, 3)
+        bulk.write([*lines.values(), "bad"])
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = bulk.start(stdout=writing, stderr=writing)
+        os.close(writing)
+        await asyncio.to_thread(process.communicate)
+        assert 1 == process.returncode
+        assert_each_has_its_own(golem, lines)
+        assert 4 == len(bulk.records())
+
+    async def test_a_terminal_shows_a_bar(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """No line of it is wider than the terminal; messages stand above it."""
+        lines = lines_for(golem, 300)
+        golem.latency(0.01)
+        bulk.write([*lines.values(), '{"id": "%s"}' % ("x" * 200)])
+        screen, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 80))
+        process = bulk.start("--concurrency", "8", stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        shown = await asyncio.to_thread(read_all, screen)
+        assert 1 == await asyncio.to_thread(process.wait)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+        assert 80 >= max(len(line) for line in re.split(r"[\r\n]+", text))
+        assert re.search(r"━+ .* of 301  [\d,]+/s  0:0\d left", text)
+        assert "fulfilled, 1 bad line" in text
+        assert "line 301: " in text
+        assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+
+
+def read_all(screen: int) -> str:
+    """Return what a terminal shows until its last program has ended."""
+    pieces = []
+    try:
+        while piece := os.read(screen, 65536):
+            pieces.append(piece)
+    except OSError:  # how Linux says that it is the end
+        pass
+    finally:
+        os.close(screen)
+    return b"".join(pieces).decode()
+
+
+@pytest.fixture
+def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    return Tally(total=200_000, recorded=50_000)
+
+
+class TestProgress:
+    """What is shown on the way."""
+
+    def test_a_log_gets_plain_lines(self, tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+        """How far, how fast, how long still, and what it came to."""
+        lines = Lines(tally)
+        lines.start()
+        tally.before["fulfilled"] = 50_000
+        tally.now["fulfilled"] = 4_900
+        tally.now["failed"] = 100
+        lines.refresh(0)
+        assert (
+            "golem-promise: 55,000 of 200,000, 1,000/s, 2:25 left: "
+            "4,900 fulfilled, 100 failed, 50,000 recorded before\n"
+        ) == capsys.readouterr().err
+
+    def test_what_is_to_be_passed_over_takes_no_time(self, tally: Tally) -> None:
+        """The time left is that of what is still to be sent."""
+        tally.speed_at(0)
+        tally.now["fulfilled"] = 1_000
+        assert 149.0 == tally.seconds_left(tally.speed_at(1))
+
+    def test_a_pause_is_shown(self, tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+        """Otherwise nobody knows why nothing moves."""
+        Lines(tally).refresh(12)
+        assert "rate limited, going on in 12 s" in capsys.readouterr().err
+
+    def test_a_message_cannot_move_the_cursor(
+        self, tally: Tally, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A server may have worded it."""
+        Lines(tally).say("no\x1b[2J\rway")
+        assert "golem-promise: no [2J way\n" == capsys.readouterr().err
+
+    def test_the_table_fits_a_terminal(self, tally: Tally) -> None:
+        """With the longest names and numbers."""
+        for name in ("fulfilled", "failed", "bad_line", "repeated"):
+            tally.now[name] = tally.before[name] = 123_456_789
+        tally.errors["UnexpectedResponseError"] = 123_456_789
+        assert 80 >= max(map(len, tally.table().splitlines()))

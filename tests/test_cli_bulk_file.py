@@ -1,0 +1,436 @@
+"""What `golem-promise bulk` reads and writes: the lines, the results, and what is under way."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golem_client import Outcome
+from golem_client.cli import bulk_file
+from golem_client.cli.bulk_file import BadLine, Line, count_lines, read_line, read_lines
+from golem_client.cli.bulk_index import FAILED, Index
+from golem_client.cli.bulk_plan import Plan
+from golem_client.cli.bulk_report import Tally
+from golem_client.cli.bulk_results import ResultsError, ResultsFile, load_only
+from golem_client.cli.bulk_under_way import UnderWay
+from tests.samples import PROMISE_ID
+
+ID = str(PROMISE_ID)
+
+
+def line_of(fields: Any, number: int = 1) -> Line:
+    line = read_line(number, json.dumps(fields).encode())
+    assert isinstance(line, Line)
+    return line
+
+
+class TestLines:
+    """One promise, and the payload that the line says."""
+
+    @pytest.mark.parametrize(
+        ("fields", "payload"),
+        [
+            ('"json": {"b": 1, "a": [1.10, "é"]}', '{"b": 1, "a": [1.10, "é"]}'.encode()),
+            ('"json" :\t1E40', b"1E40"),
+            ('"json": 12345678901234567890123', b"12345678901234567890123"),
+            ('"json": "\\u00e9"', b'"\\u00e9"'),
+            ('"json": null', b"null"),
+            ('"json": ""', b'""'),
+            ('"text": "{\\"json\\": \\u00e9}"', '{"json": é}'.encode()),
+            ('"base64": "AP8q"', b"\x00\xff*"),
+            ('"empty": true', b""),
+        ],
+    )
+    def test_the_payload_is_what_the_line_says(self, fields: str, payload: bytes) -> None:
+        """JSON as it stands there, byte for byte, with every digit."""
+        for text in (f'{{"id": "{ID}", {fields}}}', f'{{ {fields} , "id":"{ID}" }}'):
+            line = read_line(3, text.encode())
+            assert isinstance(line, Line)
+            assert (3, PROMISE_ID, payload) == (line.number, line.promise_id, line.payload)
+
+    @pytest.mark.parametrize(
+        "spelling",
+        [
+            ID,
+            PROMISE_ID.to_json(),
+            [PROMISE_ID.to_json()],
+            json.dumps(PROMISE_ID.to_json()),
+            {
+                "agent_id": {
+                    "component_id": {
+                        "uuid": {
+                            "high_bits": "17878533706586264016",
+                            "low_bits": "12062047867550723062",
+                        }
+                    },
+                    "agent_id": "w1",
+                },
+                "oplog_idx": "42",
+            },
+        ],
+    )
+    def test_an_id_is_read_in_any_spelling(self, spelling: Any) -> None:
+        """All that `PromiseId.parse` reads."""
+        assert PROMISE_ID == line_of({"id": spelling, "text": "x"}).promise_id
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("{", "is not JSON: Expecting property name"),
+            ("secret", "is not JSON"),
+            (b"\xff", r"is not UTF-8 \(byte 1\)"),
+            ("[]", "is not a JSON object"),
+            ("null", "is not a JSON object"),
+            ('{"id": "ID"}', "says no payload: exactly one of"),
+            ("{}", 'has no "id"'),
+            ('{"text": "secret"}', 'has no "id"'),
+            ('{"id": "ID", "text": "secret", "json": 1}', 'says "text" and "json": exactly one'),
+            ('{"id": "ID", "text": "secret", "empty": true}', 'says "text" and "empty"'),
+            ('{"id": "ID", "jsn": "secret"}', "has the unknown key 'jsn'"),
+            ('{"id": "ID", "text": "secret", "note": ""}', "has the unknown key 'note'"),
+            ('{"ID": "ID", "empty": true}', "has the unknown key 'ID'"),
+            ('{"id": "ID", "text": "a", "text": "secret"}', 'has "text" twice'),
+            ('{"id": "ID", "id": "ID", "text": "secret"}', 'has "id" twice'),
+            ('{"id": "ID", "json": {"secret": 1, "secret": 2}}', "has a key twice in one object"),
+            ('{"id": "ID", "json": NaN}', "NaN is no JSON number"),
+            ('{"id": "ID", "json": [-Infinity]}', "-Infinity is no JSON number"),
+            ('{"id": "ID", "json": 1e999}', "a number is beyond the range"),
+            ('{"id": "ID", "json": "\\ud800"}', "lone surrogate"),
+            ('{"id": "ID", "json": %s}' % ("[" * 128 + "]" * 128), "nested deeper"),
+            ('{"id": "ID", "json": %s}' % ("[" * 99999 + "]" * 99999), "nested too deep"),
+            ('{"id": "ID", "json": %s}' % ("1" * 5000), "a number that is too long"),
+            ('{"id": "ID", "text": "\\ud800"}', "lone surrogate"),
+            ('{"id": "ID", "text": 1}', '"text" must be a string'),
+            ('{"id": "ID", "text": null}', '"text" must be a string'),
+            ('{"id": "ID", "text": ""}', '"text" is empty: say "empty": true if'),
+            ('{"id": "ID", "base64": ""}', '"base64" is empty: say "empty": true if'),
+            ('{"id": "ID", "base64": ["AA=="]}', '"base64" must be a string'),
+            ('{"id": "ID", "base64": "AA"}', "is not standard base64"),
+            ('{"id": "ID", "base64": "AB=="}', "is not standard base64"),
+            ('{"id": "ID", "base64": "AA==AA=="}', "is not standard base64"),
+            ('{"id": "ID", "base64": "_-8="}', "is not standard base64"),
+            ('{"id": "ID", "base64": "AA\\n=="}', "is not standard base64"),
+            ('{"id": "ID", "base64": "é"}', "is not standard base64"),
+            ('{"id": "ID", "empty": false}', '"empty" can only be true'),
+            ('{"id": "ID", "empty": 1}', '"empty" can only be true'),
+            ('{"id": "ID", "empty": "true"}', '"empty" can only be true'),
+            ('{"id": "no-id", "text": "secret"}', 'has a bad "id": '),
+            ('{"id": 7, "text": "secret"}', 'has a bad "id": '),
+            ('{"id": "ID", "text": "secret"} {"id"', "is not JSON: Extra data"),
+        ],
+    )
+    def test_what_is_not_exactly_that_is_a_bad_line(self, text: str | bytes, problem: str) -> None:
+        """A typo never sends a payload, least of all an empty one; none is shown either."""
+        raw = text if isinstance(text, bytes) else text.replace('"ID"', f'"{ID}"').encode()
+        raw = raw.replace(f'{{"{ID}": '.encode(), b'{"ID": ')
+        line = read_line(7, raw)
+        assert isinstance(line, BadLine)
+        assert 7 == line.number
+        with pytest.raises(AssertionError, match=problem):
+            raise AssertionError(line.problem)
+        assert "secret" not in line.problem
+        assert 200 > len(line.problem)
+
+    def test_a_payload_that_no_golem_takes_is_a_bad_line(self) -> None:
+        """Whatever its kind; four million bytes are taken."""
+        for size, kind in ((4_000_000, Line), (4_000_001, BadLine)):
+            text = read_line(1, json.dumps({"id": ID, "text": "x" * size}).encode())
+            encoded = base64.b64encode(bytes(size)).decode()
+            assert kind is type(text)
+            assert kind is type(read_line(1, json.dumps({"id": ID, "base64": encoded}).encode()))
+
+    def test_the_fingerprint_is_of_the_promise_and_the_bytes(self) -> None:
+        """The same in every spelling of both; another for another promise or payload."""
+        first = line_of({"id": ID, "text": "1"})
+        again = line_of({"id": PROMISE_ID.to_json(), "base64": "MQ=="}, number=9)
+        other = line_of({"id": f"{ID}0", "text": "1"})
+        assert first.fingerprint == again.fingerprint
+        assert 3 == len(
+            {first.fingerprint, other.fingerprint, line_of({"id": ID, "text": "2"}).fingerprint}
+        )
+
+    def test_no_payload_is_in_the_repr_of_a_line(self) -> None:
+        """It may end in a traceback."""
+        assert "secret" not in repr(line_of({"id": ID, "text": "secret"}))
+
+
+class TestFiles:
+    """Lines in their file."""
+
+    def read(self, tmp_path: Path, content: bytes) -> list[Line | BadLine | None]:
+        path = tmp_path / "in.jsonl"
+        path.write_bytes(content)
+        lines = list(read_lines(path))
+        assert len(lines) == count_lines(path)
+        return lines
+
+    def test_lines_have_their_numbers(self, tmp_path: Path) -> None:
+        """Empty ones count; the last needs no end; a mark of order and CR do no harm."""
+        good = b'{"id": "%s", "empty": true}' % ID.encode()
+        lines = self.read(tmp_path, b"\xef\xbb\xbf%s\r\n\n \t\n%s\nx\n%s" % (good, good, good))
+        assert [1, None, None, 4, 5, 6] == [line and line.number for line in lines]
+        assert [Line, type(None), type(None), Line, BadLine, Line] == [type(x) for x in lines]
+
+    def test_an_empty_file_has_no_lines(self, tmp_path: Path) -> None:
+        """Nor is that an error."""
+        assert [] == self.read(tmp_path, b"")
+
+    def test_a_line_without_end_is_not_read_into_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is a bad line, and the next one is read."""
+        monkeypatch.setattr(bulk_file, "_LONGEST_LINE", 100)
+        good = b'{"id": "%s", "empty": true}' % ID.encode()
+        first, second, third = self.read(tmp_path, b"x" * 999 + b"\n" + good + b"\n" + b"y" * 101)
+        assert isinstance(first, BadLine)
+        assert "is longer than" in first.problem
+        assert [Line, BadLine] == [type(second), type(third)]
+
+
+RECORD = {"line": 1, "id": ID, "fingerprint": "f" * 32, "outcome": "fulfilled", "attempts": 1}
+WHOLE = json.dumps(RECORD, separators=(",", ":")).encode() + b"\n"
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    with Index() as one:
+        yield one
+
+
+class TestResultsFile:
+    """What is recorded stays; what is not ours is left alone."""
+
+    @pytest.mark.parametrize("torn", [WHOLE[:n] for n in (1, 4, 8, 30, len(WHOLE) - 2)])
+    @pytest.mark.parametrize("before", [b"", WHOLE], ids=["alone", "after another"])
+    def test_a_torn_record_is_cut_off(
+        self, tmp_path: Path, index: Index, before: bytes, torn: bytes
+    ) -> None:
+        """As a kill in the middle of a write leaves it."""
+        path = tmp_path / "out.jsonl"
+        path.write_bytes(before + torn)
+        with ResultsFile(path) as results:
+            results.load_into(index)
+            results.add(RECORD)
+        assert before + WHOLE == path.read_bytes()
+
+    def test_a_record_without_its_end_of_line_is_kept(self, tmp_path: Path, index: Index) -> None:
+        """An editor may have taken it away."""
+        path = tmp_path / "out.jsonl"
+        path.write_bytes(WHOLE[:-1])
+        with ResultsFile(path) as results:
+            results.load_into(index)
+            results.add(RECORD)
+        assert WHOLE + WHOLE == path.read_bytes()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"precious\n",
+            b"precious",
+            b"\x00" * 99,
+            b'{"id": "x"}\n',
+            b'{"line": "1"}\n' + WHOLE,
+            WHOLE + b"\n" + WHOLE,
+            WHOLE + b'{"line":\n' + WHOLE,
+            b'{"line":1,"fingerprint":"","outcome":"fulfilled","id":null}\n',
+            b"[]\n",
+        ],
+    )
+    def test_another_file_is_refused_and_left_as_it_is(
+        self, tmp_path: Path, index: Index, content: bytes
+    ) -> None:
+        """Nothing of it is cut off, and nothing added."""
+        path = tmp_path / "out.jsonl"
+        path.write_bytes(content)
+        with pytest.raises(ResultsError, match="is no record of golem-promise bulk"):
+            load_only(path, index)
+        refused = pytest.raises(ResultsError, match="is no record of golem-promise bulk")
+        with ResultsFile(path) as results, refused:
+            results.load_into(index)
+        assert content == path.read_bytes()
+
+    def test_a_file_is_for_one_process_at_a_time(self, tmp_path: Path) -> None:
+        """The lock ends with the process, however that ends."""
+        path = tmp_path / "out.jsonl"
+        refused = pytest.raises(ResultsError, match="by another golem-promise bulk")
+        with ResultsFile(path), refused:
+            ResultsFile(path)
+        with ResultsFile(path):
+            pass
+
+    def test_of_two_records_of_a_promise_the_later_one_holds(
+        self, tmp_path: Path, index: Index
+    ) -> None:
+        """`--retry-failed` writes a second one."""
+        path = tmp_path / "out.jsonl"
+        with ResultsFile(path) as results:
+            results.add({**RECORD, "outcome": FAILED})
+            results.add(RECORD)
+        load_only(path, index)
+        known = index.find(ID)
+        assert known is not None
+        assert "fulfilled" == known.outcome
+
+
+class TestUnderWay:
+    """What may have been sent is known after a kill."""
+
+    def test_what_has_begun_is_there_after_a_kill(self, tmp_path: Path) -> None:
+        """What has ended is not, and its place is used again."""
+        path = tmp_path / "out.under-way"
+        one = UnderWay(path)
+        for n in range(5):
+            one.begin(f"p{n}", f"{n}" * 32)
+        one.end("p1")
+        one.begin("p9", "9" * 32)
+        after = UnderWay(path, read_only=True)
+        left = {name: after.left_with(name) for name in ("p0", "p1", "p4", "p9")}
+        assert {"p0": "0" * 32, "p1": None, "p4": "4" * 32, "p9": "9" * 32} == left
+        assert 5 * 66 == path.stat().st_size
+        one.close()
+        assert path.exists()
+
+    def test_it_survives_a_second_kill(self, tmp_path: Path) -> None:
+        """What the first left is still there, unless it has ended meanwhile."""
+        path = tmp_path / "out.under-way"
+        first = UnderWay(path)
+        first.begin("a", "a" * 32)
+        first.begin("b", "b" * 32)
+        second = UnderWay(path)
+        second.end("a")
+        second.begin("c", "c" * 32)
+        third = UnderWay(path)
+        assert [None, "b" * 32, "c" * 32] == [third.left_with(name) for name in "abc"]
+        for one in (first, second, third):
+            one.close()
+
+    def test_it_is_gone_when_nothing_is_under_way(self, tmp_path: Path) -> None:
+        """A run that ends by itself leaves the results alone."""
+        path = tmp_path / "out.under-way"
+        one = UnderWay(path)
+        one.begin("a", "a" * 32)
+        one.end("a")
+        one.close()
+        assert not path.exists()
+
+    def test_to_look_changes_nothing(self, tmp_path: Path) -> None:
+        """A dry run makes no file, and removes none."""
+        path = tmp_path / "out.under-way"
+        UnderWay(path, read_only=True).close()
+        assert not path.exists()
+
+    def test_a_torn_entry_is_none(self, tmp_path: Path) -> None:
+        """The whole ones around it are read."""
+        path = tmp_path / "out.under-way"
+        one = UnderWay(path)
+        one.begin("a", "a" * 32)
+        one.begin("b", "b" * 32)
+        one.close()
+        path.write_bytes(path.read_bytes()[:-9])
+        after = UnderWay(path)
+        assert ["a" * 32, None] == [after.left_with(name) for name in "ab"]
+        after.begin("c", "c" * 32)
+        after.close()
+        assert "c" * 32 == UnderWay(path, read_only=True).left_with("c")
+
+
+class TestPlan:
+    """Which lines are to be sent."""
+
+    @pytest.fixture
+    def bad(self) -> list[BadLine]:
+        return []
+
+    @pytest.fixture
+    def plan(self, index: Index, bad: list[BadLine]) -> Plan:
+        return Plan(index, Tally(), bad.append)
+
+    @staticmethod
+    def record(index: Index, line: Line, outcome: str, **facts: object) -> None:
+        what = {"id": str(line.promise_id), "fingerprint": line.fingerprint}
+        index.load({"line": line.number, **what, "outcome": outcome, **facts})
+
+    def test_what_is_new_is_sent(self, plan: Plan) -> None:
+        """As it is."""
+        line = line_of({"id": ID, "text": "a"})
+        assert line == plan.line_to_send(line)
+
+    @pytest.mark.parametrize("number", [1, 7])
+    @pytest.mark.parametrize("outcome", [*Outcome, FAILED])
+    def test_what_is_recorded_is_not_sent_again(
+        self, plan: Plan, index: Index, number: int, outcome: str
+    ) -> None:
+        """However it ended, and wherever its line is now."""
+        self.record(index, line_of({"id": ID, "text": "a"}), outcome)
+        assert None is plan.line_to_send(line_of({"id": ID, "text": "a"}, number))
+        assert {outcome: 1} == plan.tally.before
+
+    @pytest.mark.parametrize("retry_failed", [False, True])
+    @pytest.mark.parametrize("outcome", [Outcome.FULFILLED, FAILED])
+    def test_a_recorded_promise_never_gets_another_payload(
+        self, plan: Plan, index: Index, bad: list[BadLine], outcome: str, retry_failed: bool
+    ) -> None:
+        """The line was edited: that is reported."""
+        plan.retry_failed = retry_failed
+        self.record(index, line_of({"id": ID, "text": "a"}), outcome)
+        assert None is plan.line_to_send(line_of({"id": ID, "text": "b"}, 4))
+        assert [4] == [line.number for line in bad]
+        assert "the promise of an earlier run with another payload" in bad[0].problem
+
+    def test_what_failed_is_sent_again_on_request(self, plan: Plan, index: Index) -> None:
+        """And only that."""
+        failed, done = line_of({"id": ID, "text": "a"}), line_of({"id": f"{ID}0", "text": "a"})
+        self.record(index, failed, FAILED)
+        self.record(index, done, Outcome.ALREADY_FULFILLED)
+        plan.retry_failed = True
+        assert [failed, None] == [plan.line_to_send(failed), plan.line_to_send(done)]
+
+    def test_it_is_known_what_a_failure_may_have_stored(self, plan: Plan, index: Index) -> None:
+        """Then `false` is no proof of another's payload."""
+        line = line_of({"id": ID, "text": "a"})
+        self.record(index, line, FAILED, may_have_completed=True)
+        plan.retry_failed = True
+        again = plan.line_to_send(line)
+        assert again is not None
+        assert again.may_be_ours
+
+    def test_a_line_that_is_there_twice_is_sent_once(
+        self, plan: Plan, index: Index, bad: list[BadLine]
+    ) -> None:
+        """It needs nothing more, whether or not the first was recorded before."""
+        recorded, new = line_of({"id": ID, "text": "a"}), line_of({"id": f"{ID}0", "text": "a"})
+        self.record(index, recorded, Outcome.FULFILLED)
+        sent = [plan.line_to_send(line) for line in (recorded, new, recorded, new)]
+        assert [None, new, None, None] == sent
+        assert {"repeated": 2} == plan.tally.now
+        assert [] == bad
+
+    def test_a_promise_with_two_payloads_is_a_bad_line(
+        self, plan: Plan, bad: list[BadLine]
+    ) -> None:
+        """The second line is, wherever in the file the first was."""
+        plan.line_to_send(line_of({"id": ID, "text": "a"}, 2))
+        assert None is plan.line_to_send(line_of({"id": ID, "text": "b"}, 5))
+        problem = "names the promise of line 2 with another payload, and is not sent"
+        assert [(5, problem)] == [(line.number, line.problem) for line in bad]
+
+    def test_what_a_kill_left_under_way_is_sent_with_the_same_payload_only(
+        self, plan: Plan, bad: list[BadLine], tmp_path: Path
+    ) -> None:
+        """Golem 1.3.0 to 1.5.7 may hand another one to the waiting worker."""
+        first, second = line_of({"id": ID, "text": "a"}), line_of({"id": f"{ID}0", "text": "a"})
+        under_way = UnderWay(tmp_path / "under-way")
+        for line in (first, second):
+            under_way.begin(str(line.promise_id), line.fingerprint)
+        under_way.close()
+        plan.under_way = UnderWay(tmp_path / "under-way", read_only=True)
+        again = plan.line_to_send(first)
+        assert again is not None
+        assert again.may_be_ours
+        assert None is plan.line_to_send(line_of({"id": f"{ID}0", "text": "b"}))
+        assert 1 == len(bad)
