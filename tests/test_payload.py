@@ -6,15 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
+from uuid import UUID
 
+import attrs
+import cattrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from golem_client.errors import PayloadError
-from golem_client.payload import encode_bytes, encode_json, encode_text
+from golem_client.payload import encode_bytes, encode_json, encode_text, make_converter
 from tests.serde.table import ROWS, Row
 
 
@@ -69,6 +74,83 @@ def test_plain_values_round_trip(value: Any) -> None:
     encoded = encode_json(value)
     assert _as_json(value) == json.loads(encoded)
     assert encoded == encode_json(value, object), "the walk writes what json writes at once"
+
+
+@attrs.frozen
+class Approved:
+    by: UUID
+
+
+@attrs.frozen
+class Rejected:
+    reasons: tuple[str, ...]
+
+
+@attrs.frozen
+class Case:
+    at: datetime
+    took: timedelta
+    price: Decimal
+    raw: bytes
+    tags: frozenset[str]
+    by_number: dict[int, date | None]
+    decision: Approved | Rejected
+
+
+def _duration(value: dict[str, int]) -> timedelta:
+    return timedelta(seconds=value["secs"], microseconds=value["nanos"] // 1000)
+
+
+def _read(read: Any, value: Any, _: object) -> Any:
+    return read(value)
+
+
+def _reader() -> cattrs.Converter:
+    """Return what reads the JSON back without any code of ours, as a worker does."""
+    reader = cattrs.Converter()
+    readers: list[tuple[Any, Any]] = [
+        (datetime, datetime.fromisoformat),
+        (date, date.fromisoformat),
+        (timedelta, _duration),
+        (Decimal, Decimal),
+        (bytes, bytes),
+        (UUID, UUID),
+    ]
+    for cls, read in readers:
+        reader.register_structure_hook(cls, partial(_read, read))
+    variants = {"Approved": Approved, "Rejected": Rejected}
+
+    def read_decision(tagged: dict[str, Any], _: object) -> Any:
+        ((name, content),) = tagged.items()
+        return reader.structure(content, variants[name])
+
+    reader.register_structure_hook(Approved | Rejected, read_decision)
+    reader.register_structure_hook(
+        date | None, lambda day, _: None if day is None else date.fromisoformat(day)
+    )
+    return reader
+
+
+_READER = _reader()
+_TAGGED = make_converter(externally_tagged=[Approved | Rejected])
+
+
+_CASES = st.builds(
+    Case,
+    at=st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(minutes=-90))])),
+    took=st.timedeltas(min_value=timedelta(0)),
+    price=st.decimals(allow_nan=False, allow_infinity=False),
+    raw=st.binary(),
+    tags=st.frozensets(st.text()),
+    by_number=st.dictionaries(st.integers(), st.none() | st.dates()),
+    decision=st.builds(Approved, st.uuids()) | st.builds(Rejected, st.lists(st.text()).map(tuple)),
+)
+
+
+@given(_CASES)
+def test_typed_values_round_trip(case: Case) -> None:
+    """What a worker reads is what was sent, to the last digit."""
+    assert _READER.structure(json.loads(encode_json(case, converter=_TAGGED)), Case) == case
 
 
 _KEYS = st.one_of(st.text(), st.integers(), st.uuids(), st.floats(), st.none(), st.booleans())
@@ -159,6 +241,15 @@ def test_only_bytes_are_bytes(value: Any) -> None:
     """Anything else is refused, with what to call instead."""
     with pytest.raises(PayloadError, match=r"not bytes; use complete_text .* complete_json"):
         encode_bytes(value)
+
+
+def test_a_released_memoryview_is_refused() -> None:
+    """It has no bytes any more, and Python's own error is not ours."""
+    view = memoryview(b"ab")
+    view.release()
+    with pytest.raises(PayloadError, match="released") as caught:
+        encode_bytes(view)
+    assert caught.value.__context__ is None
 
 
 def test_text_is_utf8() -> None:

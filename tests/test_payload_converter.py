@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ from typing_extensions import TypeAliasType
 
 from golem_client.errors import InvalidIdError, PayloadError
 from golem_client.ids import ComponentId, PromiseId, WorkerId
+from golem_client.payload import converter as converter_module
 from golem_client.payload import encode_json, make_converter
 
 SECRET = "hunter2"
@@ -123,6 +125,16 @@ def test_a_hook_for_a_declaration_wins() -> None:
     assert _written(converter, {"a": [1.5, 2.5]}, dict[str, list[float]]) == '{"a":4.0}'
 
 
+def test_a_hook_for_a_named_union_wins_inside_another() -> None:
+    """Also where the converter was in use before the hook was registered."""
+    named = Annotated[int | str, "named"]
+    as_type: Any = list[named | None]
+    converter = make_converter()
+    assert _written(converter, [1, "a", None], as_type) == '[1,"a",null]'
+    converter.register_unstructure_hook_func(lambda t: t == named, lambda each: {"named": each})
+    assert _written(converter, [1, "a", None], as_type) == '[{"named":1},{"named":"a"},null]'
+
+
 def test_a_hook_gets_only_what_it_is_declared_for() -> None:
     """A value of another type is refused before the hook sees it."""
     converter = make_converter()
@@ -150,6 +162,33 @@ def test_a_hook_that_changes_nothing_leaves_the_rule() -> None:
         converter.register_unstructure_hook(cls, lambda value: value)
     value = {"a": [MOMENT, Money(Decimal(1)), Colour.RED, Name("n")]}
     assert _written(converter, value) == encode_json(value).decode()
+
+
+def test_a_hook_for_a_kind_of_container_wins_where_the_kind_is_not_declared() -> None:
+    """A hook for a subclass is found behind the declaration of its base."""
+
+    class Stack(list[int]): ...
+
+    class Spot(NamedTuple):
+        x: int
+
+    class Table(dict[str, int]): ...
+
+    converter = make_converter()
+    for cls in (Stack, Spot, Table):
+        converter.register_unstructure_hook(cls, lambda value: f"{len(value)}")
+    assert _written(converter, [Stack([1]), [2]], list[list[int]]) == '["1",[2]]'
+    assert _written(converter, [Spot(1), (2,)], list[tuple[int]]) == '["1",[2]]'
+    assert _written(converter, [Table(a=1), {"b": 2}], list[dict[str, int]]) == '["1",{"b":2}]'
+
+
+def test_hooks_that_return_each_other_are_refused() -> None:
+    """What never becomes plain is not tried for ever."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, lambda money: Name(money.currency))
+    converter.register_unstructure_hook(Name, lambda name: Money(Decimal(1), name))
+    with pytest.raises(PayloadError, match=r"^\$\[0\]: is converted again and again"):
+        encode_json([Name("a")], converter=converter)
 
 
 def test_what_a_hook_returns_is_checked() -> None:
@@ -322,6 +361,12 @@ class Shift(NamedTuple):
     x: int
 
 
+@attrs.define(eq=False)
+class Branch:
+    left: Any
+    right: Any
+
+
 class Typed(TypedDict):
     a: int
 
@@ -359,6 +404,27 @@ def test_where_a_union_is_tagged(value: Any, as_type: Any, expected: str) -> Non
     assert _written(converter, value, as_type) == expected
 
 
+def test_a_cycle_of_variants_is_a_cycle() -> None:
+    """Found as such, and a bomb of variants as quickly as any other."""
+    converter = make_converter(externally_tagged={Branch | Approved: {Branch: "Branch(..)"}})
+    value = Branch(SECRET, None)
+    value.right = [value]
+    with pytest.raises(PayloadError, match=r"^\$\.Branch\[1\]\[0\]: contains itself"):
+        encode_json(value, converter=converter)
+    bomb = Branch("a" * 40, None)
+    for _ in range(60):
+        bomb = Branch(bomb, bomb)
+    with pytest.raises(PayloadError, match="max_payload_bytes"):
+        encode_json(bomb, converter=converter)
+
+
+def test_a_tuple_is_content_as_it_is() -> None:
+    """Only a NamedTuple of one field is a newtype variant; a tuple is an array."""
+    union = Approved | tuple[int]
+    converter = make_converter(externally_tagged={union: {tuple[int]: "One"}})
+    assert _written(converter, (1,), union) == '{"One":[1]}'
+
+
 def test_an_alias_can_be_tagged() -> None:
     """The union may have a name of its own."""
     converter = make_converter(externally_tagged=[Named])
@@ -376,8 +442,10 @@ def test_a_subclass_of_a_variant_is_no_variant() -> None:
     """Rust has no name for it: as the union it is refused, by itself it is itself."""
     converter = make_converter(externally_tagged=[Decision])
     assert _written(converter, Late("a")) == '{"reason":"a","by":0}'
-    with pytest.raises(PayloadError):
-        encode_json(Late("a"), Decision | None, converter)
+    declarations: list[Any] = [Decision, Decision | None]
+    for declared in declarations:
+        with pytest.raises(PayloadError, match=r"^\$: is of type Late, where Approved | Rejected"):
+            encode_json(Late("a"), declared, converter)
 
 
 def test_a_variant_of_two_unions_needs_as_type() -> None:
@@ -397,6 +465,22 @@ def test_a_newtype_variant_is_tagged_only_where_it_is_declared() -> None:
     converter = make_converter(externally_tagged={union: {str: "Denied"}})
     assert _written(converter, ["a", Approved()]) == '["a","Approved"]'
     assert _written(converter, ["a", Approved()], list[union]) == '[{"Denied":"a"},"Approved"]'
+
+
+def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
+    """As with text: its class was not made to be a variant."""
+    union = Approved | list[int]
+    converter = make_converter(externally_tagged={union: {list[int]: "Many"}})
+    assert _written(converter, [[1], Approved()]) == '[[1],"Approved"]'
+    assert _written(converter, [[1]], list[union]) == '[{"Many":[1]}]'
+
+
+def test_the_very_class_wins_in_a_union() -> None:
+    """A hook for its base is not even asked."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Money, lambda money: f"{money.amount}")
+    converter.register_unstructure_hook(Coin, lambda coin: coin.metal)
+    assert _written(converter, [Coin(Decimal(1))], list[Money | Coin]) == '["gold"]'
 
 
 def test_a_tag_is_no_field() -> None:
@@ -454,6 +538,22 @@ def test_unions_that_cannot_be_tagged(tagged: Any, error: type[Exception], words
     """Refused when the converter is made."""
     with pytest.raises(error, match=words):
         make_converter(externally_tagged=tagged)
+
+
+def test_a_variant_that_cannot_be_written_cannot_be_tagged() -> None:
+    """Its own refusal comes when the converter is made."""
+
+    class Forgotten(Rejected):
+        more: int = 0
+
+    with pytest.raises(TypeError, match=r"cannot be externally tagged: .* 'more' is no field"):
+        make_converter(externally_tagged=[Approved | Forgotten])
+
+
+def test_the_examples_of_make_converter() -> None:
+    """What its documentation shows is so."""
+    results = doctest.testmod(converter_module)
+    assert (results.failed, results.attempted > 0) == (0, True)
 
 
 def test_an_unknown_key_style_is_an_error() -> None:

@@ -15,6 +15,7 @@ from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
+    ClassVar,
     Final,
     Generic,
     Literal,
@@ -23,6 +24,7 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
+    ParamSpec,
     Protocol,
     Required,
     TypedDict,
@@ -34,7 +36,8 @@ from uuid import UUID
 
 import attrs
 import pytest
-from typing_extensions import TypeAliasType
+from typing_extensions import ReadOnly, TypeAliasType
+from typing_extensions import TypedDict as BackportedTypedDict
 
 from golem_client.errors import PayloadError
 from golem_client.ids import ComponentId, PromiseId
@@ -94,6 +97,26 @@ class Spot(NamedTuple):
     label: str | None = None
 
 
+P = ParamSpec("P")
+
+
+@attrs.frozen
+class Call(Generic[P, T]):
+    result: T
+    call: Callable[P, T] | None = None
+
+
+class Frozen(datetime):
+    """As libraries that stop the clock have it."""
+
+
+class Undecorated(Base):
+    kind: ClassVar[str] = "x"
+
+    def double(self) -> int:
+        return self.a * 2
+
+
 class Point(NamedTuple, Generic[T]):
     x: T
 
@@ -110,6 +133,11 @@ class Strict(TypedDict):
 
 class Other(TypedDict):
     title: str
+
+
+class Backported(BackportedTypedDict):
+    count: ReadOnly[int]
+    note: NotRequired[str]
 
 
 class Many(TypedDict, Generic[T]):
@@ -165,6 +193,7 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (UUID, ID, f'"{ID}"'),
     (date, DAY, '"2026-01-01"'),
     (datetime, MOMENT, '"2026-01-01T00:00:00+00:00"'),
+    (datetime, Frozen(2026, 1, 1, tzinfo=UTC), '"2026-01-01T00:00:00+00:00"'),
     (ComponentId, PROMISE.worker_id.component_id, f'"{ID}"'),
     (
         Annotated[PromiseId, "x"],
@@ -199,6 +228,7 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (date | datetime, MOMENT, '"2026-01-01T00:00:00+00:00"'),
     (list[int] | list[str], ["a"], '["a"]'),
     (list[int] | list[str], [], "[]"),
+    (list[list[int] | list[str]], [["a"]] * 2, '[["a"],["a"]]'),
     (dict[str, int] | Strict, {"count": 1, "note": "a"}, '{"count":1,"note":"a"}'),
     (Strict | Other, {"title": "a"}, '{"title":"a"}'),
     (list[Strict | Other], [{"title": "a"}, {"count": 1}], '[{"title":"a"},{"count":1}]'),
@@ -218,10 +248,15 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (Box, Box[Any]("a", [1]), '{"content":"a","more":[1]}'),
     (Pair[int, Base], Pair({1: Derived()}), '{"by_key":{"1":{"a":1,"b":2}}}'),
     (Spot, Spot(1), "[1,null]"),
+    (Call[[int], str], Call("a"), '{"result":"a","call":null}'),
+    (Call, Call("a"), '{"result":"a","call":null}'),
+    (Base, Undecorated(), '{"a":1}'),
     (Point[str], Point("a"), '["a"]'),
     (Options, {"count": 1}, '{"count":1}'),
     (Strict, {"note": "a", "count": 1}, '{"note":"a","count":1}'),
     (Many[int], {"items": [1]}, '{"items":[1]}'),
+    (Backported, {"count": 1}, '{"count":1}'),
+    (Backported | None, {"count": 1, "note": "a"}, '{"count":1,"note":"a"}'),
     (Shape, Square(), '{"side":1}'),
     (HasSide, Square(), '{"side":1}'),
     (Callable[[], int] | int, 5, "5"),
@@ -294,6 +329,8 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Strict, {}, "$"),
     (Strict, Base(), "$"),
     (Many[int], {"items": ["a"]}, "$.items[0]"),
+    (Backported, {"note": "a"}, "$"),
+    (Backported, {"count": "a"}, "$.count"),
     (Shape, Base(), "$"),
     (Closes, Base(), "$"),
     (Unresolved, [Base()], "$"),
@@ -332,6 +369,14 @@ def test_a_mismatch_says_what_was_found_and_declared() -> None:
         "$[1]: is of type str, where Base | None is declared; pass a value of that type, "
         "or correct the declaration"
     )
+
+
+def test_a_typed_dict_says_what_is_wrong_with_its_keys() -> None:
+    """What is missing is named; what is too much is the user's, and is not."""
+    with pytest.raises(PayloadError, match=r"^\$: lacks the key 'count' of Strict; add it"):
+        encode_json({"note": "a"}, Strict)
+    with pytest.raises(PayloadError, match=r"^\$: has a key that Strict lacks; remove it"):
+        encode_json({"count": 1, "hunter2": "a"}, Strict)
 
 
 def test_ambiguous_members_are_refused() -> None:

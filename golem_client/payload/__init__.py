@@ -28,8 +28,8 @@ ComponentId, WorkerId, PromiseId            as Golem's REST writes them
 - Subclasses are written as what they are: no field of a subclass is lost where its base is
   declared. A field is named as its attribute is, with a leading underscore too.
 - What is declared must hold: a field, or a value with `as_type`, that is not of its type is
-  refused. An int is a float; a bool is no int, and a datetime no date. A pydantic model
-  validates its own fields. Annotations that cannot be resolved say nothing.
+  refused. An int is a float; a bool is no int, and a datetime no date; text is no sequence. A
+  pydantic model validates its own fields. Annotations that cannot be resolved say nothing.
 - What a pydantic model has a serializer for, pydantic writes; the rest follows these rules.
 - Unions can be externally tagged, and fields have a key style: see `make_converter`.
 - A user's hook wins over every rule, for a class and its subclasses, as everywhere in cattrs.
@@ -42,18 +42,22 @@ Refused, always before anything is sent:
 - NaN and infinities, lone surrogates, integers of over 308 digits (serde_json reads none),
   negative timedeltas, offsets with seconds, times in a zone without an offset;
 - values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
-- classes without a rule, among them Path, generators and what numpy has; classes with fields
-  that are text, numbers or containers besides; fields that were never set;
+- classes without a rule, among them Path, generators and numpy's (but float64 is a float);
+  classes with fields that are text, numbers or containers besides; fields that were never set;
+  subclasses that add annotations and are not decorated as their base is;
 - bytes *as* the value, unless `as_type=bytes`: that is what `complete_bytes` is for;
 - JSON of more than `max_bytes`, found without writing it.
 
 A refusal is a `PayloadError` that begins with the JSON path, such as `$.items[2].price`, says
-what to do, and never shows the value; `..` in a path stands for what is inside a user's hook.
+what to do, and never shows the value (but the path shows keys, cut to 40 characters). `..` in a
+path stands for what is inside a user's hook.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from golem_client.errors import PayloadError
@@ -63,15 +67,15 @@ from golem_client.payload.steps import PLAIN
 from golem_client.payload.walk import MAX_DEPTH, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cattrs import Converter
     from typing_extensions import TypeForm
 
 __all__ = ["encode_bytes", "encode_json", "encode_text", "make_converter"]
 
 _DEFAULT = make_converter()
-_TEXT = frozenset({str})
+_CONTAINERS = frozenset({dict, list, tuple})
+_SMALL = frozenset({float, bool, type(None)})
+_NO_KEYS = repeat("")
 _MANY = 5_000
 _JSON = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
@@ -173,52 +177,45 @@ def _written(plain: Any, max_bytes: int) -> bytes:
     return encoded
 
 
-def _is_plain(value: Any, max_bytes: int) -> bool:
+def _is_plain(value: Any, max_bytes: float) -> bool:
     """Tell whether json writes the value as the walk would, but for floats and surrogates.
 
     Everything in it is of an exact builtin type; its keys are text; neither depth, length nor
     integers are near a bound. Half the price of the walk, and no copy.
     """
-    level = [value]
+    level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for container in level:
-            items = container
-            if type(container) is dict:
-                if not _TEXT.issuperset(map(type, container)):
-                    return False
-                max_bytes -= sum(map(len, container))
-                items = container.values()
-            elif type(container) is not list and type(container) is not tuple:
-                return False
-            size = _size(items, inner)
-            max_bytes -= size
-            if not size or max_bytes < 0:
+            max_bytes -= _size(container, inner)
+            if max_bytes < 0:
                 return False
         if not inner:
-            return True
+            return bool(level)
         if len(inner) > _MANY and len(set(map(id, inner))) < len(inner):
             return False  # small in memory, huge when written: the walk writes what is shared once
         level = inner
     return False
 
 
-def _size(items: Iterable[Any], inner: list[Any]) -> int:
-    """Return at most the bytes of the items' JSON, without containers, which are collected.
+def _size(container: Any, inner: list[Any]) -> float:
+    """Return at most the bytes of a container's own JSON, and collect what is in it.
 
-    0 stands for items that are not plain.
+    Infinity stands for a container that is not plain.
     """
-    size = 2
-    for item in items:
-        size += 1
+    size: float = len(container)
+    pairs = container.items() if type(container) is dict else zip(_NO_KEYS, container, strict=False)
+    for key, item in pairs:
+        if type(key) is not str:
+            return math.inf
+        size += len(key)
         kind = type(item)
         if kind is str:
             size += len(item)
-        elif kind is int:
-            if not -(2**63) <= item < 2**64:
-                return 0
-        elif kind is dict or kind is list or kind is tuple:
+        elif kind in _CONTAINERS:
             inner.append(item)
-        elif kind is not float and kind is not bool and item is not None:
-            return 0
+        elif kind is int and -(2**63) <= item < 2**64:
+            pass
+        elif kind not in _SMALL:
+            return math.inf
     return size

@@ -54,8 +54,8 @@ class PayloadConverter(cattrs.Converter):
     def set_up(self, tagged: TaggedUnions, key_style: KeyStyle | None) -> None:
         """Take the options of `make_converter`."""
         self.key_of = key_style_of(key_style)
-        self._options = (tagged, key_style)
         names = tagged if isinstance(tagged, Mapping) else {each: {} for each in tagged}
+        self._options = (names, key_style)
         self.tagged = tuple(self._tagged_union(union, names[union]) for union in names)
         self._variants = {
             cls: Unclear.unless_one(cls, [each for each in self.tagged if cls in each.classes])
@@ -114,7 +114,7 @@ class PayloadConverter(cattrs.Converter):
         return frozenset(cls for cls in PLAIN if isinstance(self.get_unstructure_hook(cls), Rule))
 
     def _tagged_union(self, union: Any, names: Mapping[Any, str]) -> Tagged:
-        members = tuple(each for each in members_of(union, self) if each not in (None, NoneType))
+        members = tuple(each for each in members_of(union) if each not in (None, NoneType))
         try:
             return Tagged(union, members, names, self)
         except RefusedError as error:

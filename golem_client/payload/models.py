@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from golem_client.payload.records import field_value
 from golem_client.payload.steps import Again, Object, Rule
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from golem_client.payload.converter import PayloadConverter
-
-_Mode = str
 
 
 def is_model(cls: type) -> bool:
@@ -74,13 +72,13 @@ class Model(Rule):
             return key, value, declared
         return key, self._serialized(model, mode, include={name}, by_alias=False)[name], Any
 
-    def _serialized(self, model: Any, mode: _Mode, **options: Any) -> Any:
+    def _serialized(self, model: Any, mode: str, **options: Any) -> Any:
         serializer = self.cls.__pydantic_serializer__
         return serializer.to_python(model, mode=mode, warnings="error", **options)
 
-    def _field_modes(self, decorators: Any) -> dict[str, _Mode]:
+    def _field_modes(self, decorators: Any) -> dict[str, str]:
         """Return the mode that runs a field's serializer, for the fields that have one."""
-        modes: dict[str, _Mode | None] = {}
+        modes: dict[str, str | None] = {}
         for name, field in self._declared_fields.items():
             modes[name] = _mode([*_serializers(field.metadata), *_nested(field.annotation)])
         for name, field in self._computed.items():
@@ -90,7 +88,7 @@ class Model(Rule):
         return {name: mode for name, mode in modes.items() if mode}
 
 
-def _mode(serializers: Iterable[Any]) -> _Mode | None:
+def _mode(serializers: Iterable[Any]) -> str | None:
     used = {serializer.when_used for serializer in serializers}
     if not used:
         return None

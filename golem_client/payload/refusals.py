@@ -18,6 +18,10 @@ class RefusedError(Exception):
     """A rule refuses the value, for the reason that is the text; the walk adds the path."""
 
 
+class MismatchError(RefusedError):
+    """The value is not of the declared type."""
+
+
 class TooLargeError(Exception):
     """The JSON is longer than allowed; where it passes the bound says nothing."""
 

@@ -83,10 +83,10 @@ class Class(Rule):
 class Union(Rule):
     """A union that is not tagged: a value is written as the one member that it is of."""
 
-    def __init__(
-        self, declared: Any, members: tuple[Any, ...], converter: PayloadConverter
-    ) -> None:
+    def __init__(self, declared: Any, converter: PayloadConverter) -> None:
         super().__init__(declared, converter)
+        members = members_of(declared)
+        self._named = _named_unions(declared)
         self._tagged = [each for each in converter.tagged if each.members <= set(members)]
         # A member of a tagged union is written by it, or not at all: a subclass is no variant.
         variants = frozenset[Any]().union(*(each.members for each in self._tagged))
@@ -98,6 +98,10 @@ class Union(Rule):
 
     def open(self, value: Any, choose: Callable[..., Any]) -> Again:
         """Go on as the tagged union that is part of this one, or as the closest member."""
+        for each in self._named:
+            hook = self.converter.hook_for(each)
+            if not isinstance(hook, Rule) and self.converter.rule_for(each).fits(value):
+                return Again(value, each)
         members = self._fitting(value)
         return Again(value, members[0] if len(members) == 1 else choose(self, value, members))
 
@@ -135,8 +139,8 @@ def rule_for(declared: Any, converter: PayloadConverter) -> Rule:
     origin = get_origin(declared)
     if origin is typing.Literal:
         return Exactly(declared, converter)
-    if origin in (typing.Union, UnionType):
-        return Union(declared, members_of(declared, converter), converter)
+    if _is_union(declared):
+        return Union(declared, converter)
     return class_rule(declared, converter)
 
 
@@ -160,16 +164,27 @@ def class_rule(declared: Any, converter: PayloadConverter) -> Rule:
     return container or Class(declared, converter)
 
 
-def members_of(declared: Any, converter: PayloadConverter) -> tuple[Any, ...]:
-    """Return the members of a union, and of the unions in it that no hook of the user's is for."""
+def members_of(declared: Any) -> tuple[Any, ...]:
+    """Return the members of a union, and of the unions in it that have names of their own."""
+    if _is_union(declared):
+        found = [each for arg in get_args(declared) for each in members_of(arg)]
+        return tuple(dict.fromkeys(found))
     target = _target(declared)
-    if target is not None and isinstance(converter.hook_for(declared), Rule):
-        inner = members_of(target, converter)
-        return inner if len(inner) > 1 else (declared,)
-    if get_origin(declared) not in (typing.Union, UnionType):
-        return (declared,)
-    found = [each for arg in get_args(declared) for each in members_of(arg, converter)]
-    return tuple(dict.fromkeys(found))
+    inner = () if target is None else members_of(target)
+    return inner if len(inner) > 1 else (declared,)
+
+
+def _named_unions(declared: Any) -> list[Any]:
+    """Return the unions in a union that have names of their own, the outer ones first."""
+    found = []
+    for each in get_args(declared):
+        if not _is_union(each) and len(members_of(each)) > 1:
+            found += [each, *_named_unions(_target(each))]
+    return found
+
+
+def _is_union(declared: Any) -> bool:
+    return get_origin(declared) in (typing.Union, UnionType)
 
 
 def _class_of(declared: Any) -> Any:

@@ -76,19 +76,12 @@ def _decimal(value: Decimal) -> str:
 
 
 def _date(value: date) -> str:
-    text = value.isoformat()
-    if type(value) is not date:
-        _require_iso(text, date.fromisoformat)
-    return text
+    return _iso(value, date)
 
 
 def _datetime(value: datetime) -> str:
     _require_minutes(value.utcoffset())
-    text = value.isoformat()
-    # A subclass may write what nobody reads: NaT of pandas is a datetime, and writes "NaT".
-    if type(value) is not datetime:
-        _require_iso(text, datetime.fromisoformat)
-    return text
+    return _iso(value, datetime)
 
 
 def _time(value: time) -> str:
@@ -97,25 +90,26 @@ def _time(value: time) -> str:
             "has a time zone without an offset, which would be lost; send a datetime"
         )
     _require_minutes(value.utcoffset())
-    text = value.isoformat()
-    if type(value) is not time:
-        _require_iso(text, time.fromisoformat)
-    return text
+    return _iso(value, time)
+
+
+def _iso(value: Any, base: Any) -> str:
+    text: str = value.isoformat()
+    if type(value) is base:
+        return text
+    # A subclass may write what nobody reads: NaT of pandas is a datetime, and writes "NaT".
+    try:
+        base.fromisoformat(text)
+    except (TypeError, ValueError):
+        pass
+    else:
+        return text
+    raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
 
 
 def _require_minutes(offset: timedelta | None) -> None:
     if offset is not None and offset % timedelta(minutes=1):
         raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
-
-
-def _require_iso(text: Any, read: Callable[[str], object]) -> None:
-    try:
-        read(text)
-    except (TypeError, ValueError):
-        pass
-    else:
-        return
-    raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
 
 
 def _duration(value: timedelta) -> Flat:

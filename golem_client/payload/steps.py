@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import attrs
 
-from golem_client.payload.refusals import RefusedError, described, type_name
+from golem_client.payload.refusals import MismatchError, described, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,9 +93,9 @@ class Rule:
         """
         raise NotImplementedError
 
-    def mismatch(self, value: Any) -> RefusedError:
+    def mismatch(self, value: Any) -> MismatchError:
         """Return what to say of a value that does not fit."""
-        return RefusedError(
+        return MismatchError(
             f"is {described(value)}, where {type_name(self.declared)} is declared; "
             "pass a value of that type, or correct the declaration"
         )

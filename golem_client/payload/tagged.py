@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum, Flag
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any, TypeGuard, get_origin
 
 import attrs
 
 from golem_client.payload.containers import Row
-from golem_client.payload.fields import is_typed_dict
+from golem_client.payload.fields import Field, is_typed_dict
 from golem_client.payload.models import Model
 from golem_client.payload.records import Positional, Record, field_value
 from golem_client.payload.refusals import RefusedError, type_name
@@ -27,11 +27,18 @@ _NAMED = "{..}"
 
 @attrs.frozen
 class Variant:
-    """A variant that has a class: its type, its name in Rust, and its form where that is said."""
+    """A variant: its type, its name in Rust, and how its content is written.
+
+    Attributes:
+        has_content: False for a unit variant, which is its name alone.
+        only_field: Of a newtype variant, whose content is that field.
+    """
 
     member: Any
     name: str
-    form: str = ""
+    rule: Rule = attrs.field(eq=False)
+    has_content: bool = True
+    only_field: Field | None = None
 
 
 class Tagged(Rule):
@@ -55,7 +62,9 @@ class Tagged(Rule):
     def classes(self) -> frozenset[type]:
         """The classes whose instances are variants wherever they are; a newtype's are not."""
         return frozenset(
-            cls for cls, each in self._by_class.items() if _has_own_name(self._rule(each))
+            cls
+            for cls, member in self._by_class.items()
+            if _has_own_name(self.variants[member].rule)
         )
 
     def fits(self, value: Any) -> bool:
@@ -68,8 +77,14 @@ class Tagged(Rule):
         if isinstance(value, Enum):
             return self.name_of(value)
         variant = self.variants[self._by_class[type(value)]]
-        content = self._content(value, variant)
-        return variant.name if content is None else Object([(variant.name, *content)])
+        if not isinstance(self.converter.hook_for(variant.member), Rule):
+            return Object([(variant.name, value, variant.member)])
+        if not variant.has_content:
+            return variant.name
+        if variant.only_field:
+            value, rule = field_value(value, variant.only_field.name), variant.only_field.declared
+            return Object([(variant.name, value, rule)])
+        return Object([(variant.name, value, variant.rule)])
 
     def name_of(self, member: Enum) -> str:
         """Return the variant's name of an enum's member: its value where that is text."""
@@ -96,48 +111,42 @@ class Tagged(Rule):
         return set(self._names)
 
     def _variant(self, member: Any) -> Variant:
-        if _is_enum(member):
-            return Variant(member, "")
-        rule = self._rule(member)
+        rule = self.converter.class_rule(member)
+        if isinstance(rule, Member):
+            return Variant(member, "", rule)
         said = self._names.get(member, "")
         form = next((form for form in (_POSITIONAL, _NAMED) if said.endswith(form)), "")
-        has_fields = isinstance(rule, Record)
-        if form and not has_fields and not (form == _POSITIONAL and isinstance(rule, Row)):
-            raise ValueError(f"{said}: only attrs classes and dataclasses have a choice of form")
         name = said.removesuffix(form).strip()
         if not name and not _has_own_name(rule):
             raise ValueError(
                 f"variant {type_name(member)} needs a name: externally_tagged="
                 f"{{{type_name(self.declared)}: {{{type_name(member)}: 'Name'}}}}"
             )
-        return Variant(member, name or (get_origin(member) or member).__name__, form)
+        return _formed(member, name or rule.cls.__name__, form, rule)
 
-    def _rule(self, member: Any) -> Rule:
-        return self.converter.class_rule(member)
 
-    def _content(self, value: Any, variant: Variant) -> tuple[Any, Any] | None:
-        """Return the variant's content and its type; None for a unit variant."""
-        if not isinstance(self.converter.hook_for(variant.member), Rule):
-            return value, variant.member
-        rule = self._rule(variant.member)
-        if isinstance(rule, Row):
-            return (value[0], rule.items[0]) if len(rule.items) == 1 else (value, rule)
-        if isinstance(rule, Record) and variant.form == _POSITIONAL:
-            return self._positional(value, variant, rule)
-        is_unit = isinstance(rule, Record | Model) and not rule.fields and variant.form != _NAMED
-        return None if is_unit else (value, rule)
-
-    def _positional(self, value: Any, variant: Variant, rule: Record) -> tuple[Any, Any]:
-        if len(rule.fields) == 1:
-            return field_value(value, rule.fields[0].name), rule.fields[0].declared
-        return value, Positional(variant.member, self.converter)
+def _formed(member: Any, name: str, form: str, rule: Rule) -> Variant:
+    """Return the variant in the form that is said, or that is natural to its class."""
+    if _is_named_tuple(rule) and form != _NAMED:
+        names = rule.cls._fields
+        only = Field(names[0], names[0], rule.items[0]) if len(names) == 1 else None
+        return Variant(member, name, rule, only_field=only)
+    if form and not isinstance(rule, Record):
+        raise ValueError(f"{name}{form}: only attrs classes and dataclasses have a choice of form")
+    if isinstance(rule, Record) and form == _POSITIONAL:
+        only = rule.fields[0] if len(rule.fields) == 1 else None
+        return Variant(member, name, Positional(member, rule.converter), only_field=only)
+    is_unit = isinstance(rule, Record | Model) and not rule.fields and not form
+    return Variant(member, name, rule, has_content=not is_unit)
 
 
 def _has_own_name(rule: Rule) -> bool:
     """Tell whether it is of a class that was made to be a variant, unlike str or list[int]."""
-    return isinstance(rule, Record | Model | Member) or (
-        isinstance(rule, Row) and hasattr(rule.cls, "_fields")
-    )
+    return isinstance(rule, Record | Model | Member) or _is_named_tuple(rule)
+
+
+def _is_named_tuple(rule: Rule) -> TypeGuard[Row]:
+    return isinstance(rule, Row) and hasattr(rule.cls, "_fields")
 
 
 def _is_enum(member: Any) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import count, repeat
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from golem_client.payload.refusals import (
+    MismatchError,
     Refusal,
     RefusedError,
     TooLargeError,
@@ -173,15 +175,22 @@ class Walk:
                 self._check(given)
                 step = Again(hook(given.value), finished=True)
                 by_our_rule = step.value is given.value
-            elif hook.fits(given.value):
-                step = hook.open(given.value, self._choose)
+            else:
+                step = self._opened(hook, given)
                 if type(step) is not Again:
                     return step, hook
-            elif given.lenient and given.declared is not Any:
-                step = Again(given.value)
-            else:
-                raise hook.mismatch(given.value)
         raise RefusedError("is converted again and again, and never becomes plain; check its hook")
+
+    def _opened(self, rule: Rule, given: Again) -> Any:
+        """Return the rule's step for a value of its type; where it is lenient, for any value."""
+        try:
+            if not rule.fits(given.value):
+                raise rule.mismatch(given.value)
+            return rule.open(given.value, self._choose)
+        except MismatchError:
+            if not given.lenient or given.declared is Any:
+                raise
+            return Again(given.value)
 
     def _hook(self, given: Again, *, by_our_rule: bool) -> Callable[[Any], Any]:
         """Return what converts the value: a user's hook where there is one, else our rule."""
@@ -215,10 +224,8 @@ class Walk:
             return _Frame(source, rule, members, {}, finished, lenient, step.key_type)
         if step.length > self._left:
             raise TooLargeError(self._max_bytes)
-        elements = (
-            (None if step.is_set else index, *element)
-            for index, element in enumerate(step.elements)
-        )
+        indexes = repeat(...) if step.is_set else count()
+        elements = ((index, *each) for index, each in zip(indexes, step.elements, strict=False))
         return _Frame(source, rule, elements, [], finished, lenient, is_set=step.is_set)
 
     def _open(self, frame: _Frame, frames: list[_Frame]) -> Any:
