@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import attrs
+import cattrs
 import pytest
 
 from golem_client import (
@@ -172,6 +173,7 @@ async def test_a_senseless_timeout_of_a_call_is_refused(timeout: float) -> None:
         ("attempt_timeout", float("inf"), ValueError),
         ("retry", 3, TypeError),
         ("converter", object(), TypeError),
+        ("converter", cattrs.Converter(), TypeError),
         ("headers", {"Authorization": "x"}, ValueError),
         ("headers", {"cookie": "x"}, ValueError),
         ("headers", {"Origin": "x"}, ValueError),

@@ -6,21 +6,28 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from golem_client import GolemClient, errors
+from golem_client.payload import encode_json
 from golem_client.testing import FakeGolem
 from golem_client.version import __version__
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROGRAMS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 MAIN_JOB = (
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python examples/quickstart.py"
 )
 TESTS = 'python3 -m venv .venv && .venv/bin/pip install -e ".[dev]" && .venv/bin/python -m pytest'
+
+
+def program_with(words: str) -> str:
+    (program,) = (program for program in PROGRAMS if words in program)
+    return program
 
 
 def test_the_two_commands_stand_on_lines_of_their_own() -> None:
@@ -51,7 +58,7 @@ def test_the_other_programs_are_python(program: str) -> None:
 async def test_the_service_of_the_readme_answers() -> None:
     """decide() maps outcomes and errors to statuses."""
     names: dict[str, object] = {}
-    exec(compile(PROGRAMS[1], "README.md", "exec"), names)
+    exec(compile(program_with("def decide"), "README.md", "exec"), names)
     decide, decision = names["decide"], names["Decision"]
     async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
         promise_id = str(golem.create_promise())
@@ -63,10 +70,21 @@ async def test_the_service_of_the_readme_answers() -> None:
     assert answers == [200, 409, 422]
 
 
+def test_the_rust_enum_of_the_readme_is_written_as_it_says() -> None:
+    """What the comment shows is what is sent."""
+    names: dict[str, Any] = {}
+    exec(compile(program_with("externally_tagged"), "README.md", "exec"), names)
+    written = [
+        encode_json(value, names["Decision"], names["converter"]).decode()
+        for value in (names["Approved"](), names["Rejected"]("ada"))
+    ]
+    assert written == ['"Approved"', '{"Rejected":{"byWhom":"ada"}}']
+
+
 async def test_the_test_of_the_readme_passes() -> None:
     """A reader who pastes it sees it pass."""
     names: dict[str, object] = {}
-    exec(compile(PROGRAMS[2], "README.md", "exec"), names)
+    exec(compile(program_with("def test_a_lost_answer"), "README.md", "exec"), names)
     await names["test_a_lost_answer_is_no_lost_completion"]()  # type: ignore[operator]
 
 

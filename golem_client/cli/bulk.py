@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +79,17 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     options["max_connections"] = max(100, concurrency)
     client = None if dry_run else Target(url, profile, token_file).client(**options)
-    try:
-        with job_over(file, results, retry_failed=retry_failed, changes=not dry_run) as job:
-            code = job.rehearse() if client is None else job.run(client, concurrency)
-    except ResultsError as error:
-        problem = str(error)
-    except OSError as error:
-        problem = f"{error.filename or file}: {error.strerror}"
-    else:
-        ctx.exit(code)
-    raise click.UsageError(problem)
+    with ExitStack() as stack:
+        try:
+            job = stack.enter_context(
+                job_over(file, results, retry_failed=retry_failed, changes=not dry_run)
+            )
+        except ResultsError as error:
+            raise click.UsageError(str(error)) from None
+        except OSError as error:
+            raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
+        code = job.rehearse() if client is None else job.run(client, concurrency)
+    ctx.exit(code)
 
 
 def _check_results(file: Path, results: Path | None, *, retry_failed: bool) -> None:

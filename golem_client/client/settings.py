@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
-import cattrs
+import cattrs  # noqa: TC002 - so that ClientOptions' hints can be resolved
 from multidict import CIMultiDict
 
 from golem_client.config import (
@@ -22,6 +22,7 @@ from golem_client.config import (
     checked_url,
     proxy_for,
 )
+from golem_client.payload.converter import PayloadConverter
 from golem_client.retry import RetryPolicy
 from golem_client.version import __version__
 
@@ -90,7 +91,7 @@ def checked_settings(
         timeout=checked_seconds("timeout", options["timeout"]),
         attempt_timeout=checked_seconds("attempt_timeout", options["attempt_timeout"]),
         retry=checked_type("retry", options["retry"], RetryPolicy),
-        converter=checked_type("converter", options["converter"], cattrs.Converter, None),
+        converter=_from_make_converter(options["converter"]),
         headers=_headers(checked_headers(options["headers"])),
         max_connections=checked_count("max_connections", options["max_connections"]),
         max_payload_bytes=checked_count("max_payload_bytes", options["max_payload_bytes"]),
@@ -106,3 +107,9 @@ def _headers(own: Mapping[str, str]) -> CIMultiDict[str]:
     headers.update(own)
     headers.update({"Accept-Encoding": "identity", "Content-Type": "application/json"})
     return headers
+
+
+def _from_make_converter(converter: cattrs.Converter | None) -> cattrs.Converter | None:
+    if converter is None or isinstance(converter, PayloadConverter):
+        return converter
+    raise TypeError("converter must be one that make_converter() made: any other lacks its rules")
