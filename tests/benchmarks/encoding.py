@@ -1,8 +1,6 @@
 """Bytes to the JSON array of numbers in which they travel, in CPU time.
 
-    python -m tests.benchmarks.encoding
-
-orjson is compared where it is installed; it is no dependency of this project.
+python -m tests.benchmarks.encoding
 """
 
 from __future__ import annotations
@@ -12,6 +10,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+
+import orjson
 
 from golem_client.wire.request import Request, number_list
 
@@ -34,17 +34,12 @@ def with_json(payload: bytes) -> bytes:
     return json.dumps(list(payload), separators=(",", ":")).encode()
 
 
-def contestants() -> dict[str, Callable[[bytes], bytes]]:
-    found: dict[str, Callable[[bytes], bytes]] = {
-        "ours": ours,
-        "ours, compact": compact,
-        "json.dumps(list(data))": with_json,
-    }
-    try:
-        import orjson  # noqa: PLC0415 - where it is there
-    except ImportError:
-        return found
-    return {**found, "orjson.dumps(list(data))": lambda payload: orjson.dumps(list(payload))}
+CONTESTANTS: dict[str, Callable[[bytes], bytes]] = {
+    "ours": ours,
+    "ours, compact": compact,
+    "json.dumps(list(data))": with_json,
+    "orjson.dumps(list(data))": lambda payload: orjson.dumps(list(payload)),
+}
 
 
 def cpu(encode: Callable[[bytes], bytes], payload: bytes) -> float:
@@ -55,12 +50,12 @@ def cpu(encode: Callable[[bytes], bytes], payload: bytes) -> float:
 
 def main() -> None:
     for name, payload in (("random bytes", MEGABYTE), ("JSON text", TEXT)):
-        taken: dict[str, list[float]] = {encoder: [] for encoder in contestants()}
+        taken: dict[str, list[float]] = {encoder: [] for encoder in CONTESTANTS}
         for _ in range(15):
-            for encoder, encode in contestants().items():
+            for encoder, encode in CONTESTANTS.items():
                 taken[encoder].append(cpu(encode, payload))
         print(f"1 MB of {name:18} {'ms':>7} {'to ours':>8} {'bytes a byte':>13}")
-        for encoder, encode in contestants().items():
+        for encoder, encode in CONTESTANTS.items():
             ratio = statistics.median(
                 time / own for time, own in zip(taken[encoder], taken["ours"], strict=True)
             )
