@@ -47,7 +47,10 @@ DEPENDENCIES = {
     "retry": frozenset({"attrs", "tenacity"}),
     "config": frozenset({"attrs", "yarl"}),  # yarl for the syntax of URLs; it does no I/O
     "client": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
-    "testing": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
+    # aioresponses for mocks and Hypothesis for strategies: both optional, imported when used.
+    "testing": frozenset(
+        {"aiohttp", "aioresponses", "attrs", "cattrs", "hypothesis", "multidict", "yarl"}
+    ),
     "bulk": frozenset({"attrs"}),
     "cli": frozenset({"aiohttp", "attrs", "click", "rich"}),
     "__main__": frozenset(),

@@ -81,11 +81,15 @@ def test_the_rust_enum_of_the_readme_is_written_as_it_says() -> None:
     assert written == ['"Approved"', '{"Rejected":{"byWhom":"ada"}}']
 
 
-async def test_the_test_of_the_readme_passes() -> None:
-    """A reader who pastes it sees it pass."""
-    names: dict[str, object] = {}
+async def test_the_tests_of_the_readme_pass(
+    fake_golem: FakeGolem, golem_client: GolemClient
+) -> None:
+    """A reader who pastes them sees them pass."""
+    names: dict[str, Any] = {}
     exec(compile(program_with("def test_a_lost_answer"), "README.md", "exec"), names)
-    await names["test_a_lost_answer_is_no_lost_completion"]()  # type: ignore[operator]
+    await names["test_a_lost_answer_is_no_lost_completion"](fake_golem, golem_client)
+    exec(compile(program_with("def test_false_after"), "README.md", "exec"), names)
+    await names["test_false_after_a_503_is_by_unknown"]()
 
 
 def test_every_error_is_in_the_readmes_tree() -> None:

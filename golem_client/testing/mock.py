@@ -1,0 +1,327 @@
+"""A Golem made up of answers, for unit tests with aioresponses and no server.
+
+    with mock_golem() as mock:
+        mock.answers(promise_id, True)
+        await approve(client, promise_id)
+    assert mock.json_payload(promise_id) == {"approved": True}
+
+aioresponses puts itself in the place of aiohttp: there are no timeouts, connections and redirects
+here. What depends on them is `FakeGolem`'s to test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+from urllib.parse import quote, unquote
+
+import aiohttp
+import attrs
+
+from golem_client.ids import ComponentId, PromiseId, WorkerId
+from golem_client.testing import credentials, worker_json
+from golem_client.testing.dialects import GOLEM_1_5, GOLEMS_OWN
+from golem_client.testing.faults import html_page
+from golem_client.testing.messages import Answer
+from golem_client.testing.received import ReceivedRequest, without_secrets
+from golem_client.testing.request_body import read_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from aioresponses import CallbackResult, aioresponses
+    from yarl import URL
+
+    Body = str | bytes | Mapping[str, Any]
+
+_COMPLETION = re.compile(
+    r"(?P<base>[^?#]*)"
+    r"(?P<path>/v1/components/(?P<component>[^/?#]+)/workers/(?P<name>[^/?#]+)/complete)\Z"
+)
+_ANYTHING = re.compile("")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+def mock_golem(mocked: aioresponses | None = None) -> MockGolem:
+    """Return a mocked Golem, to be used in a `with` statement, in async tests too.
+
+    Within it no request leaves the process. One that no answer is told for fails the test at
+    once, with an AssertionError that no retry repeats; where the code under test catches that,
+    the end of the `with` fails.
+
+    Args:
+        mocked: An aioresponses that is active, for calls to others: completions are answered
+            here, and everything else stays its own. By default everything is answered here.
+
+    Raises:
+        ImportError: aioresponses is not installed.
+    """
+    return MockGolem(mocked)
+
+
+class MockGolem:
+    """What completions are answered, and what was sent. Ids are accepted in any form.
+
+    A completion is known by its path, whatever the base URL, and by the index in its body.
+    """
+
+    def __init__(self, mocked: aioresponses | None) -> None:
+        try:
+            import aioresponses  # noqa: PLC0415 - optional
+        except ImportError:
+            raise ImportError("mock_golem() needs aioresponses: pip install aioresponses") from None
+        self._result = aioresponses.CallbackResult
+        self._mocked = aioresponses.aioresponses() if mocked is None else mocked
+        self._is_guest = mocked is not None
+        self._tellings: dict[PromiseId, list[_Telling]] = {}
+        self._requests: list[ReceivedRequest] = []
+        self._refusals: list[AssertionError] = []
+
+    def __enter__(self) -> Self:
+        if not self._is_guest:
+            self._mocked.start()
+        try:
+            self._mocked.post(_COMPLETION, callback=self._on_completion, repeat=True)
+        except TypeError:  # its table of answers is made when it starts
+            raise RuntimeError(
+                "the aioresponses that mock_golem() was given is not active"
+            ) from None
+        if not self._is_guest:
+            for method in _METHODS:
+                refuse = partial(self._refuse, method)
+                self._mocked.add(_ANYTHING, method, callback=refuse, repeat=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._is_guest:
+            self._mocked.stop()
+        caught = [refusal for refusal in self._refusals if refusal is not error]
+        if error is None and caught:
+            raise AssertionError(f"the code under test caught this:\n{caught[0]}")
+        if error is not None:
+            for refusal in caught:
+                error.add_note(str(refusal))
+
+    def answers(
+        self,
+        promise_id: Any,
+        answer: bool | int | BaseException | type[BaseException],  # noqa: FBT001 - Golem's own
+        *,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        times: int | None = None,
+    ) -> None:
+        """Tell what completions of the promise are answered.
+
+        Several answers are given in the order in which they are told. One without `times` is
+        given again and again, until another is told, which takes its place.
+
+        Args:
+            promise_id: The promise.
+            answer: `True` or `False`, as Golem says it; a status; or an exception to raise.
+            body: The body of a status: text, bytes, or a mapping for JSON. By default what Golem
+                1.5 says with a status of its own, the page of an nginx for another.
+            headers: More headers.
+            times: How often it is given; by default always.
+
+        Raises:
+            InvalidIdError: It is not an id.
+            TypeError: It is no answer, or one that cannot have a body or headers.
+            ValueError: There is no such status, or `times` is less than 1.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times is how often the answer is given, and {times} is never")
+        if isinstance(answer, bool | int):
+            telling = _Telling(_answer(answer, body, headers), None, times)
+        elif body is None and headers is None and _is_exception(answer):
+            telling = _Telling(None, answer, times)
+        else:
+            raise TypeError(f"not an answer: {answer!r}; an exception has no body and no headers")
+        tellings = self._tellings.setdefault(PromiseId.parse(promise_id), [])
+        if tellings and tellings[-1].left is None:
+            tellings.pop()
+        tellings.append(telling)
+
+    @property
+    def requests(self) -> tuple[ReceivedRequest, ...]:
+        """All completions that an answer was told for, in order."""
+        return tuple(self._requests)
+
+    def requests_for(self, promise_id: Any) -> tuple[ReceivedRequest, ...]:
+        """Return the completions of the promise."""
+        wanted = PromiseId.parse(promise_id)
+        return tuple(request for request in self._requests if request.promise_id == wanted)
+
+    def payload(self, promise_id: Any) -> bytes:
+        """Return the payload that was sent for the promise, the last if there were several.
+
+        Raises:
+            AssertionError: None was sent.
+        """
+        sent = [request.payload for request in self.requests_for(promise_id)]
+        if not sent or sent[-1] is None:
+            came = [f"  {request}" for request in self._requests] or ["  nothing"]
+            what = f"no payload was sent for promise {PromiseId.parse(promise_id)}; what was sent:"
+            raise AssertionError("\n".join([what, *came]))
+        return sent[-1]
+
+    def json_payload(self, promise_id: Any) -> Any:
+        """Return that payload as the JSON that a worker reads in it.
+
+        Raises:
+            AssertionError: None was sent.
+            ValueError: It is not JSON.
+        """
+        return worker_json.read(self.payload(promise_id))
+
+    def _on_completion(self, url: URL, **call: Any) -> CallbackResult:
+        """Answer a completion: what aioresponses calls in place of a server."""
+        try:
+            sent = _Sent.read(str(url), call)
+        except ValueError as error:
+            self._refuse("POST", url, f", which is no completion: {error}")
+        tellings = self._tellings.get(sent.promise_id, ())
+        telling = next((telling for telling in tellings if telling.left != 0), None)
+        if telling is None:
+            self._refuse("POST", url, f" for promise {sent.promise_id}")
+        self._requests.append(telling.recorded(url.raw_path, sent))
+        answer = telling.take()
+        return self._result(
+            method="POST",
+            status=answer.status,
+            body=answer.body,
+            headers=answer.all_headers(),
+            response_class=MockedResponse,
+        )
+
+    def _refuse(self, method: str, url: URL, what: str = "", **_: Any) -> NoReturn:
+        completion = _COMPLETION.match(str(url))
+        base = completion["base"] if completion else "<base URL>"
+        lines = ["mock_golem() has no answer for this call:", f"  {method} {url}{what}"]
+        lines += ["it has answers for:" if self._tellings else "it was told no answers"]
+        for promise_id, tellings in self._tellings.items():
+            used_up = all(telling.left == 0 for telling in tellings)
+            state = ", all given" if used_up else ""
+            lines.append(f"  POST {base}{_path(promise_id)} for promise {promise_id}{state}")
+        refusal = AssertionError("\n".join(lines))
+        self._refusals.append(refusal)
+        raise refusal from None
+
+
+class MockedResponse(aiohttp.ClientResponse):
+    """What aioresponses 0.7.9 lacks for aiohttp 3.14, which wants a `stream_writer`.
+
+    For mocks of your own, as in `mocked.get(url, response_class=MockedResponse)`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+            kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+@attrs.frozen
+class _Sent:
+    """A completion as it was sent."""
+
+    promise_id: PromiseId
+    payload: bytes
+    body: bytes
+    headers: Mapping[str, str]
+
+    @classmethod
+    def read(cls, url: str, call: Mapping[str, Any]) -> _Sent:
+        """Read what was given to aiohttp, or raise a ValueError."""
+        place = _COMPLETION.match(url)
+        if place is None:
+            raise ValueError("it has another path")
+        body = _body(call)
+        parameters = read_body(body)
+        name = unquote(place["name"], errors="strict")
+        worker_id = WorkerId(ComponentId.parse(place["component"]), name)
+        promise_id = PromiseId(worker_id, parameters.oplog_idx)
+        if place["path"] != _path(promise_id):
+            raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
+        return cls(promise_id, parameters.data, body, call.get("headers") or {})
+
+
+@attrs.define
+class _Telling:
+    """An answer, or an exception in its place, and how often it is still given; None for ever."""
+
+    answer: Answer | None
+    exception: BaseException | type[BaseException] | None
+    left: int | None
+
+    def take(self) -> Answer:
+        if self.left is not None:
+            self.left -= 1
+        if self.answer is None:
+            raise self.exception or AssertionError
+        return self.answer
+
+    def recorded(self, path: str, sent: _Sent) -> ReceivedRequest:
+        return ReceivedRequest(
+            method="POST",
+            path=path,
+            headers=without_secrets(sent.headers),
+            token=credentials.bearer(sent.headers),
+            body=sent.body,
+            promise_id=sent.promise_id,
+            payload=sent.payload,
+            status=None if self.answer is None else self.answer.status,
+            answer=None if self.answer is None else self.answer.body,
+            applied=self.answer is not None and self.answer.body == b"true",
+            fault=None if self.exception is None else repr(self.exception),
+            received_at=asyncio.get_running_loop().time(),
+        )
+
+
+def _path(promise_id: PromiseId) -> str:
+    """Return the path of a completion, without asking the client, which is what is tested."""
+    worker_id = promise_id.worker_id
+    name = quote(worker_id.worker_name, safe="")
+    return f"/v1/components/{worker_id.component_id}/workers/{name}/complete"
+
+
+def _body(call: Mapping[str, Any]) -> bytes:
+    """Return the body; that of the client's decodes itself."""
+    data = call.get("data")
+    if data is None:
+        return json.dumps(call.get("json")).encode()
+    return data.encode() if isinstance(data, str) else str(data.decode()).encode()
+
+
+def _is_exception(answer: object) -> bool:
+    kind = answer if isinstance(answer, type) else type(answer)
+    return issubclass(kind, BaseException)
+
+
+def _answer(said: int, body: Body | None, headers: Mapping[str, str] | None) -> Answer:
+    """Return the answer with a status, or with Golem's own boolean."""
+    if isinstance(said, bool):
+        if body is not None:
+            raise TypeError(f"{said} is a whole answer: only a status can have another body")
+        answer = Answer.json(200, said)
+    elif not 200 <= said <= 599:
+        raise ValueError(f"no answer has the status {said}")
+    elif body is None:
+        answer = GOLEM_1_5.error(said) if said in GOLEMS_OWN else html_page(said)
+    elif isinstance(body, str):
+        answer = Answer.text(said, body)
+    elif isinstance(body, bytes):
+        answer = Answer(said, body, "application/octet-stream")
+    else:
+        answer = Answer.json(said, dict(body))
+    return attrs.evolve(answer, headers=dict(headers or {}))

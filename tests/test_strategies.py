@@ -1,0 +1,198 @@
+"""What the Hypothesis strategies promise to those who test with them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from golem_client import ComponentId, GolemClient, InvalidIdError, PromiseId, RetryPolicy, WorkerId
+from golem_client.payload import encode_json
+from golem_client.testing import FakeGolem, Fault, worker_json
+from golem_client.testing.faults import WEATHER
+from golem_client.testing.strategies import (
+    KEY_CASES,
+    Payload,
+    component_ids,
+    fault_schedules,
+    faults,
+    json_forms,
+    payload_values,
+    promise_id_spellings,
+    promise_ids,
+    spellings_of,
+    texts,
+    worker_ids,
+    worker_names,
+)
+
+QUICK = RetryPolicy(min_delay=0.001, max_delay=0.004)
+
+
+def drawn(strategy: st.SearchStrategy[Any], number: int = 200) -> list[Any]:
+    """Return what is drawn first, the same in every run."""
+    values = []
+
+    @settings(derandomize=True, database=None, max_examples=number, phases=[Phase.generate])
+    @given(strategy)
+    def collect(value: Any) -> None:
+        values.append(value)
+
+    collect()
+    return values
+
+
+@given(st.data(), st.one_of(component_ids(), worker_ids(), promise_ids()))
+def test_a_spelling_of_an_id_is_read_as_the_id(data: st.DataObject, an_id: Any) -> None:
+    """Of each of the three kinds, also within an answer of Golem's."""
+    assert an_id == type(an_id).parse(data.draw(spellings_of(an_id)))
+
+
+@given(promise_id_spellings())
+def test_a_promise_comes_with_a_spelling_of_its_own(pair: tuple[PromiseId, Any]) -> None:
+    """As a pair, for tests of code that takes ids."""
+    promise_id, spelling = pair
+    assert promise_id == PromiseId.parse(spelling)
+
+
+@pytest.fixture(scope="module")
+def spellings() -> list[Any]:
+    return [spelling for _, spelling in drawn(promise_id_spellings())]
+
+
+@pytest.mark.parametrize(
+    "is_of_kind",
+    [
+        lambda spelling: isinstance(spelling, bytes),
+        lambda spelling: isinstance(spelling, str) and spelling.startswith("{"),
+        lambda spelling: isinstance(spelling, str) and "PromiseId {" in spelling,
+        lambda spelling: isinstance(spelling, list),
+        lambda spelling: isinstance(spelling, dict) and "result" in spelling,
+        lambda spelling: isinstance(spelling, dict) and "oplogIdx" in spelling,
+        lambda spelling: isinstance(spelling, dict) and "oplog-idx" in spelling,
+        lambda spelling: isinstance(spelling, dict) and "agent_id" in spelling,
+    ],
+    ids=["bytes", "JSON text", "Rust", "array", "answer", "camel case", "kebab case", "agent"],
+)
+def test_spellings_are_of_every_kind(is_of_kind: Any, spellings: list[Any]) -> None:
+    """None is so rare that a test would miss it."""
+    assert any(map(is_of_kind, spellings))
+
+
+ROUNDED = ComponentId.from_bits(*(int(Decimal(repr(float(n)))) for n in (2**63 + 1, 2**63 + 4097)))
+"""Two halves that JavaScript may have rounded."""
+
+
+@pytest.mark.parametrize("case", KEY_CASES, ids=["snake", "camel", "kebab"])
+def test_no_spelling_is_one_that_is_refused_for_being_rounded(case: Any) -> None:
+    """Of an id whose halves look so, the forms in which they are JSON's integers are left out."""
+    an_id = PromiseId(WorkerId(ROUNDED, "w1"), 7)
+    halves = {"high_bits": ROUNDED.high_bits, "low_bits": ROUNDED.low_bits}
+    with pytest.raises(InvalidIdError, match="JavaScript"):
+        ComponentId.parse(halves)
+    spellings = [*json_forms(an_id, case), *texts(an_id)]
+    assert {an_id} == {PromiseId.parse(spelling) for spelling in spellings}
+
+
+def test_worker_names_hold_every_stumbling_block() -> None:
+    """Whatever a careless reader or URL takes for something else."""
+    assert set('/:%" {\\+?#\u00a0\u0301') - set("".join(drawn(worker_names()))) == set()
+
+
+@given(payload_values())
+def test_a_payload_arrives_as_it_says(payload: Payload) -> None:
+    """By the rules of `golem_client.payload`, and as the fake's worker reads it."""
+    arrives = worker_json.read(encode_json(payload.value))
+    assert (payload.arrives, repr(payload.arrives)) == (arrives, repr(arrives))
+
+
+def everything_in(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return [value]
+    return [held for inner in value for held in everything_in(inner)]
+
+
+@pytest.fixture(scope="module")
+def payloads() -> list[Any]:
+    return [payload.value for payload in drawn(payload_values())]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        type(None), bool, int, float, str, UUID, Decimal, datetime, date, time, timedelta,
+        list, tuple, dict, frozenset,
+    ],
+    ids=lambda kind: kind.__name__,
+)  # fmt: skip
+def test_payloads_are_of_every_type(kind: type, payloads: list[Any]) -> None:
+    """Each can be the whole of a payload."""
+    assert kind in map(type, payloads)
+
+
+def test_bytes_are_in_payloads_and_never_the_whole(payloads: list[Any]) -> None:
+    """`complete_json` refuses bytes as the value."""
+    assert bytes not in map(type, payloads)
+    assert bytes in {type(held) for value in payloads for held in everything_in(value)}
+
+
+def test_every_weather_is_a_fault() -> None:
+    """What a random schedule draws from, Hypothesis draws from."""
+    assert set(map(id, WEATHER)) == set(map(id, drawn(faults())))
+
+
+def test_a_schedule_is_shorter_than_the_default_policy_is_patient() -> None:
+    """Else a test of a call that succeeds would fail once in a while."""
+    lengths = set(map(len, drawn(fault_schedules())))
+    assert 0 in lengths
+    assert max(lengths) < RetryPolicy().max_attempts
+
+
+@settings(max_examples=30, deadline=None)
+@given(fault_schedules())
+async def test_the_default_policy_outlives_every_schedule(schedule: list[Fault]) -> None:
+    """The call returns, and the promise is completed with what was sent."""
+    async with (
+        FakeGolem() as golem,
+        GolemClient(golem.url, token=golem.token, retry=QUICK) as client,
+    ):
+        promise_id = golem.create_promise()
+        for fault in schedule:
+            golem.fault_next(fault)
+        await client.complete_json(promise_id, {"approved": True})
+        golem.assert_completed_json(promise_id, {"approved": True})
+
+
+WITHOUT_HYPOTHESIS = """
+import sys
+import golem_client.testing
+assert "hypothesis" not in sys.modules
+sys.modules["hypothesis"] = None
+try:
+    import golem_client.testing.strategies
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_hypothesis_is_needed_for_the_strategies_alone() -> None:
+    """The rest of the testing kit does without, and who needs it is told what to install."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_HYPOTHESIS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    words = (
+        "golem_client.testing.strategies needs Hypothesis: pip install 'golem-client[hypothesis]'\n"
+    )
+    assert (words, "") == (ended.stdout, ended.stderr)
