@@ -751,3 +751,11 @@ class TestGate:
             widths.append(one.width)
         assert [1, 2, 3, 4, 4, 4] == widths
         one.give_up()
+
+    async def test_after_a_pause_a_run_is_as_wide_as_before(self) -> None:
+        """What was sent again widens it like any other."""
+        steps = [LIMITED, *[TRUE] * 40]
+        async with ScriptedServer(*steps) as server, client_of(server, retry=ONCE) as client:
+            run = complete_many(client, texts(3), concurrency=2)
+            await all_of(run)
+        assert 2 == run._run.gate.width

@@ -21,6 +21,9 @@ import attrs
 import pytest
 
 from golem_client import PromiseId
+from golem_client.cli import bulk_file
+from golem_client.cli.bulk_file import read_lines
+from golem_client.cli.bulk_job import job_over
 from golem_client.cli.bulk_progress import Lines
 from golem_client.cli.bulk_report import Tally
 from golem_client.cli.bulk_results import ResultsFile
@@ -304,6 +307,28 @@ class TestGoingOn:
         assert "line 3: names the promise of an earlier run with another payload" in ended.err
         assert_each_has_its_own(golem, lines)
         assert 1 == ended.code
+
+    async def test_what_is_passed_over_does_not_hold_up_the_rest(self, bulk: Bulk) -> None:
+        """A long file that is recorded already can be interrupted, and shows how far it is."""
+        bulk.write(texts(1000))
+        with ResultsFile(bulk.results) as results:
+            for line in read_lines(bulk.file):
+                assert isinstance(line, bulk_file.Line)
+                what = {"id": str(line.promise_id), "fingerprint": line.fingerprint}
+                results.add({"line": line.number, **what, "outcome": "fulfilled", "attempts": 1})
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        with job_over(bulk.file, bulk.results, retry_failed=False, changes=True) as job:
+            other = asyncio.create_task(count_turns())
+            assert [] == [item async for item in job._items()]
+            other.cancel()
+        assert turns >= 9
 
     async def test_another_file_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
         """Nothing is sent, and the file is left alone."""

@@ -22,7 +22,8 @@ _MOST_PAUSES = 10
 class Gate:
     """How many calls a run may have under way: none during a pause, then one, then ever more.
 
-    The client repeats what is refused for a moment by itself; here arrives what it gave up.
+    The client repeats by itself what is refused for a moment: each call under way then sleeps as
+    long as the server asks, and so sooner or later all of them. Here arrives what it gave up.
 
     Attributes:
         width: The most calls at the same time, at present.

@@ -48,8 +48,9 @@ def complete_many(
     run, and memory does not grow with the number of items. Nothing starts before the first result
     is asked for.
 
-    A rate limit slows the whole run: what the client gave up with a RateLimitedError is sent
-    again after a pause of all, with which the number of calls at a time begins anew from one.
+    A rate limit slows the whole run, and fails no item: what the client gave up with a
+    RateLimitedError is sent again after a pause of all, with which the number of calls at a time
+    begins anew from one.
 
     To leave early, close it: `async with aclosing(complete_many(…)) as run` ends with nothing
     running on. Without, a `break`, an error in the loop's body and a cancellation stop it too,
@@ -254,15 +255,17 @@ class _Run:
 
     def _take_in(self, task: asyncio.Task[Completion], call: _Call) -> None:
         """Make a result of a call that has ended, or have it made again."""
+        ended: Completion | GolemError
         try:
-            ended = call.told(task.result())
+            ended = task.result()
         except GolemError as error:
-            ended = call.told(error)
+            ended = error
         except BaseException as error:  # noqa: BLE001 - it is raised once the others have ended
             self._ids.discard(call.promise_id)
             self._failure = self._failure or error
             error.add_note(f"It ended the call for promise {str(call.promise_id)[:120]}.")
             return
+        ended = call.told(ended)
         if isinstance(ended, RateLimitedError):
             call.refusal = ended
             if self.gate.refuse(ended, started_in=call.started_in):
