@@ -1,0 +1,221 @@
+"""A small storm, and the ledger that judges it: each of its laws is broken here once on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from golem_client import (
+    AttemptTimeoutError,
+    BadRequestError,
+    Completion,
+    ConnectionLostError,
+    GolemError,
+    Outcome,
+    RetryPolicy,
+    ServerError,
+)
+from golem_client.testing import FakeGolem, ReceivedRequest
+from tests.samples import PROMISE_ID, TOKEN
+from tests.storm.calls import Caller
+from tests.storm.ledger import Call, Law, Story, broken_laws, echoes
+from tests.storm.storm import Storm
+
+MINE, OTHERS = b"call 1", b"call 2"
+
+
+def request(answer: bytes | None = b"true", status: int | None = 200, **more: Any) -> Any:
+    """Return a request as the fake notes it: by default Golem has stored it and said so."""
+    facts: dict[str, Any] = {
+        "method": "POST",
+        "path": "/v1/components/c/workers/w1/complete",
+        "headers": {},
+        "token": TOKEN,
+        "body": b"a body",
+        "promise_id": PROMISE_ID,
+        "payload": MINE,
+        "applied": answer == b"true",
+        "received_at": 1.5,
+    }
+    return ReceivedRequest(answer=answer, status=status, **facts | more)
+
+
+def told(outcome: Outcome, attempts: int = 1) -> Completion:
+    return Completion(outcome, attempts)
+
+
+def failed(
+    error: GolemError, *, attempts: int = 1, may: bool = False, worth: bool = False
+) -> GolemError:
+    error.attempts, error.may_have_completed, error.worth_retrying = attempts, may, worth
+    return error
+
+
+def story(call: Completion | BaseException, *requests: Any, **more: Any) -> Story:
+    """Return the story of one call that began at 1 and took one second."""
+    facts = {name: more.pop(name) for name in ("closed", "cancelled", "again") if name in more}
+    seconds = more.pop("seconds", 1.0)
+    one = Call(
+        promise_id=PROMISE_ID,
+        payload=MINE,
+        started=1.0,
+        seconds=seconds,
+        timeout=10.0,
+        attempt_timeout=5.0,
+        told=call,
+        **facts,
+    )
+    found: dict[str, Any] = {"stored": MINE, **more}
+    return Story(calls=[one], requests=requests, **found)
+
+
+FULFILLED = told(Outcome.FULFILLED)
+ALREADY = told(Outcome.ALREADY_FULFILLED)
+UNKNOWN = told(Outcome.FULFILLED_BY_UNKNOWN, 2)
+FALSE = request(b"false")
+LOST = request(None, None, fault="drop")
+LOST_APPLIED = request(None, None, fault="drop", applied=True)
+LIMITED = request(b"", 429)
+REFUSED = request(b"", 400)
+BY_ANOTHER: dict[str, Any] = {"stored": OTHERS, "by_worker": OTHERS}
+
+
+def refused() -> GolemError:
+    return BadRequestError("no", 400)
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        story(FULFILLED, request()),
+        story(told(Outcome.FULFILLED, 2), LIMITED, request()),
+        story(told(Outcome.FULFILLED, 2), LOST, request()),
+        story(ALREADY, FALSE, **BY_ANOTHER),
+        story(told(Outcome.ALREADY_FULFILLED, 2), LIMITED, FALSE, **BY_ANOTHER),
+        story(UNKNOWN, LOST_APPLIED, FALSE),
+        story(UNKNOWN, LOST, FALSE, **BY_ANOTHER),
+        story(failed(refused()), REFUSED, stored=None, again=refused()),
+        story(failed(ConnectionLostError("x"), may=True, worth=True), LOST, stored=None),
+        story(failed(ConnectionLostError("x"), may=True, worth=True), LOST_APPLIED),
+        story(asyncio.CancelledError(), LOST_APPLIED, cancelled=1.0),
+        story(RuntimeError("this GolemClient is closed"), stored=None, closed=0.0, seconds=0.0),
+    ],
+)
+def test_an_honest_story_breaks_no_law(honest: Story) -> None:
+    assert list(broken_laws(honest)) == []
+
+
+ECHO = story(ALREADY, request(b"false", applied=True, fault="echo"))
+
+
+def test_an_echo_is_golems_own_and_counted_apart() -> None:
+    """Golem's routing repeated the request inside: no client can know that it was first."""
+    assert (list(broken_laws(ECHO)), echoes(ECHO)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("law", "lie"),
+    [
+        (Law.ONE_PAYLOAD, story(FULFILLED, request(), stored=OTHERS)),
+        (Law.ONE_PAYLOAD, story(FULFILLED, request(), request())),
+        (Law.ONE_PAYLOAD, story(ALREADY, FALSE, request(payload=OTHERS), **BY_ANOTHER)),
+        (Law.MINE, story(FULFILLED, request(applied=False), **BY_ANOTHER)),
+        (Law.ANOTHERS, story(told(Outcome.ALREADY_FULFILLED, 2), LOST_APPLIED, FALSE)),
+        (Law.ANOTHERS, story(told(Outcome.ALREADY_FULFILLED, 2), LOST, FALSE, **BY_ANOTHER)),
+        (Law.UNKNOWN, story(told(Outcome.FULFILLED_BY_UNKNOWN), FALSE, **BY_ANOTHER)),
+        (Law.UNKNOWN, story(UNKNOWN, LIMITED, FALSE, **BY_ANOTHER)),
+        (Law.COMPLETED, story(UNKNOWN, LOST, FALSE, stored=None)),
+        (Law.COMPLETED, story(ALREADY, LOST, **BY_ANOTHER)),
+        (Law.NOT_APPLIED, story(failed(refused()), request(b"", 400, applied=True))),
+        (Law.NOT_APPLIED, story(failed(refused(), attempts=2), LOST, REFUSED, stored=None)),
+        (Law.NOT_CRYING_WOLF, story(failed(refused(), may=True), REFUSED, stored=None)),
+        (Law.NOT_CRYING_WOLF, story(failed(refused(), attempts=0, may=True), stored=None)),
+        (Law.WORTHLESS, story(failed(refused()), REFUSED, stored=None, again=FULFILLED)),
+        (Law.WORTHLESS, story(failed(AttemptTimeoutError("x"), may=True), LOST, stored=None)),
+        (Law.WORTH, story(failed(refused(), worth=True), REFUSED, stored=None)),
+        (Law.ONCE, story(failed(refused(), attempts=2), REFUSED, REFUSED, stored=None)),
+        (Law.IDENTICAL, story(UNKNOWN, LOST_APPLIED, request(b"false", body=b"another"))),
+        (Law.IDENTICAL, story(UNKNOWN, LOST_APPLIED, request(b"false", token="another"))),
+        (Law.COUNTED, story(told(Outcome.FULFILLED), LOST, request())),
+        (Law.COUNTED, story(failed(ServerError("x", 500), may=True, worth=True), LOST, LOST)),
+        (Law.DEADLINE, story(FULFILLED, request(), seconds=10.6)),
+        (Law.CLOSED, story(failed(ServerError("x", 500), may=True, worth=True), LOST_APPLIED,
+                           closed=0.1)),
+        (Law.CANCELLED, story(asyncio.CancelledError(), LOST_APPLIED)),
+        (Law.CANCELLED, story(asyncio.CancelledError(), LOST_APPLIED, cancelled=0.1)),
+        (Law.CANCELLED, story(FULFILLED, request(), cancelled=1.0)),
+        (Law.OURS, story(TimeoutError(), LOST_APPLIED)),
+        (Law.OURS, story(RuntimeError("this GolemClient is closed"), stored=None)),
+    ],
+)  # fmt: skip
+def test_a_lie_breaks_its_law(law: Law, lie: Story) -> None:
+    assert law in {broken for broken, _ in broken_laws(lie)}
+
+
+def test_the_requests_of_a_call_end_where_it_is_made_again() -> None:
+    """The same payload twice: each call is judged by what it sent itself."""
+    first = story(UNKNOWN, LOST_APPLIED, FALSE).calls[0]
+    later = attrs.evolve(first, started=3.0, told=ALREADY)
+    both = Story(
+        calls=[first, later],
+        requests=[LOST_APPLIED, FALSE, attrs.evolve(FALSE, received_at=3.5)],
+        stored=MINE,
+    )
+    assert [len(both.requests_of(call)) for call in both.calls] == [2, 1]
+    assert list(broken_laws(both)) == []
+
+
+@pytest.mark.parametrize(("dialect", "seed"), [("1.1", 1), ("1.3", 2), ("1.5", 3)])
+async def test_a_small_storm_breaks_no_law(dialect: str, seed: int) -> None:
+    """`python -m tests.storm` for more of it."""
+    async with FakeGolem(dialect=dialect) as golem:
+        storm = Storm(golem, golem.url, seed=seed, rate=0.4, through_proxy=False)
+        await storm.rage(250)
+    assert storm.report.evidence == []
+    assert storm.report.calls == 250
+    assert storm.report.is_clean()
+    assert all(storm.report.endings[outcome] for outcome in Outcome)
+
+
+def test_a_storm_through_an_nginx_that_is_not_there_says_so() -> None:
+    """Its exit code is one of its own."""
+    script = [sys.executable, "-m", "tests.storm", "--nginx", "--calls", "1"]
+    without = "import shutil; shutil.which = lambda *_, **__: None; import sys, runpy; "
+    program = (
+        f"{without}sys.argv = {script[2:]!r}; runpy.run_module('tests.storm', run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "there is no nginx on this machine" in ended.stderr
+
+
+@pytest.mark.parametrize("order", [FakeGolem.html_next, FakeGolem.fail_next], ids=["page", "json"])
+async def test_no_call_sleeps_on_after_its_client_is_closed(order: Callable[..., Any]) -> None:
+    """Also when its answer came in the same moment, whichever came first."""
+    patient = RetryPolicy(min_delay=0.5, max_delay=0.5)
+    late = []
+    async with FakeGolem() as golem:
+        promise_id = golem.create_promise()
+        order(golem, 503, times=10_000)
+        for moments in range(12):
+            golem.clear_requests()
+            caller = Caller(golem.url, golem.token, retry=patient)
+            call = asyncio.create_task(caller.call(promise_id, MINE))
+            while not golem.requests:  # noqa: ASYNC110 - turns of the loop are what it counts
+                await asyncio.sleep(0)
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            await caller.close()
+            done = await call
+            assert done.closed is not None
+            if done.seconds > done.closed + 0.3:
+                late.append(moments)
+    assert late == []
