@@ -417,6 +417,38 @@ async def test_junk_in_place_of_an_answer_is_an_error_of_ours() -> None:
     assert sum(fuzzed.told.values()) == 800
 
 
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "closed"])
+async def test_a_stray_answer_on_an_idle_connection_is_nobodys(*, keeps: bool) -> None:
+    """What comes between two requests belongs to neither, though the next one finds it there."""
+    arrived: Counter[bytes] = Counter()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head)
+            assert length is not None
+            payload = bytes(json.loads(await reader.readexactly(int(length[1])))["data"])
+            arrived[payload] += 1
+            number, _, turn = payload.partition(b" ")
+            writer.write(_answer(200, b"false"))
+            if turn == b"first":
+                await asyncio.sleep(0.01)
+                writer.write(SEEDS[int(number)])
+                if not keeps:
+                    return
+
+    async def told_after(number: int) -> Outcome:
+        async with GolemClient(url, token=TOKEN, timeout=5.0) as client:
+            await client.complete_bytes(PROMISE_ID, b"%d first" % number)
+            await asyncio.sleep(0.05)
+            return (await client.complete_bytes(PROMISE_ID, b"%d second" % number)).outcome
+
+    async with serving(serve) as url:
+        outcomes = await asyncio.gather(*(told_after(number) for number in range(len(SEEDS))))
+    assert list(outcomes) == [Outcome.ALREADY_FULFILLED] * len(SEEDS)
+    assert set(arrived.values()) == {1}
+
+
 def test_junk_that_http_would_not_let_through_is_judged_as_well() -> None:
     assert fuzz_verdicts(2000, seed=1) == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 
@@ -66,8 +65,7 @@ async def a_golem(
     golem_name: str, pytestconfig: pytest.Config
 ) -> AsyncIterator[tuple[TheGolem, FakeGolem | None]]:
     if golem_name == REAL:
-        url: Any = pytestconfig.getoption("golem_url")
-        token: Any = pytestconfig.getoption("golem_token")
+        url, token = pytestconfig.getoption("golem_url"), pytestconfig.getoption("golem_token")
         yield TheGolem(REAL, url, token, pytestconfig.stash[_IDS]), None
         return
     async with a_fake(golem_name) as pair:
