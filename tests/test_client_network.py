@@ -434,6 +434,21 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken_for_ours() -> None:
     assert len(server.requests) == 2
 
 
+async def test_an_unasked_answer_without_an_end_holds_nobody_up() -> None:
+    """It is not read: the call goes on at once over another connection."""
+
+    async def half_doubled(exchange: Exchange) -> None:
+        await exchange.send(message(body=b"true"))
+        await asyncio.sleep(0.02)
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+
+    async with ScriptedServer(half_doubled, FALSE) as server, client_of(server) as client:
+        await client.complete_json(PROMISE_ID, 1)
+        await asyncio.sleep(0.05)
+        done = await client.complete_json(PROMISE_ID, 2, timeout=1.0)
+    assert (done.outcome, done.attempts) == (Outcome.ALREADY_FULFILLED, 2)
+
+
 async def test_two_answers_at_once_do_not_poison_the_next_call() -> None:
     """The second of two answers in one packet is dropped with its connection."""
     async with (

@@ -152,6 +152,11 @@ class Call:
                     ssl=settings.ssl,
                     proxy=settings.proxy,
                 )
+                if body.is_taken and not body.is_begun:
+                    # aiohttp found an answer that somebody had left on the connection. It may
+                    # have no end: it is not read.
+                    response.close()
+                    return wire.read_silence(Silence.BROKEN, _NOT_ASKED_FOR, sent=False, stale=True)
                 body.is_answered = True
                 content = response.content
                 try:
@@ -163,9 +168,6 @@ class Call:
                         response.close()
         except FAILURES as error:
             return self._no_answer(error, body, is_last=end >= self._deadline)
-        if body.is_taken and not body.is_begun:
-            # aiohttp read an answer that somebody had left on the connection.
-            return wire.read_silence(Silence.BROKEN, _NOT_ASKED_FOR, sent=False, stale=True)
         if body.is_taken and not body.is_finished and response.status < 300:
             return wire.read_silence(Silence.BROKEN, _NOT_ASKED_FOR, sent=True)
         token = self._token.reveal() if self._token is not None else None
