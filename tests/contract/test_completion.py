@@ -7,9 +7,10 @@ import json
 from collections import Counter
 from typing import Any
 
+import attrs
 import pytest
 
-from golem_client import GolemClient, Outcome, PromiseId, RetryPolicy
+from golem_client import BadRequestError, GolemClient, Outcome, PromiseId, RetryPolicy
 from golem_client.testing import FakeGolem
 from tests.contract.golem import TheGolem
 
@@ -141,3 +142,20 @@ async def test_a_name_of_any_alphabet_arrives(
     promise_id = fake.create_promise(worker_name=f"a{char}1")
     done = await client.complete_bytes(promise_id, b"1")
     assert done.outcome is Outcome.FULFILLED
+
+
+@pytest.mark.fake_only("the promises given have the names of their workers, not these")
+async def test_an_odd_name_arrives_as_it_is(golem: TheGolem, fake: FakeGolem) -> None:
+    """Or, where the version has no such names, it is refused; never does it mean another."""
+    name = 'Agent("%2F?#&+%é;=",[1])'
+    async with golem.client() as client:
+        if golem.name == "1.1":
+            worker_id = attrs.evolve(golem.new_id().worker_id, worker_name=name)
+            with pytest.raises(BadRequestError):
+                await client.complete_bytes(PromiseId(worker_id, 4), b"1")
+            return
+        promise_id = fake.create_promise(worker_name=name)
+        assert promise_id.worker_id.worker_name == name
+        assert (await client.complete_bytes(promise_id, b"1")).outcome is Outcome.FULFILLED
+    (request,) = fake.requests
+    assert request.promise_id == promise_id
