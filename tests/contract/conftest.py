@@ -65,7 +65,8 @@ async def a_golem(
     golem_name: str, pytestconfig: pytest.Config
 ) -> AsyncIterator[tuple[TheGolem, FakeGolem | None]]:
     if golem_name == REAL:
-        url, token = pytestconfig.getoption("golem_url"), pytestconfig.getoption("golem_token")
+        url = str(pytestconfig.getoption("golem_url"))
+        token = pytestconfig.getoption("golem_token")
         yield TheGolem(REAL, url, token, pytestconfig.stash[_IDS]), None
         return
     async with a_fake(golem_name) as pair:
