@@ -1,19 +1,24 @@
 """Complete Golem promises from Python, and know what happened."""
 
-from golem_client.client import GolemClient, Promise
+from golem_client.client import AnyPromiseId, GolemClient, Promise, TokenSource
 from golem_client.errors import (
     AttemptTimeoutError,
     AuthenticationError,
+    BadLinkError,
     BadRequestError,
+    BulkStoppedError,
     ComponentNotFoundError,
     ConnectionFailedError,
     ConnectionLostError,
     DeadlineExceededError,
     DeliveryError,
+    DuplicateItemError,
+    ExpiredLinkError,
     GolemError,
     InsecureTransportWarning,
     InvalidIdError,
     NotFoundError,
+    OutboxError,
     PayloadError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -25,17 +30,21 @@ from golem_client.errors import (
     WorkerNotFoundError,
 )
 from golem_client.ids import AgentId, ComponentId, OplogIndex, PromiseId, WorkerId
+from golem_client.outcome import Completion, Outcome
 from golem_client.payload import make_converter
-from golem_client.retry import Completion, Outcome, RetryPolicy
+from golem_client.retry import RetryPolicy
 
 # Last: it takes the names above from here.
-from golem_client.bulk import complete_many  # isort: skip
+from golem_client.bulk import Item, Result, complete_many  # isort: skip
 
 __all__ = [
     "AgentId",
+    "AnyPromiseId",
     "AttemptTimeoutError",
     "AuthenticationError",
+    "BadLinkError",
     "BadRequestError",
+    "BulkStoppedError",
     "Completion",
     "ComponentId",
     "ComponentNotFoundError",
@@ -43,12 +52,16 @@ __all__ = [
     "ConnectionLostError",
     "DeadlineExceededError",
     "DeliveryError",
+    "DuplicateItemError",
+    "ExpiredLinkError",
     "GolemClient",
     "GolemError",
     "InsecureTransportWarning",
     "InvalidIdError",
+    "Item",
     "NotFoundError",
     "OplogIndex",
+    "OutboxError",
     "Outcome",
     "PayloadError",
     "PayloadTooLargeError",
@@ -58,8 +71,10 @@ __all__ = [
     "PromiseNotFoundError",
     "RateLimitedError",
     "ResponseError",
+    "Result",
     "RetryPolicy",
     "ServerError",
+    "TokenSource",
     "UnexpectedResponseError",
     "WorkerId",
     "WorkerNotFoundError",

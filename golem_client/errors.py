@@ -5,6 +5,11 @@ The branches say who spoke. Each class says what is known and what to do::
     GolemError
     ├── InvalidIdError (ValueError)             us: not an id
     ├── PayloadError (ValueError)               us: cannot be encoded, or too large
+    ├── DuplicateItemError                      bulk: the id is under way already
+    ├── BulkStoppedError                        bulk: every further item would fail, too
+    ├── OutboxError                             outbox: its database cannot be used
+    ├── BadLinkError (ValueError)               links: forged, foreign, or not a token
+    │   └── ExpiredLinkError                    links: genuine, and too old
     ├── DeliveryError                           nobody answered
     │   ├── ConnectionFailedError               never sent
     │   ├── ConnectionLostError                 sent, no complete answer
@@ -39,6 +44,35 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from golem_client.ids import PromiseId
+
+__all__ = [
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "BadLinkError",
+    "BadRequestError",
+    "BulkStoppedError",
+    "ComponentNotFoundError",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "DeadlineExceededError",
+    "DeliveryError",
+    "DuplicateItemError",
+    "ExpiredLinkError",
+    "GolemError",
+    "InsecureTransportWarning",
+    "InvalidIdError",
+    "NotFoundError",
+    "OutboxError",
+    "PayloadError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "PromiseNotFoundError",
+    "RateLimitedError",
+    "ResponseError",
+    "ServerError",
+    "UnexpectedResponseError",
+    "WorkerNotFoundError",
+]
 
 
 class GolemError(Exception):
@@ -96,6 +130,52 @@ class PayloadError(GolemError, ValueError):
 
     Nothing was sent. The message names the place as a JSON path, never the value.
     """
+
+
+class DuplicateItemError(GolemError):
+    """Another item of the run, under way at the same time, names the same promise.
+
+    Nothing of this item was sent: which of two payloads is stored must not be left to chance.
+    """
+
+    _advice = "Decide which of the items is meant."
+
+
+class BulkStoppedError(GolemError):
+    """The run ended early, because every further item would have failed in the same way.
+
+    All items that were sent have had their results. Those not sent are as they were: go on from
+    them once the reason is removed.
+
+    Attributes:
+        reason: The error that stopped the run; it was the result of an item as well.
+        unsent: The number of items that were not sent; None where the source does not tell its
+            length.
+    """
+
+    def __init__(self, message: str, reason: GolemError, unsent: int | None = None) -> None:
+        super().__init__(message, reason, unsent)
+        self.reason = reason
+        self.unsent = unsent
+        self.worth_retrying = reason.worth_retrying
+
+
+class OutboxError(GolemError):
+    """The outbox's database is away, of a newer version, or lacks a key.
+
+    When accepting raises it, nothing was accepted. The message says what to do.
+    """
+
+
+class BadLinkError(GolemError, ValueError):
+    """The token is forged, was made for another purpose, or is not a token at all.
+
+    Nothing was sent.
+    """
+
+
+class ExpiredLinkError(BadLinkError):
+    """The token is genuine, and its time is over. Nothing was sent."""
 
 
 class DeliveryError(GolemError):

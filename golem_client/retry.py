@@ -8,7 +8,6 @@ by tasks, a loop loses count), whose first "call" replays the first verdict.
 
 from __future__ import annotations
 
-import enum
 import random
 import sys
 from itertools import groupby
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from golem_client.outcome import Completion, Outcome, combined
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -79,57 +80,6 @@ class RetryPolicy:
             own = self.max_delay if self.min_delay else 0.0
         jitter = own * self.max_jitter_factor * random.random()  # noqa: S311 - spreads load
         return max(own, floor) + jitter
-
-
-class Outcome(enum.StrEnum):
-    """By whom a promise is completed; the words are Golem's own."""
-
-    FULFILLED = "fulfilled"
-    """Golem answered `true`: the payload of this call is the one stored."""
-
-    ALREADY_FULFILLED = "already_fulfilled"
-    """Golem answered `false`, and no attempt of this call can have stored its payload.
-
-    Golem's own routing may repeat a request inside, so that rarely this is an echo of this call.
-    """
-
-    FULFILLED_BY_UNKNOWN = "fulfilled_by_unknown"
-    """Golem answered `false` after an attempt of this call whose fate is unknown."""
-
-    @property
-    def by_this_call(self) -> bool | None:
-        """Whether this call completed the promise; None where nobody can know."""
-        return {"FULFILLED": True, "ALREADY_FULFILLED": False}.get(self.name)
-
-
-@attrs.frozen
-class Completion:
-    """The promise is completed: that a call returns at all means so. This says by whom.
-
-    It has no truth value: an `if` on it would take "unknown" for "lost".
-
-    A completed promise is not yet an awake worker: a worker that failed, exited or is idle takes
-    no notice, and on Golem 1.3.0 to 1.5.7 a waiting one may be handed the bytes of a later
-    duplicate.
-
-    Attributes:
-        outcome: By whom.
-        attempts: The number of requests sent.
-    """
-
-    outcome: Outcome
-    attempts: int
-
-    @property
-    def by_this_call(self) -> bool | None:
-        """Whether this call completed the promise; None where nobody can know."""
-        return self.outcome.by_this_call
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            "a Completion is neither true nor false: the promise is completed; "
-            "ask .outcome (or .by_this_call) by whom"
-        )
 
 
 _FULFILLED_AT_ONCE = Completion(Outcome.FULFILLED, attempts=1)
@@ -251,11 +201,9 @@ class _Tries:
         attempts = sum(verdict.attempted for verdict in self.verdicts)
         if last.error is not None:
             raise self._told(last.error, attempts)
-        if last.answer:
-            return Completion(Outcome.FULFILLED, attempts)
-        if any(verdict.may_have_stored for verdict in self.verdicts):
-            return Completion(Outcome.FULFILLED_BY_UNKNOWN, attempts)
-        return Completion(Outcome.ALREADY_FULFILLED, attempts)
+        answered = Outcome.FULFILLED if last.answer else Outcome.ALREADY_FULFILLED
+        may_have_stored = any(verdict.may_have_stored for verdict in self.verdicts)
+        return Completion(combined(answered, may_have_stored=may_have_stored), attempts)
 
     def _told(self, error: GolemError, attempts: int) -> GolemError:
         """Let the last error tell of the whole call."""

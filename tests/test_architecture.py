@@ -26,13 +26,20 @@ MAY_IMPORT = {
     "ids": frozenset({"errors"}),
     "payload": frozenset({"ids", "errors"}),
     "wire": frozenset({"ids", "errors", "payload"}),
-    "retry": frozenset({"errors"}),
+    "outcome": frozenset({"errors"}),
+    "retry": frozenset({"errors", "outcome"}),
     "config": frozenset({"errors"}),
-    "client": frozenset({"errors", "ids", "payload", "wire", "retry", "config"}),
-    "testing": frozenset({"ids"}),
-    "bulk": PUBLIC_ONLY,
+    "client": frozenset({"errors", "ids", "payload", "wire", "retry", "config", "outcome"}),
+    "threads": frozenset(),
+    "testing": frozenset({"ids", "threads"}),
+    "bulk": PUBLIC_ONLY | {"outcome"},
+    "outbox": PUBLIC_ONLY | {"ids", "payload", "outcome"},
+    "links": PUBLIC_ONLY | {"ids", "payload", "outcome"},
+    "webhooks": PUBLIC_ONLY | {"outbox"},
+    "telemetry": PUBLIC_ONLY | {"client"},
+    "blocking": PUBLIC_ONLY | {"threads", "outbox"},
     # The two that are public by names of their own; and doctor says which setting came from where.
-    "cli": PUBLIC_ONLY | {"bulk", "testing", "config"},
+    "cli": PUBLIC_ONLY | {"bulk", "testing", "config", "outbox", "outcome"},
     "__main__": frozenset({"cli"}),
     "pytest_plugin": PUBLIC_ONLY | {"testing"},  # which is public as well
     "version": frozenset(),
@@ -44,6 +51,7 @@ DEPENDENCIES = {
     "ids": frozenset({"attrs"}),
     "payload": frozenset({"attrs", "cattrs"}),
     "wire": frozenset({"attrs"}),
+    "outcome": frozenset({"attrs"}),
     "retry": frozenset({"attrs", "tenacity"}),
     "config": frozenset({"attrs", "yarl"}),  # yarl for the syntax of URLs; it does no I/O
     "client": frozenset({"aiohttp", "attrs", "cattrs", "multidict", "yarl"}),
@@ -52,6 +60,13 @@ DEPENDENCIES = {
         {"aiohttp", "aioresponses", "attrs", "cattrs", "hypothesis", "multidict", "yarl"}
     ),
     "bulk": frozenset({"attrs"}),
+    "threads": frozenset(),
+    # Optional, and imported when used: SQLAlchemy's engines, Fernet, itsdangerous, OpenTelemetry.
+    "outbox": frozenset({"aiosqlite", "asyncpg", "attrs", "cryptography", "sqlalchemy"}),
+    "links": frozenset({"aiohttp", "attrs", "itsdangerous", "starlette"}),
+    "webhooks": frozenset({"aiohttp", "attrs", "starlette", "twilio"}),
+    "telemetry": frozenset({"attrs", "opentelemetry"}),
+    "blocking": frozenset({"attrs"}),
     "cli": frozenset({"aiohttp", "attrs", "click", "rich"}),
     "__main__": frozenset(),
     "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),
@@ -59,13 +74,19 @@ DEPENDENCIES = {
 }
 
 # The network is `client`'s; the fake serves on it.
+RUNS_A_LOOP = frozenset(
+    {"blocking", "bulk", "cli", "client", "links", "outbox", "testing", "threads", "webhooks"}
+)
 NETWORK = frozenset({"aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib3"})
 
 PUBLIC = [
     "AgentId",
+    "AnyPromiseId",
     "AttemptTimeoutError",
     "AuthenticationError",
+    "BadLinkError",
     "BadRequestError",
+    "BulkStoppedError",
     "Completion",
     "ComponentId",
     "ComponentNotFoundError",
@@ -73,12 +94,16 @@ PUBLIC = [
     "ConnectionLostError",
     "DeadlineExceededError",
     "DeliveryError",
+    "DuplicateItemError",
+    "ExpiredLinkError",
     "GolemClient",
     "GolemError",
     "InsecureTransportWarning",
     "InvalidIdError",
+    "Item",
     "NotFoundError",
     "OplogIndex",
+    "OutboxError",
     "Outcome",
     "PayloadError",
     "PayloadTooLargeError",
@@ -88,8 +113,10 @@ PUBLIC = [
     "PromiseNotFoundError",
     "RateLimitedError",
     "ResponseError",
+    "Result",
     "RetryPolicy",
     "ServerError",
+    "TokenSource",
     "UnexpectedResponseError",
     "WorkerId",
     "WorkerNotFoundError",
@@ -197,7 +224,7 @@ def test_a_module_uses_only_its_dependencies(module: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - {"client", "testing", "cli", "bulk"}))
+@pytest.mark.parametrize("module", sorted(set(MODULES) - RUNS_A_LOOP))
 def test_a_pure_module_touches_no_network(module: str) -> None:
     """Only the client does, and the fake that it is tested with."""
     assert [] == [found for found in IMPORTS if found.owner == module and found.top in NETWORK]
@@ -323,12 +350,16 @@ def test_the_package_is_typed() -> None:
 
 OPTIONAL = {
     "aioresponses",
+    "aiosqlite",
+    "asyncpg",
     "click",
+    "cryptography",
     "fastapi",
     "golem_client.cli",
     "golem_client.pytest_plugin",
     "golem_client.testing",
     "hypothesis",
+    "itsdangerous",
     "mypy",
     "opentelemetry",
     "orjson",
@@ -337,6 +368,9 @@ OPTIONAL = {
     "pytest",
     "requests",
     "rich",
+    "sqlalchemy",
+    "starlette",
+    "twilio",
     "typer",
     "uvloop",
     "yaml",

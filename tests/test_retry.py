@@ -24,7 +24,8 @@ from golem_client.errors import (
     PromiseNotFoundError,
     ServerError,
 )
-from golem_client.retry import Completion, Outcome, RetryPolicy, settle, settled_at_once
+from golem_client.outcome import Completion, Outcome
+from golem_client.retry import RetryPolicy, settle, settled_at_once
 from golem_client.wire import Verdict
 
 WITHOUT_JITTER = RetryPolicy(max_jitter_factor=0)

@@ -2,10 +2,10 @@
 
 `run` takes items from their source, a few at a time, and hands out what became of each. `items`
 has what goes in and comes out, `source` makes one thing of sync and async iterables, `gate` slows
-a run down when the server limits its rate, and `errors` has what only a run can meet.
+a run down when the server limits its rate.
 """
 
-from golem_client.bulk.errors import BulkStoppedError, DuplicateItemError
+from golem_client import BulkStoppedError, DuplicateItemError
 from golem_client.bulk.items import Item, Result
 from golem_client.bulk.run import BulkRun, complete_many
 

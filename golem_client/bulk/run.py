@@ -12,18 +12,19 @@ import attrs
 
 from golem_client import (
     AuthenticationError,
+    BulkStoppedError,
     Completion,
+    DuplicateItemError,
     GolemError,
-    Outcome,
     PermissionDeniedError,
     PromiseId,
     RateLimitedError,
     ResponseError,
 )
-from golem_client.bulk.errors import BulkStoppedError, DuplicateItemError
 from golem_client.bulk.gate import Gate
 from golem_client.bulk.items import Item, Result
 from golem_client.bulk.source import Source
+from golem_client.outcome import combined
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
@@ -136,9 +137,7 @@ class _Call:
             ended.may_have_completed = self.may_have_completed
             # Its frames hold the payload, for as long as somebody keeps the result.
             return ended.with_traceback(None)
-        outcome = ended.outcome
-        if outcome is Outcome.ALREADY_FULFILLED and self.may_have_completed:
-            outcome = Outcome.FULFILLED_BY_UNKNOWN
+        outcome = combined(ended.outcome, may_have_stored=self.may_have_completed)
         return Completion(outcome, self.attempts)
 
 

@@ -7,6 +7,16 @@ aiohttp. What an answer means is `wire`'s to say.
 """
 
 from golem_client.client.client import GolemClient
-from golem_client.client.promise import Promise
+from golem_client.client.events import AttemptEvent, CallEvent, Observer
+from golem_client.client.promise import AnyPromiseId, Promise
+from golem_client.client.settings import TokenSource
 
-__all__ = ["GolemClient", "Promise"]
+__all__ = [
+    "AnyPromiseId",
+    "AttemptEvent",
+    "CallEvent",
+    "GolemClient",
+    "Observer",
+    "Promise",
+    "TokenSource",
+]

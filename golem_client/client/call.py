@@ -16,7 +16,8 @@ from golem_client.client.session import Body
 from golem_client.client.settings import bearer
 from golem_client.config import Secret, checked_token
 from golem_client.errors import AuthenticationError, brief
-from golem_client.retry import Completion, settle, settled_at_once
+from golem_client.outcome import Completion
+from golem_client.retry import settle, settled_at_once
 from golem_client.wire import Silence, Verdict
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from golem_client.config import (
 )
 from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
 from golem_client.ids import PromiseId
+from golem_client.outcome import Completion
 from golem_client.payload import encode_bytes, encode_json, encode_text
-from golem_client.retry import Completion, RetryPolicy
+from golem_client.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from golem_client.client.client import GolemClient
-    from golem_client.retry import Completion
+    from golem_client.outcome import Completion
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
-import cattrs  # noqa: TC002 - so that ClientOptions' hints can be resolved
+import cattrs
 from multidict import CIMultiDict
 
 from golem_client.config import (
