@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from golem_client.errors import InvalidIdError
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.ids.json_forms import parts_as_rest_writes_them
-from golem_client.ids.reading import PROMISE, read
 from golem_client.testing.strategies import (
     KEY_CASES,
     component_ids,
@@ -59,15 +57,6 @@ def test_every_id_reads_its_own_text_and_json_and_pickles(an_id: Any) -> None:
     for value in (text, an_id.to_json(), as_json, text.encode(), as_json.encode()):
         assert an_id == type(an_id).parse(value)
     assert an_id == pickle.loads(pickle.dumps(an_id))
-
-
-@given(promise_ids(), st.sampled_from(["workerId", "agentId"]))
-def test_the_short_cut_for_rest_reads_nothing_differently(promise: PromiseId, key: str) -> None:
-    """It returns what the long way returns, or leaves it to that."""
-    worker, index = promise.to_json().values()
-    value = {key: worker, "oplogIdx": index}
-    assert read(value, PROMISE) == parts_as_rest_writes_them(value)
-    assert parts_as_rest_writes_them({**value, "agent-id": worker}) is None
 
 
 @given(promise_ids(), promise_ids())

@@ -153,6 +153,95 @@ TEXT_SPELLINGS: list[tuple[str, str, Any]] = [
     ),
 ]
 
+NAME = json.dumps(AGENT.worker_name)
+PRINTED: list[tuple[str, str, Any]] = [
+    # what prints it or logs it, the text, the id
+    (
+        "Scala",
+        (
+            f"PromiseId(agentId = AgentId(componentId = ComponentId(uuid = Uuid(highBits = {HIGH}, "
+            f"lowBits = {LOW})), agentId = {NAME}), oplogIdx = 42)"
+        ),
+        PA,
+    ),
+    (
+        "Scala, record without names",
+        (
+            f"{{ agentId = {{ componentId = {{ uuid = {{ highBits = {HIGH}, lowBits = {LOW} }} }}, "
+            f"agentId = {NAME} }}, oplogIdx = 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "MoonBit, with names",
+        (
+            "PromiseId::{ agent_id: AgentId::{ component_id: ComponentId::{ uuid: Uuid::{ "
+            f"high_bits: {HIGH}, low_bits: {LOW} }} }}, agent_id: {NAME} }}, oplog_idx: 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "golem-cli 1.5, TypeScript syntax",
+        (
+            f"{{ agentId: {{ componentId: {{ uuid: {{ highBits: {HIGH}, lowBits: {LOW} }} }}, "
+            f"agentId: {NAME} }}, oplogIdx: 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "JavaScript, console.log",
+        (
+            "{\n  agentId: {\n    componentId: {\n      uuid: { highBits: "
+            f"{HIGH}n, lowBits: {LOW}n }}\n    }},\n    agentId: '{AGENT.worker_name}'\n  }},\n"
+            "  oplogIdx: 42n\n}\n"
+        ),
+        PA,
+    ),
+    (
+        "JavaScript, console.log of a class, a WIT record and other fields",
+        (
+            f"PromiseId {{ 'worker-id': {{ 'component-id': '{U}', 'worker-name': `it's \"1\"` }},"
+            " 'oplog-idx': { '#bigint': '42' }, note: undefined, 'is it': true, no: null }"
+        ),
+        PromiseId(WorkerId(COMPONENT, 'it\'s "1"'), 42),
+    ),
+    (
+        "Python SDK, repr",
+        (
+            "PromiseId(agent_id=AgentId(component_id=ComponentId(uuid=Uuid(high_bits="
+            f"{HIGH}, low_bits={LOW})), agent_id={AGENT.worker_name!r}), oplog_idx=42)"
+        ),
+        PA,
+    ),
+    (
+        "Python SDK, repr with escapes",
+        (
+            f"PromiseId(worker_id=WorkerId(component_id='{U}', worker_name='"
+            r"""it\'s "1"\xa0\u200b\U000e0001'), oplog_idx=42)"""
+        ),
+        PromiseId(WorkerId(COMPONENT, 'it\'s "1"\xa0\u200b\U000e0001'), 42),
+    ),
+    (
+        "Python SDK, repr of asdict",
+        (
+            f"{{'agent_id': {{'component_id': {{'uuid': {{'high_bits': {HIGH}, 'low_bits': {LOW}"
+            f"}}}}, 'agent_id': {AGENT.worker_name!r}}}, 'oplog_idx': 42, 'x': None, 'y': True}}"
+        ),
+        PA,
+    ),
+    (
+        "Python SDK, repr of a worker",
+        (
+            f"AgentId(component_id=ComponentId(uuid=Uuid(high_bits={HIGH}, low_bits={LOW})), "
+            "agent_id='w1')"
+        ),
+        W1,
+    ),
+    ("Scala, of a component", f"Uuid(highBits = {HIGH}, lowBits = {LOW})", COMPONENT),
+    ("MoonBit, of a component", f"Uuid::{{ high_bits: {HIGH}, low_bits: {LOW} }}", COMPONENT),
+]
+TEXT_SPELLINGS += PRINTED
+
 JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     # what writes it, the JSON, the id
     ("server, all versions", U, COMPONENT),
@@ -218,6 +307,58 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("text in JSON", f"{U}/w1/42", P1),
     ("text in an answer of 1.1, 1.2", {"result": {"typ": {}, "value": [f"{U}/w1/42"]}}, P1),
     ("text in an answer of 1.5", agent_first(result={"elements": [{"value": f"{U}:w1:42"}]}), P1),
+    (
+        "golem-cli 1.3, 1.4",
+        {"idempotency_key": "x", "result_json": {"typ": {}, "value": WIT}, "result_wave": ["?"]},
+        P1,
+    ),
+    (
+        "golem-cli 1.3, 1.4, WAVE",
+        {
+            "result_wave": [
+                f'{{worker-id: {{component-id: "{U}", worker-name: "w1"}}, oplog-idx: 42}}'
+            ]
+        },
+        P1,
+    ),
+    ("golem-cli 1.3, 1.4, text in WAVE", {"result_wave": [json.dumps(f"{U}/w1/42")]}, P1),
+    (
+        "golem-cli 1.5",
+        {
+            "idempotency_key": "x",
+            "result_json": {"typ": {}, "value": "?"},
+            "result": PRINTED[0][1],
+            "result_format": "Scala syntax",
+        },
+        PA,
+    ),
+    ("golem-cli 1.5, text", {"result": json.dumps(f"{U}/w1/42"), "result_format": "Rust"}, P1),
+    ("golem-cli 1.5, JSON text", {"result": json.dumps(json.dumps(BIGINTS))}, PA),
+    ("golem-cli 1.5, result_json alone", {"result_json": {"typ": {}, "value": REST}}, P1),
+    ("golem-go", list(UUID(U).bytes), COMPONENT),
+    ("golem-go, in an answer", {"result": {"value": list(UUID(U).bytes)}}, COMPONENT),
+    ("golem-go", {"ComponentID": list(UUID(U).bytes), "WorkerName": "w1"}, W1),
+    (
+        "golem-go",
+        {"WorkerID": {"ComponentID": list(UUID(U).bytes), "WorkerName": "w1"}, "OplogIdx": 42},
+        P1,
+    ),
+    (
+        "golem-go, newer",
+        {"AgentID": {"ComponentID": U, "AgentID": AGENT.worker_name}, "OplogIndex": 42},
+        PA,
+    ),
+    (
+        "Python SDK, asdict",
+        {
+            "agent_id": {
+                "component_id": {"uuid": {"high_bits": HIGH, "low_bits": LOW}},
+                "agent_id": AGENT.worker_name,
+            },
+            "oplog_idx": 42,
+        },
+        PA,
+    ),
     ("JSON text of the worker's own in JSON", json.dumps(BIGINTS), PA),
     ("JSON text of the worker's own in an answer", [json.dumps(BIGINTS)], PA),
 ]
@@ -283,6 +424,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (ComponentId, {"highBits": ROUNDED_HIGH, "lowBits": ROUNDED_LOW}, "rounded by JavaScript"),
     (ComponentId, {"highBits": SIGNED_HIGH, "lowBits": SIGNED_LOW}, "rounded by JavaScript"),
     (ComponentId, {"highBits": 18446744073709552000, "lowBits": ROUNDED_LOW}, "JavaScript"),
+    (ComponentId, f"{{ highBits: {ROUNDED_HIGH}, lowBits: {ROUNDED_LOW} }}", "JavaScript"),
     (ComponentId, {"highBits": float(HIGH), "lowBits": float(LOW)}, "float"),
     (ComponentId, {"highBits": 2**64, "lowBits": 1}, "64 bits"),
     (ComponentId, {"highBits": "-0", "lowBits": 1}, "zero"),
@@ -360,7 +502,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, json.dumps(REST).replace("42}", f"{'4' * 9999}}}"), "must be from 0 to"),
     (PromiseId, json.dumps(REST) + ",", "none: Extra data"),
     (PromiseId, json.dumps(REST)[:-1], "none: Expecting"),
-    (PromiseId, "{'workerId': {}, 'oplogIdx': 42}", "does not begin"),
+    (PromiseId, "{'workerId': {}, 'oplogIdx': 42}", "workerId has no componentId"),
     (PromiseId, [], "an array of 0 items"),
     (PromiseId, [REST, REST], "an array of 2 items"),
     (PromiseId, (REST,), "a value of class 'tuple'"),
@@ -372,6 +514,18 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, {"elements": {"value": REST}}, "elements must be an array"),
     (PromiseId, {"result": {"typ": None, "value": None}}, "result.value is null"),
     (PromiseId, {"result": None}, "result is null: the invocation returned nothing"),
+    (PromiseId, {"value": {"result_json": REST}}, "no answer of Golem's"),
+    (PromiseId, {"result_wave": [f"{U}/w1/42", f"{U}/w1/42"]}, "an array of 2 items"),
+    (PromiseId, {"result": json.dumps({"value": REST})}, "no workerId"),
+    (PromiseId, {"result": json.dumps(json.dumps(json.dumps(REST)))}, "JSON text within JSON"),
+    (PromiseId, {"value": json.dumps(json.dumps(REST))}, "JSON text within JSON"),
+    (ComponentId, [1] * 15, "an array of 15 items"),
+    (ComponentId, [1] * 15 + [256], "the array must be a UUID as 16 numbers from 0 to 255"),
+    (ComponentId, [1] * 15 + [-1], "16 numbers"),
+    (ComponentId, [1] * 15 + [True], "16 numbers"),
+    (ComponentId, {"value": [1] * 15 + [1.0]}, "value must be a UUID as 16 numbers"),
+    (WorkerId, {"ComponentID": [1] * 17, "WorkerName": "w1"}, "ComponentID must be a UUID as 16"),
+    (WorkerId, [1] * 16, "an array of 16 items"),
     (PromiseId, {"ok": REST}, "with the keys 'ok' has no field of one"),
     (PromiseId, json.dumps(json.dumps(json.dumps(REST))), "JSON text within JSON holds"),
     (PromiseId, json.dumps(json.dumps(f"{U}/w1/42")), "JSON text within JSON holds"),
@@ -383,14 +537,27 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     ),
     (PromiseId, "{oplog-idx: 42, oplog-idx: 42}", "the field 'oplog-idx' twice"),
     (PromiseId, "{oplog-idx: 042}", "no workerId"),
-    (PromiseId, "{oplog-idx: 42n}", "expected a comma or a closing brace at position 14"),
+    (PromiseId, "{oplog-idx: 42m}", "expected a comma or a closing bracket at position 14"),
+    (PromiseId, "{oplog-idx: 42)", "expected '}' at position 14"),
+    (PromiseId, "PromiseId(oplog_idx=42}", "expected ')' at position 22"),
+    (PromiseId, "(oplog_idx=42)", "does not begin"),
+    (PromiseId, "{oplog-idx; 42}", "does not begin"),
+    (PromiseId, "{oplog-idx: nul}", "expected a record, a string in quotes or a number"),
+    (PromiseId, "{oplog-idx: null}", "no workerId"),
+    (PromiseId, "{worker-id: null, oplog-idx: 1}", "worker-id must be an object, not None"),
+    (PromiseId, "{a: 'x\", oplog-idx: 42}", "expected a record, a string in quotes or a number"),
+    (PromiseId, "{ agentId: [Object], oplogIdx: 42n }", "console.log left out a part of the id"),
+    (PromiseId, f'{{x: 1}} {{worker-id: {{component-id: "{U}"}}}}', "expected nothing more"),
     (PromiseId, "{oplog-idx: 42} x", "expected nothing more at position 16"),
     (PromiseId, "{,oplog-idx: 42}", "does not begin"),
     (PromiseId, "{oplog-idx: 42,,}", "expected a label"),
-    (PromiseId, "{oplog-idx: }", "expected a record, a string in double quotes or a number"),
+    (PromiseId, "{oplog-idx: }", "expected a record, a string in quotes or a number"),
     (PromiseId, "Promise { oplog-idx: 42 }", "does not begin"),
     (PromiseId, '{a: "\\q"}', "unknown escape"),
     (PromiseId, '{a: "\\u{}"}', "unknown escape"),
+    (PromiseId, '{a: "\\u12"}', "unknown escape"),
+    (PromiseId, '{a: "\\x1"}', "unknown escape"),
+    (PromiseId, '{a: "\\U00110000"}', "unknown escape"),
     (PromiseId, '{a: "\\u{110000}"}', "unknown escape"),
     (PromiseId, "{a:" * 9, "nested deeper"),
     (PromiseId, '{"a":' * 101, "nested deeper than 100"),
@@ -431,5 +598,6 @@ def test_an_id_whose_halves_look_rounded_is_read_from_every_other_form() -> None
     """About one id in a million looks so; only its JSON integers are refused."""
     component = ComponentId.from_bits(ROUNDED_HIGH, ROUNDED_LOW)
     wave = f"{{high-bits: {ROUNDED_HIGH}, low-bits: {ROUNDED_LOW}}}"
+    assert component == ComponentId.parse(f"{{highBits: {ROUNDED_HIGH}n, lowBits: {ROUNDED_LOW}n}}")
     for text in (str(component), f"Uuid {wave.replace('{', '{ ').replace('}', ' }')}", wave):
         assert component == ComponentId.parse(text)
