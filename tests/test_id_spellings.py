@@ -383,6 +383,28 @@ def test_json_spells_the_id(_by: str, value: object, expected: Any) -> None:
         assert expected == type(expected).parse(spelling)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            (
+                "Invocation results in WAVE format:\n"
+                f'  - {{component-id: "{U}", worker-name: "w1"}}\n'
+            ),
+            W1,
+        ),
+        (f'  - "{U}/w1/42"', P1),
+        (f"- {U}/w1/42", P1),
+        (f"Invocation result in Rust syntax:\n{RUST}\n", COMPONENT),
+        (f"Invocation result in fallback TypeScript syntax:\n{json.dumps(json.dumps(REST))}\n", P1),
+    ],
+    ids=ascii,
+)
+def test_what_golem_cli_prints_as_text_spells_the_id(text: Any, expected: Any) -> None:
+    """1.3 and 1.4 print a list in WAVE; 1.5 prints the value in the worker's language."""
+    assert expected == type(expected).parse(text) == type(expected).parse(text.encode())
+
+
 STRIPPED = [row for row in TEXT_SPELLINGS if type(row[2]) is not WorkerId]
 
 
@@ -553,6 +575,10 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, "{oplog-idx: 42,,}", "expected a label"),
     (PromiseId, "{oplog-idx: }", "expected a record, a string in quotes or a number"),
     (PromiseId, "Promise { oplog-idx: 42 }", "does not begin"),
+    (PromiseId, f"-{U}/w1/42", "does not begin"),
+    (PromiseId, f"- - {U}/w1/42", "does not begin"),
+    (PromiseId, f"Invocation result: {U}/w1/42", "does not begin"),
+    (PromiseId, "Invocation result in Rust syntax:", "does not begin"),
     (PromiseId, '{a: "\\q"}', "unknown escape"),
     (PromiseId, '{a: "\\u{}"}', "unknown escape"),
     (PromiseId, '{a: "\\u12"}', "unknown escape"),

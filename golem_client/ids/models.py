@@ -43,6 +43,6 @@ class ModelField:
         others = [
             {"type": "string", "description": "Any text form, or JSON text."},
             {"type": "object", "description": "Any JSON form, or an answer of Golem around it."},
-            {"type": "array", "description": "An answer's array.", "minItems": 1, "maxItems": 1},
+            {"type": "array", "description": "The array of an answer of Golem."},
         ]
         return {"title": cls.__name__, "anyOf": [cls._rest_schema, *others]}

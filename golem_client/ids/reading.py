@@ -7,6 +7,7 @@ The answer of Golem that may stand around an id is taken off here. What is left 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -49,6 +50,8 @@ ANSWERS = (
 LAYERS = ("result", "result_json", "result_wave", "value", "elements")
 # What golem-cli puts there is text, in which a worker's own text is a quoted string.
 PRINTED = (["result"], ["result_wave", "[]"])
+# What golem-cli 1.3 to 1.5 puts before that text, when it prints text.
+_HEADING = re.compile(r"\s*+(?:Invocation results? in [ -9;-~]{1,40}:(?:\s*+- )?|- )")
 
 
 class Kind(Generic[Parts]):
@@ -102,6 +105,10 @@ def read(value: object, kind: Kind[Parts]) -> Parts:
     if isinstance(value, dict):
         return _from_json(value, kind)
     text = _text_of(value, kind) if isinstance(value, (bytes, bytearray)) else value
+    if isinstance(text, str) and (bare := text.lstrip(WHITE_SPACE)).startswith(
+        ("- ", "Invocation")
+    ):
+        text = _HEADING.sub("", bare, count=1)
     node = _decoded(text)
     if node is text and isinstance(text, str):
         return kind.from_text(text)
