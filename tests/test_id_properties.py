@@ -25,6 +25,12 @@ from golem_client.testing.strategies import (
     worker_ids,
 )
 
+WORKER_FORMS = (
+    WorkerId.to_json,
+    lambda worker: {"componentId": str(worker.component_id), "agentId": worker.worker_name},
+    lambda worker: {"componentId": worker.component_id.uuid.hex, "agentId": worker.worker_name},
+)
+
 
 @given(promise_id_spellings())
 def test_every_spelling_of_every_promise_is_read(pair: tuple[PromiseId, Any]) -> None:
@@ -57,6 +63,16 @@ def test_every_id_reads_its_own_text_and_json_and_pickles(an_id: Any) -> None:
     for value in (text, an_id.to_json(), as_json, text.encode(), as_json.encode()):
         assert an_id == type(an_id).parse(value)
     assert an_id == pickle.loads(pickle.dumps(an_id))
+
+
+@given(promise_ids(), st.sampled_from(["workerId", "agentId"]), st.sampled_from(WORKER_FORMS))
+def test_the_short_cut_for_rest_reads_nothing_differently(
+    promise: PromiseId, key: str, form: Any
+) -> None:
+    """An unknown field beside the others makes it take the long way."""
+    value = {key: form(promise.worker_id), "oplogIdx": promise.oplog_idx}
+    for spelling in (value, {**value, "x": 1}, {**value, key: {**value[key], "x": 1}}):
+        assert promise == PromiseId.parse(spelling)
 
 
 @given(promise_ids(), promise_ids())

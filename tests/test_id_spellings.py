@@ -538,7 +538,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, {"result": None}, "result is null: the invocation returned nothing"),
     (PromiseId, {"value": {"result_json": REST}}, "no answer of Golem's"),
     (PromiseId, {"result_wave": [f"{U}/w1/42", f"{U}/w1/42"]}, "an array of 2 items"),
-    (PromiseId, {"result": json.dumps({"value": REST})}, "no workerId"),
+    (PromiseId, {"result": json.dumps({"value": REST})}, "no field of one"),
     (PromiseId, {"result": json.dumps(json.dumps(json.dumps(REST)))}, "JSON text within JSON"),
     (PromiseId, {"value": json.dumps(json.dumps(REST))}, "JSON text within JSON"),
     (ComponentId, [1] * 15, "an array of 15 items"),

@@ -59,7 +59,7 @@ class Kind(Generic[Parts]):
 
     Attributes:
         noun: The id, in messages.
-        keys: The field for each key of its record, and the layers of answers.
+        keys: The field for each key of its record.
         marks: The fields by which the record differs from an answer around it: the answers of
             Golem 1.5 have an agentId of their own.
         from_text: Reads plain text.
@@ -77,7 +77,7 @@ class Kind(Generic[Parts]):
         from_octets: Callable[[list[Any], str], Parts] | None = None,
     ) -> None:
         self.noun = noun
-        self.keys = {**keys, **{layer: layer for layer in LAYERS}}
+        self.keys = keys
         self.marks = marks
         self.from_text = from_text
         self.from_record = from_record
@@ -102,13 +102,9 @@ PROMISE: Kind[tuple[UUID, str, int]] = Kind(
 
 def read(value: object, kind: Kind[Parts]) -> Parts:
     """Return the parts of the id that the value spells; its class still has to check them."""
-    if isinstance(value, dict):
-        return _from_json(value, kind)
     text = _text_of(value, kind) if isinstance(value, (bytes, bytearray)) else value
-    if isinstance(text, str) and (bare := text.lstrip(WHITE_SPACE)).startswith(
-        ("- ", "Invocation")
-    ):
-        text = _HEADING.sub("", bare, count=1)
+    if isinstance(text, str) and (heading := _HEADING.match(text)):
+        text = text[heading.end() :]
     node = _decoded(text)
     if node is text and isinstance(text, str):
         return kind.from_text(text)
@@ -135,16 +131,14 @@ def _decoded(value: object) -> object:
 
 def _from_json(node: object, kind: Kind[Parts]) -> Parts:
     """Take off the answer around an id, layer by layer, and read the record or text within."""
-    path = ""
+    path = where = ""
     layers: list[str] = []
     while not isinstance(node, str):
         if isinstance(node, dict):
-            where = f"{path}." if path else ""
             fields = fields_of(node, kind.keys, where)
-            layer = _layer(fields) if kind.marks.isdisjoint(fields) else None
-            if layer is None:
+            if not kind.marks.isdisjoint(fields) or (layer := _layer(node)) is None:
                 return _from_record(node, fields, where, kind)
-            path, node = f"{where}{fields[layer]}", node[fields[layer]]
+            path, node = f"{where}{layer}", node[layer]
             if layer == "elements" and not isinstance(node, list):
                 raise InvalidIdError(f"not a {kind.noun}: {path} must be an array")
         elif isinstance(node, list) and len(node) == 1:
@@ -153,6 +147,7 @@ def _from_json(node: object, kind: Kind[Parts]) -> Parts:
             return kind.from_octets(node, path or "the array")
         else:
             raise InvalidIdError(f"not a {kind.noun}: {_why_no_id(node, path)}")
+        where = f"{path}."
         layers.append(layer)
         if not any(_has_layers(answer, layers) for answer in ANSWERS):
             raise InvalidIdError(f"not a {kind.noun}: no answer of Golem's holds one at {path}")
@@ -175,8 +170,8 @@ def _from_record(record: Record, fields: Fields, where: str, kind: Kind[Parts]) 
     return kind.from_record(record, fields, where)
 
 
-def _layer(fields: Fields) -> str | None:
-    return next((layer for layer in LAYERS if layer in fields), None)
+def _layer(record: Record) -> str | None:
+    return next((layer for layer in LAYERS if layer in record), None)
 
 
 def _has_layers(answer: tuple[str, ...], layers: list[str]) -> bool:

@@ -52,7 +52,9 @@ def _problem_of(name: str) -> str | None:
 
 def checked_index(oplog_idx: int) -> int:
     """Return the oplog index; refuse what is not an unsigned 64-bit number."""
-    index = oplog_idx if type(oplog_idx) is int else _plain_int(oplog_idx, "the oplog index")
+    if type(oplog_idx) is int and 0 <= oplog_idx <= MAX_U64:
+        return oplog_idx
+    index = _plain_int(oplog_idx, "the oplog index")
     if not 0 <= index <= MAX_U64:
         raise InvalidIdError(f"the oplog index must be from 0 to {MAX_U64}, not {shown(index)}")
     return index
@@ -66,7 +68,7 @@ def uuid_of_halves(high_bits: int, low_bits: int) -> UUID:
 
 
 def _checked_half(bits: int, name: str) -> int:
-    half = bits if type(bits) is int else _plain_int(bits, name)
+    half = _plain_int(bits, name)
     if not MIN_I64 <= half <= MAX_U64:
         raise InvalidIdError(f"{name} must be a number of 64 bits, not {shown(half)}")
     return half & MAX_U64

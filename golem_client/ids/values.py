@@ -10,6 +10,7 @@ import attrs
 from golem_client.errors import InvalidIdError
 from golem_client.ids.models import ModelField
 from golem_client.ids.reading import COMPONENT, PROMISE, WORKER, read
+from golem_client.ids.records import promise_as_rest_writes_it
 from golem_client.ids.rules import (
     MAX_NAME_BYTES,
     MAX_U64,
@@ -59,7 +60,7 @@ class ComponentId(ModelField):
         Raises:
             InvalidIdError: If the value spells no component id.
         """
-        if isinstance(value, cls):
+        if type(value) is cls:
             return value
         return cls(value if isinstance(value, UUID) else read(value, COMPONENT))
 
@@ -97,7 +98,7 @@ class ComponentId(ModelField):
 
 
 def _checked_component(value: ComponentId) -> ComponentId:
-    if not isinstance(value, ComponentId):
+    if type(value) is not ComponentId:
         raise InvalidIdError(f"component_id must be a ComponentId, not {shown(value)}")
     return value
 
@@ -151,7 +152,7 @@ class WorkerId(ModelField):
         Raises:
             InvalidIdError: If the value spells no worker id.
         """
-        if isinstance(value, cls):
+        if type(value) is cls:
             return value
         uuid, worker_name = read(value, WORKER)
         return cls(ComponentId(uuid), worker_name)
@@ -173,7 +174,7 @@ AgentId = WorkerId
 
 
 def _checked_worker(value: WorkerId) -> WorkerId:
-    if not isinstance(value, WorkerId):
+    if type(value) is not WorkerId:
         raise InvalidIdError(f"worker_id must be a WorkerId, not {shown(value)}")
     return value
 
@@ -232,9 +233,10 @@ class PromiseId(ModelField):
         Raises:
             InvalidIdError: If the value spells no promise id. No other exception is raised.
         """
-        if isinstance(value, cls):
+        if type(value) is cls:
             return value
-        uuid, worker_name, oplog_idx = read(value, PROMISE)
+        short_cut = promise_as_rest_writes_it(value) if isinstance(value, dict) else None
+        uuid, worker_name, oplog_idx = short_cut or read(value, PROMISE)
         return cls(WorkerId(ComponentId(uuid), worker_name), oplog_idx)
 
     def to_json(self) -> dict[str, Any]:
