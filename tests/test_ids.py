@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import enum
+import inspect
 import json
 import pickle
 import subprocess
 import sys
+import typing
 from collections import OrderedDict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,9 @@ from uuid import UUID
 import attrs
 import pytest
 
+import golem_client
 from golem_client.errors import InvalidIdError
-from golem_client.ids import AgentId, ComponentId, PromiseId, WorkerId
+from golem_client.ids import AgentId, AnyPromiseId, ComponentId, PromiseId, WorkerId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,6 +298,23 @@ def test_a_message_shows_at_most_80_characters_of_the_value(value: Any) -> None:
     assert message.isascii()
     assert not any(character * 81 in message for character in "xaekn7cw")
     assert len(message) < 320
+
+
+@pytest.mark.parametrize("cls", [ComponentId, WorkerId, PromiseId])
+def test_the_annotations_of_every_public_method_resolve(cls: Any) -> None:
+    """For frameworks and documentation tools that read them."""
+    for name in vars(cls):
+        member = inspect.getattr_static(cls, name)
+        function = member.fget if isinstance(member, property) else getattr(cls, name)
+        if not name.startswith("_") and inspect.isroutine(function):
+            assert "return" in typing.get_type_hints(function)
+
+
+def test_what_parse_takes_has_a_public_name() -> None:
+    """Users annotate their own functions with it."""
+    assert AnyPromiseId == typing.get_type_hints(PromiseId.parse)["value"]
+    assert golem_client.AnyPromiseId is AnyPromiseId
+    assert {PromiseId, str, bytes, bytearray} < set(typing.get_args(AnyPromiseId))
 
 
 def test_the_ids_bring_in_no_pydantic() -> None:

@@ -51,7 +51,7 @@ LAYERS = ("result", "result_json", "result_wave", "value", "elements")
 # What golem-cli puts there is text, in which a worker's own text is a quoted string.
 PRINTED = (["result"], ["result_wave", "[]"])
 # What golem-cli 1.3 to 1.5 puts before that text, when it prints text.
-_HEADING = re.compile(r"\s*+(?:Invocation results? in [ -9;-~]{1,40}:(?:\s*+- )?|- )")
+_HEADING = re.compile(r"[ \t\r\n]*+(?:Invocation results? in [ -9;-~]{1,40}:(?:[ \t\r\n]*+- )?|- )")
 
 
 class Kind(Generic[Parts]):
@@ -177,16 +177,6 @@ def _layer(record: Record) -> str | None:
 def _has_layers(answer: tuple[str, ...], layers: list[str]) -> bool:
     rest = iter(answer)
     return all(layer in rest for layer in layers)
-
-
-def _from_text(text: object, kind: Kind[Parts]) -> Parts:
-    """Read plain text, or text in which a worker has encoded the id by itself."""
-    node = _decoded(text)
-    if isinstance(text, str) and node is text:
-        return kind.from_text(text)
-    if not isinstance(node, dict):
-        raise InvalidIdError(f"not a {kind.noun}: JSON text within JSON holds {shown(node)}")
-    return _from_record(node, fields_of(node, kind.keys, ""), "", kind)
 
 
 def _why_no_id(node: object, path: str) -> str:
