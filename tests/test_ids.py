@@ -146,7 +146,7 @@ def test_a_component_converts_from_and_to_a_uuid() -> None:
             assert (component, type(component.uuid)) == (COMPONENT, UUID)
 
 
-class Name(enum.StrEnum):
+class Name(str, enum.Enum):  # noqa: UP042 - its str() is not its value
     W1 = "w1"
 
 
@@ -315,6 +315,12 @@ def test_what_parse_takes_has_a_public_name() -> None:
     assert AnyPromiseId == typing.get_type_hints(PromiseId.parse)["value"]
     assert golem_client.AnyPromiseId is AnyPromiseId
     assert {PromiseId, str, bytes, bytearray} < set(typing.get_args(AnyPromiseId))
+
+
+def test_a_message_shows_the_beginning_of_a_long_value() -> None:
+    """80 characters, with the quotes and the dots."""
+    assert refusal(PromiseId.parse, "x" * 500).endswith(f": '{'x' * 76}...")
+    assert refusal(PromiseId.parse, "x" * 78).endswith(f": '{'x' * 78}'")
 
 
 def test_the_ids_bring_in_no_pydantic() -> None:

@@ -82,7 +82,7 @@ def promise_from_text(text: str) -> tuple[UUID, str, int]:
     the right, and the separator after the component is the one before the index.
     """
     bare = text.strip(WHITE_SPACE)
-    if bare.startswith("urn:"):
+    if bare[:4].lower() == "urn:":
         raise _refusal(
             "promise id",
             "there are no URNs of promises",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
 from uuid import UUID
 
 from golem_client.errors import InvalidIdError
@@ -112,7 +111,7 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, int | float):
         return repr(value)
     if isinstance(value, dict):
-        keys = [key[:SHOWN] for key in islice(value, SHOWN) if isinstance(key, str)]
+        keys = [key for key in value if isinstance(key, str)]
         return _cut(f"an object with the keys {ascii(keys)[1:-1]}") if keys else "an object"
     if isinstance(value, list):
         return f"an array of {len(value)} items"
