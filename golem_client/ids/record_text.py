@@ -67,6 +67,7 @@ def value_of_record(text: str) -> object:
     """Return the record as JSON would have it; numbers become `{"#bigint": "…"}`.
 
     So they differ from strings, and from the numbers of JSON, which JavaScript may have rounded.
+    Only the halves of a UUID stay numbers where JavaScript has printed them without an `n`.
     """
     outside: dict[str, object] = {}
     open_records, label, is_javascript, position = [(outside, "")], "", False, 0

@@ -28,7 +28,7 @@ OplogIndex: TypeAlias = int
 @final
 @attrs.frozen(order=True)
 class ComponentId(ModelField):
-    """A component, named by its UUID.
+    """A component, identified by its UUID.
 
     `ComponentId(uuid)` converts from a `uuid.UUID`, and `.uuid` back to one.
 
@@ -106,7 +106,7 @@ def _checked_component(value: ComponentId) -> ComponentId:
 @final
 @attrs.frozen(order=True)
 class WorkerId(ModelField):
-    """A worker of a component, named by its text; Golem 1.3 and later call it an agent.
+    """A worker of a component, and its name; Golem 1.3 and later call it an agent.
 
     The versions of Golem differ in the names that they accept, and refuse the others themselves.
     Refused here are only the names that no version accepts or no URL can carry: an empty name,
@@ -182,7 +182,7 @@ def _checked_worker(value: WorkerId) -> WorkerId:
 @final
 @attrs.frozen(order=True)
 class PromiseId(ModelField):
-    """A promise, named by the worker that created it and a place in that worker's oplog.
+    """A promise, identified by the worker that created it and a place in that worker's oplog.
 
     Attributes:
         worker_id: The worker.
