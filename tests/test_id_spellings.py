@@ -22,7 +22,7 @@ AGENT = WorkerId(COMPONENT, 'MyAgent("a/b: c")')
 P1 = PromiseId(W1, 42)
 PA = PromiseId(AGENT, 42)
 
-REST = {"workerId": {"componentId": U, "workerName": "w1"}, "oplogIdx": 42}
+REST: dict[str, Any] = {"workerId": {"componentId": U, "workerName": "w1"}, "oplogIdx": 42}
 REST_AGENT = {"agentId": {"componentId": U, "agentId": AGENT.worker_name}, "oplogIdx": 42}
 WIT = {
     "worker-id": {
@@ -508,6 +508,16 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
         PromiseId,
         {"workerId": {"componentId": U, "component-id": U}, "oplogIdx": 42},
         "workerId.component-id and workerId.componentId spell one field twice",
+    ),
+    (
+        PromiseId,
+        {"workerId": {**REST["workerId"], "agentId": "w1"}, "oplogIdx": 42},
+        "workerId.agentId and workerId.workerName spell one field twice",
+    ),
+    (
+        PromiseId,
+        {"workerId": {"componentId": f"{U}0", "workerName": "w1"}, "oplogIdx": 42},
+        "component id at workerId.componentId: more follows its UUID",
     ),
     (PromiseId, {**REST, "oplog_idx": 42}, "spell one field twice"),
     (PromiseId, {**REST, "oplogIdx": 42.0}, "the float 42.0"),

@@ -126,7 +126,7 @@ def _component(value: object, where: str) -> UUID:
 
 def component_from_octets(octets: list[Any], where: str) -> UUID:
     """Return the UUID with these 16 bytes, each of which is a number from 0 to 255."""
-    numbers = [octet for octet in octets[:17] if type(octet) is int and 0 <= octet <= 255]
+    numbers = [octet for octet in octets[:16] if type(octet) is int and 0 <= octet <= 255]
     if len(numbers) == len(octets) == 16:
         return UUID(bytes=bytes(numbers))
     problem = f"must be a UUID as 16 numbers from 0 to 255, not {shown(octets)}"
