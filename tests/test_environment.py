@@ -148,7 +148,7 @@ def test_a_profile_accepts_any_certificate_for_its_own_address_alone(
         ({"GOLEM_URL": "https://u:zorro@x"}, "^GOLEM_URL must not hold a user name"),
         ({"GOLEM_URL": "https://x?zorro"}, "^GOLEM_URL must not have a query"),
         ({"GOLEM_URL": TEXT, "GOLEM_AUTH_TOKEN": ""}, "^GOLEM_AUTH_TOKEN is set and empty"),
-        ({"GOLEM_AUTH_TOKEN": "zor\nro"}, "^GOLEM_AUTH_TOKEN holds a character"),
+        ({"GOLEM_AUTH_TOKEN": "zor\nro"}, "^GOLEM_AUTH_TOKEN holds white space"),
         ({"GOLEM_PROFILE": ""}, "^GOLEM_PROFILE is set and empty"),
         ({"GOLEM_PROFILE": "nobody"}, "^GOLEM_PROFILE: there is no profile 'nobody'"),
         ({"HOME": "/x", "GOLEM_BUILTIN_LOCAL_URL": "zorro"}, "^GOLEM_BUILTIN_LOCAL_URL must"),

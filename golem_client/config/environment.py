@@ -49,10 +49,10 @@ from golem_client.config.options import (
     checked_seconds,
     checked_token,
     checked_url,
-    is_private_transport,
 )
 from golem_client.config.profile_shapes import Profile, checked_url_of, quoted
 from golem_client.config.profiles import Environment, find_profile
+from golem_client.config.proxy import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,7 +233,7 @@ def _token(profile: Profile | None, url: str, environ: Environment) -> tuple[Sec
         return _checked_variable("GOLEM_AUTH_TOKEN", text), "GOLEM_AUTH_TOKEN"
     if profile is not None:
         return _own_token(profile, url)
-    if _is_on_this_machine(url):
+    if is_loopback(url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
     return None, _NO_TOKEN
 
@@ -242,7 +242,7 @@ def _own_token(profile: Profile, url: str) -> tuple[Secret | None, str]:
     token = profile.required_token()
     if token is not None:
         return token, f"{profile.where} ({profile.token_key})"
-    if _is_on_this_machine(url):
+    if is_loopback(url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
     return None, f"no token: {profile.token_key}"
 
@@ -253,11 +253,6 @@ def _checked_variable(name: str, text: str) -> Secret:
     except ValueError as error:
         reason = str(error).replace("the token", name, 1)
     raise ValueError(reason)
-
-
-def _is_on_this_machine(url: str) -> bool:
-    """Whether it is a loopback address: there, plain http would be private too."""
-    return is_private_transport(urlsplit(url)._replace(scheme="http").geturl())
 
 
 def _number(name: str, environ: Environment) -> float | None:
