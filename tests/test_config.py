@@ -371,8 +371,8 @@ class TestProxy:
 
 PROXIED = "the token goes unencrypted to {}, through the proxy {}: use https"
 UNCHECKED = (
-    "the token goes to {}, whose certificate is not checked, so that whoever is in between can "
-    "read it: check certificates (ssl=True; in a profile, drop allowInsecure)"
+    "the token goes to {}, whose certificate is not checked: whoever is in between can read it. "
+    "Trust its authority instead (SSL_CERT_FILE)"
 )
 
 

@@ -83,9 +83,8 @@ def insecurity(base_url: str, *, proxy: str | None, verifies_tls: bool) -> str |
         return f"the token goes unencrypted to {base_url}: use https"
     if not verifies_tls and not is_local:
         return (
-            f"the token goes to {base_url}, whose certificate is not checked, so that whoever is "
-            "in between can read it: check certificates (ssl=True; in a profile, drop "
-            "allowInsecure)"
+            f"the token goes to {base_url}, whose certificate is not checked: whoever is in "
+            "between can read it. Trust its authority instead (SSL_CERT_FILE)"
         )
     return None
 
