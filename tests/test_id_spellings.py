@@ -238,6 +238,21 @@ PRINTED: list[tuple[str, str, Any]] = [
         ),
         W1,
     ),
+    (
+        "JavaScript, console.log with bigints as objects, and Windows' line ends",
+        (
+            f"{{\r\n  agentId: {{ componentId: {{ uuid: {{ highBits: {{ '#bigint': '{HIGH}' }},"
+            f" lowBits: {{ '#bigint': '{LOW}' }} }} }},\r\n agentId: 'w1' }}, oplogIdx: 42n,"
+            r" x: '\0\b\f\v\t\n\r\\' }"
+        ),
+        P1,
+    ),
+    (
+        "Rust, Debug of the last character",
+        f'WorkerId {{ component_id: "{U}", worker_name: "\\u{{10ffff}}" }}',
+        WorkerId(COMPONENT, "\U0010ffff"),
+    ),
+    ("JVM, signed", f"Uuid(highBits = {HIGH - 2**64}, lowBits = {LOW - 2**64})", COMPONENT),
     ("Scala, of a component", f"Uuid(highBits = {HIGH}, lowBits = {LOW})", COMPONENT),
     ("MoonBit, of a component", f"Uuid::{{ high_bits: {HIGH}, low_bits: {LOW} }}", COMPONENT),
 ]
@@ -259,6 +274,16 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("server 1.5", REST_AGENT, PA),
     ("fields in another order", dict(reversed(REST.items())), P1),
     ("unknown fields", {**REST, "x": [1.5, None], "": {}, "workerName": "other"}, P1),
+    (
+        "unknown fields like known ones",
+        {"workerId": {**REST["workerId"], "uuid": U}, "oplogIdx": 42, "worker": {}, "idx": 1},
+        P1,
+    ),
+    (
+        "an answer's key beside the halves",
+        {"highBits": str(HIGH), "lowBits": str(LOW), "value": None},
+        COMPONENT,
+    ),
     (
         "golem-schema",
         {"agentId": {"componentId": {"uuid": U}, "agentId": "w1"}, "oplogIdx": 42},
@@ -337,6 +362,8 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("golem-cli 1.5, JSON text", {"result": json.dumps(json.dumps(BIGINTS))}, PA),
     ("golem-cli 1.5, result_json alone", {"result_json": {"typ": {}, "value": REST}}, P1),
     ("golem-go", list(UUID(U).bytes), COMPONENT),
+    ("golem-go, the last one", [255] * 16, ComponentId(UUID(int=2**128 - 1))),
+    ("golem-go, the first one", [0] * 16, ComponentId(UUID(int=0))),
     ("golem-go, in an answer", {"result": {"value": list(UUID(U).bytes)}}, COMPONENT),
     ("golem-go", {"ComponentID": list(UUID(U).bytes), "WorkerName": "w1"}, W1),
     (
@@ -450,6 +477,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (ComponentId, {"highBits": 18446744073709552000, "lowBits": ROUNDED_LOW}, "JavaScript"),
     (ComponentId, f"{{ highBits: {ROUNDED_HIGH}, lowBits: {ROUNDED_LOW} }}", "JavaScript"),
     (ComponentId, {"highBits": float(HIGH), "lowBits": float(LOW)}, "float"),
+    (ComponentId, {"highBits": 2**53 + 2, "lowBits": -(2**53) - 2}, "rounded by JavaScript"),
     (ComponentId, {"highBits": 2**64, "lowBits": 1}, "64 bits"),
     (ComponentId, {"highBits": "-0", "lowBits": 1}, "zero"),
     (ComponentId, {"highBits": True, "lowBits": 1}, "highBits must be a whole number"),
@@ -541,6 +569,12 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, json.dumps(REST) + ",", "none: Extra data"),
     (PromiseId, json.dumps(REST)[:-1], "none: Expecting"),
     (PromiseId, "{'workerId': {}, 'oplogIdx': 42}", "workerId has no componentId"),
+    (PromiseId, None, "this is None, which is neither text nor decoded JSON"),
+    (
+        PromiseId,
+        {"result": {"value": {**REST, "workerId": {}}}},
+        "result.value.workerId has no componentId",
+    ),
     (PromiseId, [], "an array of 0 items"),
     (PromiseId, [REST, REST], "an array of 2 items"),
     (PromiseId, (REST,), "a value of class 'tuple'"),
@@ -602,6 +636,8 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, '{a: "\\U00110000"}', "unknown escape"),
     (PromiseId, '{a: "\\u{110000}"}', "unknown escape"),
     (PromiseId, "{a:" * 9, "nested deeper"),
+    (PromiseId, "{a: " * 8 + "1" + "}" * 8, "nested deeper"),
+    (PromiseId, "{oplog-idx: 42nn}", "expected a comma or a closing bracket"),
     (PromiseId, '{"a":' * 101, "nested deeper than 100"),
     (PromiseId, b"\xff" + U.encode(), "byte 0 is not UTF-8"),
     (PromiseId, "", "does not begin"),
@@ -640,6 +676,8 @@ def test_an_id_whose_halves_look_rounded_is_read_from_every_other_form() -> None
     """About one id in a million looks so; only its JSON integers are refused."""
     component = ComponentId.from_bits(ROUNDED_HIGH, ROUNDED_LOW)
     wave = f"{{high-bits: {ROUNDED_HIGH}, low-bits: {ROUNDED_LOW}}}"
-    assert component == ComponentId.parse(f"{{highBits: {ROUNDED_HIGH}n, lowBits: {ROUNDED_LOW}n}}")
+    javascript = f"{{highBits: {ROUNDED_HIGH}n, lowBits: {ROUNDED_LOW}n}}"
+    scala = f"Uuid(highBits = {ROUNDED_HIGH}, lowBits = {ROUNDED_LOW})"
+    assert component == ComponentId.parse(javascript) == ComponentId.parse(scala)
     for text in (str(component), f"Uuid {wave.replace('{', '{ ').replace('}', ' }')}", wave):
         assert component == ComponentId.parse(text)

@@ -37,11 +37,10 @@ from golem_client.ids.rules import shown
 
 Parts = TypeVar("Parts")
 
-# Answers to invocations, from the outside in; `[]` is an array of one. A caller may have taken off
-# any of the layers. None comes twice or in another order.
+# Answers to invocations, from the outside in; `[]` is an array of one. Any layer may be absent:
+# Golem 1.3 dropped an array, and callers take layers off. None comes twice or in another order.
 ANSWERS = (
-    ("result", "value", "[]"),  # Golem 1.1 and 1.2: {"result": {"typ": …, "value": [id]}}
-    ("result", "value"),  # Golem 1.3 and 1.4: {"result": {"typ": …, "value": id}}
+    ("result", "value", "[]"),  # Golem 1.1 to 1.4: {"result": {"typ": …, "value": [id]}}
     ("result", "elements", "[]", "value"),  # Golem 1.5: {"result": {"elements": [{"value": id}]}}
     ("result_json", "value"),  # golem-cli 1.3 and 1.4, --format json
     ("result_wave", "[]"),  # golem-cli 1.3 and 1.4, beside the former: ["{worker-id: …}"]

@@ -178,7 +178,7 @@ def whole_number(value: object, where: str) -> int:
         problem = f"{where} must be a whole number, not the float {value!r}"
         raise InvalidIdError(f"{problem}, which may have lost digits: send it as a string")
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
+        return value
     raise InvalidIdError(f"{where} must be a whole number, not {shown(value)}")
 
 
