@@ -274,6 +274,8 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("server 1.5", REST_AGENT, PA),
     ("fields in another order", dict(reversed(REST.items())), P1),
     ("unknown fields", {**REST, "x": [1.5, None], "": {}, "workerName": "other"}, P1),
+    ("brackets in a string after a quote", {**REST, "x": '"' + "[" * 200}, P1),
+    ("brackets in a string after a backslash", {**REST, "x": "\\", "y": "[" * 200}, P1),
     (
         "unknown fields like known ones",
         {"workerId": {**REST["workerId"], "uuid": U}, "oplogIdx": 42, "worker": {}, "idx": 1},
@@ -639,6 +641,8 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, "{a: " * 8 + "1" + "}" * 8, "nested deeper"),
     (PromiseId, "{oplog-idx: 42nn}", "expected a comma or a closing bracket"),
     (PromiseId, '{"a":' * 101, "nested deeper than 100"),
+    (PromiseId, '{"a":' * 100 + "1" + "}" * 100, "no field of one"),
+    (PromiseId, "{}", "an object has no field of one"),
     (PromiseId, b"\xff" + U.encode(), "byte 0 is not UTF-8"),
     (PromiseId, "", "does not begin"),
 ]
