@@ -182,5 +182,5 @@ def _why_no_id(node: object, path: str) -> str:
     if node is None and path:
         return f"{path} is null: the invocation returned nothing"
     if isinstance(node, list):
-        return f"the array around an id holds it alone, and {path or 'this'} is {shown(node)}"
+        return f"an array around an id has one item, but {path or 'this'} is {shown(node)}"
     return f"{path or 'this'} is {shown(node)}, which is neither text nor decoded JSON of one"

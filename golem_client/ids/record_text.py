@@ -140,4 +140,6 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _refusal(expected: str, position: int, text: str) -> InvalidIdError:
     problem = f"expected {expected} at position {position}"
-    return InvalidIdError(f"the text begins as a record but is none: {problem}: {shown(text)}")
+    return InvalidIdError(
+        f"the text looks like a record but is not valid: {problem}: {shown(text)}"
+    )

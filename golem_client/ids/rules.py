@@ -96,7 +96,9 @@ def decimal(text: str, name: str) -> int:
     if not (digits.isascii() and digits.isdigit()):
         problem = "is not a whole number in the digits 0 to 9"
     elif digits.startswith("0"):
-        problem = "has a leading zero" if digits.strip("0") else "is a zero with extra signs"
+        problem = (
+            "has a leading zero" if digits.strip("0") else "is zero with extra signs or digits"
+        )
     else:
         problem = "is larger than 64 bits"
     raise InvalidIdError(f"{name} {problem}: {shown(text)}")
