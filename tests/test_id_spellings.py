@@ -641,7 +641,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, "{a: " * 8 + "1" + "}" * 8, "nested deeper"),
     (PromiseId, "{oplog-idx: 42nn}", "expected a comma or a closing bracket"),
     (PromiseId, '{"a":' * 101, "nested deeper than 100"),
-    (PromiseId, '{"a":' * 100 + "1" + "}" * 100, "no field of one"),
+    (PromiseId, '{"b": [], "a":' + '{"a":' * 99 + "1" + "}" * 100, "no field of one"),
     (PromiseId, "{}", "an object has no field of one"),
     (PromiseId, b"\xff" + U.encode(), "byte 0 is not UTF-8"),
     (PromiseId, "", "does not begin"),
