@@ -55,31 +55,19 @@ path stands for what is inside a user's hook.
 
 from __future__ import annotations
 
-import json
-import math
-from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from cattrs import Converter
+from typing_extensions import TypeForm
 
 from golem_client.errors import PayloadError
 from golem_client.payload.converter import PayloadConverter, make_converter
-from golem_client.payload.refusals import Refusal, TooLargeError
-from golem_client.payload.steps import PLAIN
-from golem_client.payload.walk import MAX_DEPTH, Walk
-
-if TYPE_CHECKING:
-    from cattrs import Converter
-    from typing_extensions import TypeForm
+from golem_client.payload.json_text import to_json
+from golem_client.payload.refusals import RefusedError, json_path
 
 __all__ = ["PayloadConverter", "encode_bytes", "encode_json", "encode_text", "make_converter"]
 
 _DEFAULT = make_converter()
-_CONTAINERS = frozenset({dict, list, tuple})
-_SMALL = frozenset({float, bool, type(None)})
-_NO_KEYS = repeat("")
-_MANY = 5_000
-_JSON = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-)
 
 
 def encode_json(
@@ -101,12 +89,14 @@ def encode_json(
         PayloadError: The value cannot be a payload. Nothing else is raised.
     """
     try:
-        return _encode(value, as_type, converter or _DEFAULT, max_bytes)
-    except Refusal as refusal:
-        message = refusal.message
+        return _encoded(value, as_type, converter or _DEFAULT, max_bytes)
+    except RefusedError as refusal:
+        message = f"{json_path(refusal)}: {refusal.reason}"
     except RuntimeError:  # RecursionError is one
         message = "$: could not be read: it changed meanwhile, or the stack was full; try again"
-    # Raised out here, so that the error above is no context of it.
+    # Raised out here, so that no traceback holds the value: not by the error above, which would
+    # be the context of this one, nor by a local variable.
+    del value
     raise PayloadError(message)
 
 
@@ -121,19 +111,25 @@ def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25
         PayloadError: `data` is not bytes, or is larger than `max_bytes`.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
+        kind = type(data).__name__  # type: ignore[unreachable]
+        del data  # no traceback holds the payload
         raise PayloadError(
-            f"The payload is of type {type(data).__name__}, not bytes; use complete_text for "
-            "text, complete_json for everything else"
+            f"The payload is of type {kind}, not bytes; use complete_text for text, complete_json "
+            "for everything else"
         )
     try:
         payload = bytes(data)
     except ValueError:  # a memoryview that was released
         payload = None
+    del data
     if payload is None:
         raise PayloadError(
             "The payload is a memoryview that was released; keep it until it is sent"
         )
-    return _within(payload, max_bytes)
+    if (length := len(payload)) > max_bytes:
+        del payload
+        raise _too_large(length, max_bytes)
+    return payload
 
 
 def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
@@ -147,98 +143,35 @@ def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
         PayloadError: `text` is not text, UTF-8 cannot carry it, or it is larger than `max_bytes`.
     """
     if not isinstance(text, str):
+        kind = type(text).__name__  # type: ignore[unreachable]
+        del text  # no traceback holds the payload
         raise PayloadError(
-            f"The payload is of type {type(text).__name__}, not text; use complete_bytes for "
-            "bytes, complete_json for everything else"
+            f"The payload is of type {kind}, not text; use complete_bytes for bytes, complete_json "
+            "for everything else"
         )
-    start = -1
     try:
-        payload = str.encode(text)
+        payload, start = str.encode(text), -1
     except UnicodeEncodeError as error:
-        start = error.start
+        payload, start = b"", error.start
+    del text
     if start >= 0:
         raise PayloadError(
             f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
         )
-    return _within(payload, max_bytes)
-
-
-def _within(payload: bytes, max_bytes: int) -> bytes:
-    if len(payload) > max_bytes:
-        raise PayloadError(
-            f"the payload has {len(payload)} bytes, and max_payload_bytes is {max_bytes}"
-        )
+    if (length := len(payload)) > max_bytes:
+        del payload
+        raise _too_large(length, max_bytes)
     return payload
 
 
-def _encode(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:
+def _too_large(length: int, max_bytes: int) -> PayloadError:
+    return PayloadError(f"the payload has {length} bytes, and max_payload_bytes is {max_bytes}")
+
+
+def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:
     if not isinstance(converter, PayloadConverter):
-        raise Refusal("$", "the converter is not from make_converter(), whose rules are needed")
-    if isinstance(value, bytes | bytearray | memoryview) and _says_nothing(as_type):
-        raise Refusal("$", "is bytes, not JSON; use complete_bytes, or say as_type=bytes")
-    if as_type is None and _keeps_plain(converter) and _is_plain(value, max_bytes):
-        try:
-            return _written(value, max_bytes)
-        except ValueError:  # not finite, or not Unicode: the walk knows where
-            pass
-    declared = Any if as_type is None else as_type
-    return _written(Walk(converter, max_bytes).run(value, declared), max_bytes)
-
-
-def _says_nothing(as_type: Any) -> bool:
-    return as_type is None or as_type is Any or as_type is object
-
-
-def _keeps_plain(converter: PayloadConverter) -> bool:
-    return converter is _DEFAULT or converter.plain_by_our_rules() == PLAIN
-
-
-def _written(plain: Any, max_bytes: int) -> bytes:
-    encoded = _JSON.encode(plain).encode()
-    if len(encoded) > max_bytes:
-        raise Refusal("$", str(TooLargeError(max_bytes)))
-    return encoded
-
-
-def _is_plain(value: Any, max_bytes: float) -> bool:
-    """Tell whether json writes the value as the walk would, but for floats and surrogates.
-
-    Everything in it is of an exact builtin type; its keys are text; neither depth, length nor
-    integers are near a bound. Half the price of the walk, and no copy.
-    """
-    level = [value] if type(value) in _CONTAINERS else []
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for container in level:
-            max_bytes -= _size(container, inner)
-            if max_bytes < 0:
-                return False
-        if not inner:
-            return bool(level)
-        if len(inner) > _MANY and len(set(map(id, inner))) < len(inner):
-            return False  # small in memory, huge when written: the walk writes what is shared once
-        level = inner
-    return False
-
-
-def _size(container: Any, inner: list[Any]) -> float:
-    """Return at most the bytes of a container's own JSON, and collect what is in it.
-
-    Infinity stands for a container that is not plain.
-    """
-    size: float = len(container)
-    pairs = container.items() if type(container) is dict else zip(_NO_KEYS, container, strict=False)
-    for key, item in pairs:
-        if type(key) is not str:
-            return math.inf
-        size += len(key)
-        kind = type(item)
-        if kind is str:
-            size += len(item)
-        elif kind in _CONTAINERS:
-            inner.append(item)
-        elif kind is int and -(2**63) <= item < 2**64:
-            pass
-        elif kind not in _SMALL:
-            return math.inf
-    return size
+        raise RefusedError("the converter is not from make_converter(), whose rules are needed")
+    if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
+        raise RefusedError("is bytes, not JSON; use complete_bytes, or say as_type=bytes")
+    tree, has_written_json = converter.tree(value, as_type, max_bytes)
+    return to_json(tree, max_bytes, has_written_json=has_written_json)
