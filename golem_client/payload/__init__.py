@@ -1,4 +1,4 @@
-"""Python values -> payload bytes. These are all the rules.
+"""Python values as payload bytes. These are all the rules.
 
 `encode_json` writes what serde_json, and so golem-rust's `await_promise_json`, reads: compact
 UTF-8 JSON without a BOM. The same value gives the same bytes, in every process.
@@ -14,7 +14,7 @@ set, frozenset                              array: numbers by size, then the res
 dict, any Mapping                           object, in its own order                HashMap
 TypedDict                                   object; its keys and no others          struct
 attrs class, dataclass                      object of all fields, init=False too    struct
-pydantic 2 model                            object: the keys of its model_dump      struct
+pydantic model or dataclass                 what its `model_dump_json()` returns    struct
 Enum                                        its value                               unit variants
 UUID                                        hyphenated                              uuid::Uuid
 datetime, date, time                        ISO 8601                                chrono
@@ -25,28 +25,36 @@ ComponentId, WorkerId, PromiseId            as Golem's REST writes them
 ==========================================  ======================================  =============
 
 - Keys are text, integers, enums of those, or UUIDs, and all different once they are text.
-- Subclasses are written as what they are: no field of a subclass is lost where its base is
-  declared. A field is named as its attribute is, with a leading underscore too.
-- What is declared must hold: a field, or a value with `as_type`, that is not of its type is
-  refused. An int is a float; a bool is no int, and a datetime no date; text is no sequence. A
-  pydantic model validates its own fields. Annotations that cannot be resolved say nothing.
-- What a pydantic model has a serializer for, pydantic writes; the rest follows these rules.
-- Unions can be externally tagged, and fields have a key style: see `make_converter`.
-- A user's hook wins over every rule, for a class and its subclasses, as everywhere in cattrs.
-  What it returns is taken as it is and only checked; what is not plain in it meets the rules.
+- Subclasses are written by their own class: no field of a subclass is lost where its base is
+  declared. A field's key is the name of its attribute, with a leading underscore too.
+- Values must match their declared types, in fields and with `as_type`; otherwise PayloadError is
+  raised. An int may stand for a float, but a bool for no int, a datetime for no date, and text
+  for no sequence. An annotation that cannot be resolved is ignored.
+- A datetime without a zone can only be read as chrono's NaiveDateTime.
+- A declared union of several classes must be tagged, because a Rust enum is by default: see
+  `make_converter`, also for untagged enums and for key styles.
+- A hook that the user registers wins over every rule, for a class and its subclasses, as
+  everywhere in cattrs. What it returns is taken as it is and only checked; values in it that are
+  not plain are written by these rules.
 - Floats are written shortest, and serde_json without its feature `float_roundtrip` may read
   one that is off in the last digits: send a Decimal where that matters.
 
-Refused, always before anything is sent:
+pydantic 2.7 or later writes its models, whatever their settings and serializers: by default NaN as
+null, bytes as text, a timedelta as ISO 8601, and of a subclass only the fields that are declared.
+Hooks, tags and key styles do not reach inside a model. What comes out is checked: depth, one key
+twice, numbers; sets are put in order. A value that is not of its field's type is refused.
+
+Refused, before anything is sent:
 
 - NaN and infinities, lone surrogates, integers of over 308 digits (serde_json reads none),
-  negative timedeltas, offsets with seconds, times in a zone without an offset;
+  negative timedeltas, datetimes with seconds in their offset, times with a time zone;
 - values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
-- classes without a rule, among them Path, generators and numpy's (but float64 is a float);
-  classes with fields that are text, numbers or containers besides; fields that were never set;
-  subclasses that add annotations and are not decorated as their base is;
-- bytes *as* the value, unless `as_type=bytes`: that is what `complete_bytes` is for;
-- JSON of more than `max_bytes`, found without writing it.
+- mappings that hold several values for a key, as form data and query parameters do;
+- other classes, among them Path, generators and numpy's (but float64 is a float); classes with
+  fields that are text, numbers or containers besides; fields that were never set; subclasses that
+  add annotations and are not decorated as their base is;
+- bytes *as* the value, unless `as_type=bytes`: `complete_bytes` is for those;
+- JSON of more than `max_bytes`.
 
 A refusal is a `PayloadError` that begins with the JSON path, such as `$.items[2].price`, says
 what to do, and never shows the value (but the path shows keys, cut to 40 characters). `..` in a
@@ -77,13 +85,13 @@ def encode_json(
     *,
     max_bytes: int = 2**25,
 ) -> bytes:
-    """Return the value as JSON, by the rules above.
+    """Return the value as JSON, by the rules of this package.
 
     Args:
         value: What the worker is to read.
-        as_type: The type to write it as, where its class does not tell: a union, a generic.
-        converter: One that `make_converter` made; None is the default one.
-        max_bytes: The longest that is allowed; by default what the newest Golem takes.
+        as_type: The type to write it as, where its class alone does not decide: unions, generics.
+        converter: A converter from `make_converter`. None means the default one.
+        max_bytes: The largest payload allowed. By default 32 MiB, the most that Golem takes.
 
     Raises:
         PayloadError: The value cannot be a payload. Nothing else is raised.

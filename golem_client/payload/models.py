@@ -12,11 +12,11 @@ from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import Room, Rule, WrittenJson
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterator
 
     from golem_client.payload.converter import PayloadConverter
 
-LOWEST = (2, 8)
+LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
 _UNORDERED = (
     "is a pydantic model with a set in it, which pydantic writes in another order in each "
     "process; declare a list, or sort it in a field_serializer"
@@ -52,7 +52,8 @@ def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
     def write(value: Any, room: Room) -> Any:
         if not fits(value):
             raise mismatch(value, cls)
-        if type(value) is not cls:
+        kind: Any = type(value)
+        if kind is not cls:
             return converter.write(value, room)
         encoded = _json_of(value)
         if _is_simple(cls) and _has_numbers_only(encoded):
@@ -91,7 +92,7 @@ def old_model_reason(cls: Any) -> str | None:
 
 
 def _version() -> str:
-    return str(getattr(sys.modules.get("pydantic"), "VERSION", "2.8"))
+    return str(getattr(sys.modules.get("pydantic"), "VERSION", "2.7"))
 
 
 def _require_version() -> None:
@@ -135,9 +136,9 @@ def _has_numbers_only(encoded: bytes) -> bool:
 
 
 @cache
-def _is_simple(cls: Hashable) -> bool:
+def _is_simple(cls: Any) -> bool:
     """Return whether no value of the class can have a set in it, or one key twice."""
-    return all(map(_is_simple_part, _parts(getattr(cls, "__pydantic_core_schema__", None))))
+    return all(map(_is_simple_part, _parts(cls.__pydantic_core_schema__)))
 
 
 def _parts(schema: Any) -> Iterator[Any]:

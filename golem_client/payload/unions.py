@@ -51,13 +51,16 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
     to the one member that it is of.
     """
     members = members_of(declared)
-    hooked = [converter.rule_for(u) for u in unions_in(declared) if converter.user_hook(u)]
+    parts = [each for each in unions_in(declared) if converter.user_hook(each)]
+    hooked = [converter.rule_for(each) for each in parts]
+    by_hooks = {member for each in parts for member in members_of(each)}
     tagged = [each for each in converter.tagged if each.members <= set(members)]
     # A member of a tagged union is written by it, or not at all: a subclass is no variant.
     variants = frozenset[Any]().union(*(each.members for each in tagged))
     rest = [each for each in members if each not in variants]
     rules = [converter.rule_for(each) for each in rest]
-    advice = _advice(declared, rest, tagged, converter)
+    untagged = [each for each in rest if each not in by_hooks]
+    advice = _advice(declared, untagged, tagged, converter)
 
     def fitting(value: Any) -> list[Rule]:
         found = [each.rule for each in tagged if each.rule.fits(value)]
@@ -91,10 +94,10 @@ def _kind(declared: Any) -> Any:
 
 
 def _advice(
-    declared: Any, rest: list[Any], tagged: list[Tagged], converter: PayloadConverter
+    declared: Any, untagged: list[Any], tagged: list[Tagged], converter: PayloadConverter
 ) -> str | None:
     """Return why a union of several classes is refused: a default Rust enum cannot read them."""
-    classes = [each for each in rest if has_own_name(each) and not converter.user_hook(each)]
+    classes = [each for each in untagged if has_own_name(each) and not converter.user_hook(each)]
     if len(classes) + len(tagged) < 2 or all(_is_enum(each) for each in classes):
         return None
     union = " | ".join(type_name(each) for each in members_of(declared) if each is not NoneType)
