@@ -6,13 +6,14 @@ import copy
 import pickle
 import time
 from collections import UserString
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from datetime import time as clock
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ import pytest
 from multidict import MultiDict
 
 from golem_client.errors import PayloadError
-from golem_client.payload import encode_json, make_converter
+from golem_client.payload import encode_bytes, encode_json, encode_text, make_converter
 
 SECRET = "hunter2"
 ID = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
@@ -411,6 +412,32 @@ def test_a_refusal_never_shows_the_value(refused: Refused) -> None:
     assert not [text for text in shown if SECRET in text]
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert (type(error), str(error)) == (type(again), str(again))
+
+
+def test_no_local_variable_of_a_traceback_holds_the_value() -> None:
+    """Error reporters send the local variables of every frame by default."""
+    holder = {"a": [Card(SECRET, [float("nan")])]}
+    converter = make_converter()
+    wrapping = make_converter()
+    rule: Any = wrapping.get_unstructure_hook(Card)
+    calls: list[Callable[[], object]] = [
+        lambda: encode_json(holder),
+        lambda: converter.unstructure(holder),
+        lambda: rule(Card(SECRET, object())),
+        lambda: encode_text(f"{SECRET}\ud800"),
+        lambda: encode_text(SECRET, max_bytes=1),
+        lambda: encode_text(SECRET.encode()),  # type: ignore[arg-type]
+        lambda: encode_bytes(SECRET.encode(), max_bytes=1),
+        lambda: encode_bytes(SECRET),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(PayloadError) as caught:
+            call()
+        frames = [
+            frame for frame, _ in walk_tb(caught.tb) if "golem_client" in frame.f_code.co_filename
+        ]
+        assert frames
+        assert not [frame for frame in frames if SECRET in repr(frame.f_locals)]
 
 
 # Only a payload has a length, and bytes are fine inside one.

@@ -9,8 +9,8 @@ from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload.containers import container_rule, record_rule, typed_dict_rule
 from golem_client.payload.declarations import class_of, is_model, is_record, is_typed_dict
 from golem_client.payload.models import model_rule, old_model_reason
-from golem_client.payload.refusals import RefusedError, mismatch, type_name
-from golem_client.payload.rules import Room, Rule
+from golem_client.payload.refusals import RefusedError, type_name
+from golem_client.payload.rules import Room, Rule, exact_rule
 from golem_client.payload.scalars import WRITERS, enum_rule, literal_rule, scalar_rule
 
 if TYPE_CHECKING:
@@ -74,14 +74,11 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
             return True
 
     def write(value: Any, room: Room) -> Any:
-        if not fits(value):
-            raise mismatch(value, declared)
-        if type(value) is not cls:
-            return converter.write(value, room)
+        del value, room
         raise RefusedError(
             old_model_reason(cls)
             or f"is of type {type_name(cls)}, which cannot be written as JSON; convert it first, "
             f"or {_HOOK}"
         )
 
-    return Rule(declared, converter, fits, write)
+    return exact_rule(cls, converter, write, fits, declared=declared)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from golem_client.payload.declarations import (
+    class_of,
     fields_of,
     filled,
     hints_of,
@@ -24,9 +25,11 @@ from golem_client.payload.refusals import (
     refused,
     type_name,
 )
-from golem_client.payload.rules import Room, Rule
+from golem_client.payload.rules import Room, Rule, exact_rule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from golem_client.payload.converter import PayloadConverter
 
 # The classes whose type arguments are known to be those of what is in them.
@@ -75,18 +78,13 @@ def array_rule(declared: Any, converter: PayloadConverter, item: Rule) -> Rule:
         return is_array and isinstance(value, cls) and not isinstance(value, _TEXTS)
 
     def write(value: Any, room: Room) -> Any:
-        if type(value) is not list or cls is not list:
-            if not fits(value):
-                raise mismatch(value, declared)
-            if _has_own_hook(value, cls, converter):
-                return converter.write(value, room)
         room.enter(len(value), value)
         is_set = isinstance(value, set | frozenset)
         plain = _elements(value, item, room, is_set=is_set)
         room.depth -= 1
         return in_order(plain) if is_set else plain
 
-    return Rule(declared, converter, fits, write)
+    return _rule(declared, converter, fits, write)
 
 
 def _elements(value: Any, item: Rule, room: Room, *, is_set: bool) -> Any:
@@ -116,10 +114,6 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: typing.Iterable
         return isinstance(value, cls) and len(value) == len(rules)
 
     def write(value: Any, room: Room) -> Any:
-        if not fits(value):
-            raise mismatch(value, declared)
-        if _has_own_hook(value, cls, converter):
-            return converter.write(value, room)
         room.enter(len(rules), value)
         plain: list[Any] = []
         try:
@@ -130,7 +124,7 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: typing.Iterable
         room.depth -= 1
         return plain
 
-    return Rule(declared, converter, fits, write)
+    return _rule(declared, converter, fits, write)
 
 
 def mapping_rule(declared: Any, converter: PayloadConverter, key: Rule, item: Rule) -> Rule:
@@ -143,11 +137,7 @@ def mapping_rule(declared: Any, converter: PayloadConverter, key: Rule, item: Ru
         return isinstance(value, cls)
 
     def write(value: Any, room: Room) -> Any:
-        if type(value) is not dict or cls is not dict:
-            if not fits(value):
-                raise mismatch(value, declared)
-            if _has_own_hook(value, cls, converter):
-                return converter.write(value, room)
+        if type(value) is not dict:
             _require_one_value_per_key(type(value))
         room.enter(len(value), value)
         plain: dict[str, Any] = {}
@@ -166,7 +156,7 @@ def mapping_rule(declared: Any, converter: PayloadConverter, key: Rule, item: Ru
         room.depth -= 1
         return plain
 
-    return Rule(declared, converter, fits, write)
+    return _rule(declared, converter, fits, write)
 
 
 def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = False) -> Rule:
@@ -181,14 +171,7 @@ def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = 
     ]
     twice = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
 
-    def fits(value: Any) -> bool:
-        return isinstance(value, cls)
-
     def write(value: Any, room: Room) -> Any:
-        if type(value) is not cls:
-            if not fits(value):
-                raise mismatch(value, declared)
-            return converter.write(value, room)
         if twice is not None:
             raise RefusedError(_TWICE, twice)
         room.enter(len(members), value)
@@ -203,7 +186,7 @@ def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = 
         room.depth -= 1
         return list(plain.values()) if as_array else plain
 
-    return Rule(declared, converter, fits, write)
+    return exact_rule(cls, converter, write, declared=declared)
 
 
 def typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -256,12 +239,27 @@ def _text(key: Any, rule: Rule, room: Room) -> str:
     raise RefusedError(f"has a key that is {described(key)}; {_KEYS}")
 
 
-def _has_own_hook(value: Any, cls: Any, converter: PayloadConverter) -> bool:
-    """Return whether the user has a hook for the value's class, which is not the declared one."""
-    kind = type(value)
-    if kind is cls or kind in _ARRAYS or kind in _MAPPINGS:
-        return False
-    return converter.user_hook(kind) is not None
+def _rule(
+    declared: Any,
+    converter: PayloadConverter,
+    fits: Callable[[Any], bool],
+    write: Callable[[Any, Room], Any],
+) -> Rule:
+    """Return the rule of a container. A user's hook for the value's own class comes first."""
+    exact = declared if declared in (list, dict) else None
+
+    def checked(value: Any, room: Room) -> Any:
+        kind = type(value)
+        if kind is exact:
+            return write(value, room)
+        if not fits(value):
+            raise mismatch(value, declared)
+        is_known = kind is class_of(declared) or kind in _ARRAYS or kind in _MAPPINGS
+        if not is_known and converter.user_hook(kind):
+            return converter.write(value, room)
+        return write(value, room)
+
+    return Rule(declared, converter, fits, checked)
 
 
 def _require_one_value_per_key(cls: type) -> None:

@@ -25,7 +25,7 @@ from golem_client.payload.declarations import (
     is_vague,
     target_of,
 )
-from golem_client.payload.json_text import resolved, to_json
+from golem_client.payload.json_text import to_json
 from golem_client.payload.keys import KeyStyle, key_style_of
 from golem_client.payload.refusals import (
     RefusedError,
@@ -37,7 +37,7 @@ from golem_client.payload.refusals import (
     refused_by_hook,
     type_name,
 )
-from golem_client.payload.rules import SCALARS, Room, Rule, WrittenJson
+from golem_client.payload.rules import SCALARS, Room, Rule, WrittenJson, resolved
 from golem_client.payload.scalars import WRITERS
 from golem_client.payload.unions import Tagged, unclear_rule, union_rule
 
@@ -121,24 +121,12 @@ class PayloadConverter(cattrs.Converter):
             PayloadError: The value, or something in it, cannot be a payload.
         """
         try:
-            tree, has_written_json = self.tree(obj, unstructure_as, math.inf)
-            to_json(tree, math.inf, has_written_json=has_written_json)  # for its checks
-            return resolved(tree)
+            return self._checked_tree(obj, unstructure_as)
         except RefusedError as refusal:
             path, reason = json_path(refusal), refusal.reason
-        # Raised out here, so that the error above, which may hold the value, is no context of it.
-        raise UnstructureError(path, reason)
-
-    def unstructure_by_rule(self, obj: Any, declared: Any) -> Any:
-        """Return what our rule for the type writes; what calls it checks the whole.
-
-        cattrs keeps hooks, so the rule is looked up anew: the user may have registered others.
-        """
-        try:
-            return resolved(self._rule_below_hook(declared, obj).write(obj, Room()))
-        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            refusal = refused(error)
-            path, reason = json_path(refusal), refusal.reason
+        # Raised out here, so that no traceback holds the value: not by the error above, which would
+        # be the context of this one, nor by a local variable.
+        del obj
         raise UnstructureError(path, reason)
 
     def tree(self, value: Any, declared: Any, max_bytes: float) -> tuple[Any, bool]:
@@ -154,6 +142,11 @@ class PayloadConverter(cattrs.Converter):
                 return self._tree(value, declared, Room(max_bytes, finds_cycles=True))
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
             raise refused(error) from None
+
+    def _checked_tree(self, value: Any, declared: Any) -> Any:
+        tree, has_written_json = self.tree(value, declared, math.inf)
+        to_json(tree, math.inf, has_written_json=has_written_json)  # for its checks
+        return resolved(tree)
 
     def _tree(self, value: Any, declared: Any, room: Room) -> tuple[Any, bool]:
         if isinstance(declared, str):
@@ -231,12 +224,12 @@ class PayloadConverter(cattrs.Converter):
             except Exception as error:  # noqa: BLE001  a hook may raise anything
                 raise refused_by_hook(error) from None
             if returned is value:
-                return self._rule_below_hook(declared, value).write(value, room)
+                return self.rule_below_hook(declared, value).write(value, room)
             return self._write_returned(returned, room)
 
         return Rule(declared, self, own.fits, write)
 
-    def _rule_below_hook(self, declared: Any, value: Any) -> Rule:
+    def rule_below_hook(self, declared: Any, value: Any) -> Rule:
         """Return our rule for a value that the user's hook for the type has passed on to it."""
         hook, kind = self.user_hook(declared), type(value)
         is_inherited = hook is not None and self.user_hook(kind) is hook

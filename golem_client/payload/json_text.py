@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooLargeError
-from golem_client.payload.rules import MAX_DEPTH, WrittenJson
+from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
 
 # A longer integer overflows in serde_json, whatever it is read into: "number out of range".
 LARGEST_INT = 10**308 - 1
@@ -51,15 +51,6 @@ def to_json(tree: Any, max_bytes: float, *, has_written_json: bool) -> bytes:
     if len(encoded) > max_bytes:
         raise TooLargeError(max_bytes)
     return encoded
-
-
-def resolved(tree: Any) -> Any:
-    """Return the tree with what is JSON already read back."""
-    if type(tree) is list:
-        return [resolved(each) for each in tree]
-    if type(tree) is dict:
-        return {key: resolved(each) for key, each in tree.items()}
-    return json.loads(tree.text) if type(tree) is WrittenJson else tree
 
 
 def in_order(elements: list[Any]) -> list[Any]:

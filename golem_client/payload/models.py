@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from golem_client.payload.json_text import in_order
-from golem_client.payload.refusals import RefusedError, mismatch, type_name
-from golem_client.payload.rules import Room, Rule, WrittenJson
+from golem_client.payload.refusals import RefusedError, type_name
+from golem_client.payload.rules import Room, Rule, WrittenJson, exact_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +46,7 @@ def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
     """
     _require_version()
 
-    def fits(value: Any) -> bool:
-        return isinstance(value, cls)
-
     def write(value: Any, room: Room) -> Any:
-        if not fits(value):
-            raise mismatch(value, cls)
-        kind: Any = type(value)
-        if kind is not cls:
-            return converter.write(value, room)
         encoded = _json_of(value)
         if _is_simple(cls) and _has_numbers_only(encoded):
             room.has_written_json = True
@@ -73,7 +65,9 @@ def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
         room.has_written_json = True
         return WrittenJson(encoded)
 
-    return Rule(cls, converter, fits, write, write_many=write_many)
+    rule = exact_rule(cls, converter, write)
+    rule.write_many = write_many
+    return rule
 
 
 def has_fields(cls: Any) -> bool:

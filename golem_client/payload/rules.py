@@ -6,12 +6,23 @@ unstructure hooks like any other.
 
 from __future__ import annotations
 
+import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooDeepError, TooLargeError
+from golem_client.payload.refusals import (
+    TOO_DEEP,
+    RefusedError,
+    TooDeepError,
+    TooLargeError,
+    UnstructureError,
+    json_path,
+    mismatch,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +100,51 @@ class Rule:
     write_many: Callable[[list[Any], Room], WrittenJson | None] | None = None
 
     def __call__(self, value: Any) -> Any:
-        """Return the plain tree of the value, as a hook of cattrs does."""
-        return self.converter.unstructure_by_rule(value, self.declared)
+        """Return the plain tree of the value, as a hook of cattrs does. The caller checks it.
+
+        cattrs keeps hooks, so the rule is looked up anew: the user may have registered others.
+        """
+        try:
+            rule = self.converter.rule_below_hook(self.declared, value)
+            return resolved(rule.write(value, Room()))
+        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
+            refusal = refused(error)
+            path, reason = json_path(refusal), refusal.reason
+            del refusal
+        # Raised out here, so that no traceback holds the value: not by the error above, which would
+        # be the context of this one, nor by a local variable.
+        del value
+        raise UnstructureError(path, reason)
+
+
+def exact_rule(
+    cls: Any,
+    converter: PayloadConverter,
+    write: Callable[[Any, Room], Any],
+    fits: Callable[[Any], bool] | None = None,
+    *,
+    declared: Any = None,
+    plains: frozenset[type] = frozenset(),
+) -> Rule:
+    """Return a rule whose `write` gets values of exactly this class.
+
+    Values of a subclass are written by the rule of their own class.
+    """
+    declared = cls if declared is None else declared
+    takes = fits or partial(_is_instance, cls)
+
+    def checked(value: Any, room: Room) -> Any:
+        if type(value) is cls:
+            return write(value, room)
+        if not takes(value):
+            raise mismatch(value, declared)
+        return converter.write(value, room)
+
+    return Rule(declared, converter, takes, checked, plains)
+
+
+def _is_instance(cls: Any, value: Any) -> bool:
+    return isinstance(value, cls)
 
 
 @attrs.define(eq=False)
@@ -98,3 +152,12 @@ class WrittenJson:
     """A part of the tree that is JSON already."""
 
     text: bytes
+
+
+def resolved(tree: Any) -> Any:
+    """Return the tree with what is JSON already read back."""
+    if type(tree) is list:
+        return [resolved(each) for each in tree]
+    if type(tree) is dict:
+        return {key: resolved(each) for key, each in tree.items()}
+    return json.loads(tree.text) if type(tree) is WrittenJson else tree

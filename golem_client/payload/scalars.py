@@ -10,7 +10,7 @@ from uuid import UUID
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload.json_text import NOT_FINITE
 from golem_client.payload.refusals import RefusedError, mismatch, type_name
-from golem_client.payload.rules import SCALARS, Room, Rule
+from golem_client.payload.rules import SCALARS, Room, Rule, exact_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,32 +30,19 @@ def scalar_rule(cls: Any, converter: PayloadConverter) -> Rule:
     def fits(value: Any) -> bool:
         return isinstance(value, accepted) and not isinstance(value, refused)
 
-    def write(value: Any, room: Room) -> Any:
-        if type(value) is cls:
-            return writer(value)
-        if not fits(value):
-            raise mismatch(value, cls)
-        return converter.write(value, room)
+    def write(value: Any, _: Room) -> Any:
+        return writer(value)
 
-    plains = [cls, *([int] if cls is float else [])]
-    return Rule(cls, converter, fits, write, SCALARS & converter.without_hooks(plains))
+    plains = SCALARS & converter.without_hooks([cls, *([int] if cls is float else [])])
+    return exact_rule(cls, converter, write, fits, plains=plains)
 
 
 def enum_rule(cls: Any, converter: PayloadConverter) -> Rule:
-    """Return the rule of an enum: a member is written as its value."""
+    """Return the rule of an enum: a member is written as its value.
 
-    def fits(value: Any) -> bool:
-        return isinstance(value, cls)
-
-    def write(value: Any, room: Room) -> Any:
-        if not fits(value):
-            raise mismatch(value, cls)
-        if type(value) is not cls:
-            return converter.write(value, room)
-        # For an enum that is text, cattrs finds a hook for str before one for Enum.
-        return converter.write_enum_member(value, room)
-
-    return Rule(cls, converter, fits, write)
+    For an enum that is text, cattrs finds a hook for str before one for Enum.
+    """
+    return exact_rule(cls, converter, converter.write_enum_member)
 
 
 def literal_rule(declared: Any, converter: PayloadConverter) -> Rule:

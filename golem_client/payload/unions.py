@@ -25,7 +25,6 @@ from golem_client.payload.declarations import (
     type_arguments,
     unions_in,
 )
-from golem_client.payload.json_text import resolved
 from golem_client.payload.refusals import (
     RefusedError,
     TooDeepError,
@@ -34,7 +33,7 @@ from golem_client.payload.refusals import (
     refused,
     type_name,
 )
-from golem_client.payload.rules import Room, Rule
+from golem_client.payload.rules import Room, Rule, resolved
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
