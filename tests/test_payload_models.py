@@ -302,6 +302,19 @@ def test_models_are_variants() -> None:
     assert encode_json([Row(id=1)], converter=converter) == b'[{"Row":{"id":1,"names":{}}}]'
 
 
+def test_a_computed_field_is_content() -> None:
+    """A model of nothing else is no unit variant."""
+
+    class Now(pydantic.BaseModel):
+        @pydantic.computed_field  # type: ignore[prop-decorator]
+        @property
+        def year(self) -> int:
+            return 2026
+
+    converter = make_converter(externally_tagged=Now)
+    assert encode_json(Now(), converter=converter) == b'{"Now":{"year":2026}}'
+
+
 _SETS = """
 from typing import Any
 import pydantic
@@ -367,8 +380,16 @@ class TwiceByExtra(pydantic.BaseModel):
     a: int = pydantic.Field(default=1, serialization_alias="b")
 
 
-class SortedByMode(pydantic.BaseModel):
-    tags: Annotated[Any, pydantic.PlainSerializer(lambda tags: [set(tags)], when_used="json")]
+class Keys(pydantic.BaseModel):
+    by_key: dict[int | str, int]
+
+
+class OtherInJson(pydantic.BaseModel):
+    """A dump to Python does not say where the sets are in the JSON."""
+
+    tags: Annotated[
+        Any, pydantic.PlainSerializer(lambda tags: {**tags, "n": len(tags)}, when_used="json")
+    ]
 
 
 def _cycle() -> Cyclic:
@@ -403,6 +424,8 @@ _NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='
         (Twice(), "is a pydantic model that writes one key twice"),
         (TwiceByExtra(b=2), "is a pydantic model that writes one key twice"),  # type: ignore[call-arg]
         (Free(value={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
+        (Keys(by_key={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
+        (OtherInJson(tags={"a": {1, 2}}), "is a pydantic model with a set in it"),
         (Mixed(groups={frozenset("ab"), frozenset("c")}), "is a pydantic model with a set in it"),
         (pydantic_v1.create_model("Old")(), "is a model of pydantic.v1"),
     ],

@@ -496,7 +496,8 @@ def test_a_shared_value_counts_with_its_depth() -> None:
 
 def test_the_length_is_that_of_the_json() -> None:
     """Escapes and UTF-8 count: exactly max_bytes is allowed."""
-    for value in ("é" * 10, {"\x00": [ID, 1.5]}):
+    values: list[Any] = ["é" * 10, {"\x00": [ID, 1.5]}, [1] * 1_000, [[]] * 1_000, {"": 1}]
+    for value in values:
         length = len(encode_json(value))
         assert encode_json(value, max_bytes=length)
         with pytest.raises(PayloadError, match="max_payload_bytes"):

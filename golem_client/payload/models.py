@@ -167,8 +167,7 @@ def _is_simple_part(schema: Any) -> bool:
     )
     keys = [field.get("serialization_alias", name) for name, field in named]
     keys += [each.get("alias", each["property_name"]) for each in schema.get("computed_fields", ())]
-    has_extra = schema.get("extra_behavior") == "allow" or "extras_schema" in schema
-    return len(set(keys)) == len(keys) and not has_extra
+    return len(set(keys)) == len(keys)
 
 
 def _looked_through(model: Any, encoded: bytes) -> Any:

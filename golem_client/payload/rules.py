@@ -110,7 +110,6 @@ class Rule:
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
             refusal = refused(error)
             path, reason = json_path(refusal), refusal.reason
-            del refusal
         # Raised out here, so that no traceback holds the value: not by the error above, which would
         # be the context of this one, nor by a local variable.
         del value
