@@ -49,7 +49,7 @@ MAY_IMPORT = {
 DEPENDENCIES = {
     "errors": frozenset(),
     "ids": frozenset({"attrs"}),
-    "payload": frozenset({"attrs", "cattrs"}),
+    "payload": frozenset({"attrs", "cattrs", "typing_extensions"}),  # which cattrs depends on
     "wire": frozenset({"attrs"}),
     "outcome": frozenset({"attrs"}),
     "retry": frozenset({"attrs", "tenacity"}),
