@@ -48,7 +48,7 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
     not play the bug of Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
 
     Args:
-        dialect: The generation: "1.1", "1.3" or "1.5". The differences are in `dialects.py`.
+        dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
         token: The token that it knows; by default the well-known one of a local Golem. 1.1 asks
             for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
         port: Where it listens; by default where the system finds a free port.
@@ -76,6 +76,7 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         if self._server.port:
             raise RuntimeError("a FakeGolem is entered once: make a new one")
         await self._server.start(self._port)
+        self._http.webhooks.host = f"127.0.0.1:{self._server.port}"
         return self
 
     async def __aexit__(
@@ -117,10 +118,10 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         """
         if not self._golem.dialect.has_webhooks:
             raise ValueError(f"Golem {self.dialect} has no webhooks: they came with 1.5")
-        key = self._existing(promise_id)
+        key, _ = self._existing(promise_id), self.url
         if "(" not in key.worker.name:
             raise ValueError(f"webhooks are for agents, and {key.worker.name!r} is none")
-        return self.url + self._http.webhooks.path(key)
+        return self._http.webhooks.url(key)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -221,4 +222,7 @@ def _dialect(name: str) -> Dialect:
 
 def _check_token(dialect: Dialect, token: str) -> None:
     if dialect.read_token is not None and dialect.read_token(token) is None:
-        raise ValueError(f"this is no token of Golem {dialect.name}: see dialects.py")
+        raise ValueError(
+            f"this is no token of Golem {dialect.name}: "
+            "1.3 takes a UUID, 1.5 sixteen characters or more of [A-Za-z0-9_-]"
+        )

@@ -135,7 +135,7 @@ class FaultsOnOrder:
     def echo_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
         """Let Golem's own routing repeat the request.
 
-        It is then answered `false` although it is what stored the payload (facts 3.2).
+        It is then answered `false` although it is what stored the payload.
         """
         return self.fault_next(faults.echoed(), promise_id=promise_id, times=times)
 
@@ -174,7 +174,7 @@ class FaultsOnOrder:
             times: The number of requests that it is to meet.
         """
         if back_after is None:
-            answer = Answer.json(500, self._golem.dialect.errors(500, faults.POD_LOST))
+            answer = self._golem.dialect.error(500, faults.POD_LOST, "INTERNAL_ROUTING_FAILURE")
             fault = faults.killed(answer, applied=applied)
         else:
             fault = faults.killed_and_back(back_after, applied=applied)

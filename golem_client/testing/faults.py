@@ -68,6 +68,8 @@ class Fault:
         if self.true_to_both and answer == _FALSE:
             answer = _TRUE
         instead = answer if self.answer is None else self.answer
+        if instead is None and self.keep is None:  # Golem itself never answers
+            return Delivery(b"", ending=Ending.STALL)
         return Delivery(b"" if instead is None else instead, self.keep, self.ending)
 
 
@@ -142,7 +144,7 @@ def killed_and_back(seconds: float, *, applied: bool) -> Fault:
 
 
 def html_page(status: int) -> Answer:
-    """Return the page of an nginx before Golem (facts 2.7)."""
+    """Return the page of an nginx before Golem."""
     title = f"{status} {reason(status)}".strip()
     lines = (
         "<html>",

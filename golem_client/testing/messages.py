@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JSON = "application/json; charset=utf-8"
-"""The content type of every JSON answer of Golem's (facts 1.2)."""
+"""The content type of every JSON answer of Golem's."""
 TEXT = "text/plain; charset=utf-8"
-"""The content type of every answer of Golem's framework (facts 1.2)."""
+"""The content type of every answer of Golem's framework."""
 
 
 @attrs.frozen

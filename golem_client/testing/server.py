@@ -102,8 +102,14 @@ class _Connection(web.RequestHandler):
         register: set[_Connection],
         number: int,
     ) -> None:
-        # None means no access log, which aiohttp's annotation does not know.
-        super().__init__(manager, loop=loop, access_log=None)  # type: ignore[arg-type]
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type] # no access log: the annotation does not know
+            auto_decompress=False,  # Golem reads a body as it comes
+            max_line_size=65_536,
+            max_field_size=500_000,
+        )
         self.number = number
         self.lost = asyncio.Event()
         self._register = register

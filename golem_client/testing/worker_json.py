@@ -1,4 +1,4 @@
-"""JSON payloads as a worker written in Rust reads and writes them (facts 7).
+"""JSON payloads as a worker written in Rust reads and writes them.
 
 The converter is the fake's own: one shared with the client would agree with its mistakes. It is
 as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of `"false"`.

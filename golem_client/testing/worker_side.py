@@ -20,9 +20,6 @@ T = TypeVar("T")
 USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
 """The component of promises for which a test names none. It is deployed from the start."""
 
-_IDX_STEP = 5
-"""What lies between two promises in an oplog: nobody should count on the next number."""
-
 
 class WorkerSide:
     """The promise functions of golem-rust, and the fate of workers and components.
@@ -61,8 +58,9 @@ class WorkerSide:
         name = self._golem.dialect.usual_name if worker_name is None else worker_name
         worker = WorkerKey(component, self._golem.dialect.worker_name(name))
         if oplog_idx is None:
-            first = self._golem.dialect.first_oplog_idx
-            oplog_idx = self._golem.promises.next_idx(worker, first, _IDX_STEP)
+            dialect = self._golem.dialect
+            first, step = dialect.first_oplog_idx, dialect.oplog_step
+            oplog_idx = self._golem.promises.next_idx(worker, first, step)
         worker_id = WorkerId(ComponentId(component), worker.name)
         promise_id = PromiseId(worker_id, oplog_idx)
         self._golem.promises.create(PromiseKey.of(promise_id))
