@@ -11,9 +11,9 @@ import pytest
 
 from golem_client.testing.completion import Completion, Installation
 from golem_client.testing.dialects import DIALECTS, Check
-from golem_client.testing.golem import Golem
 from golem_client.testing.messages import Answer, Incoming
 from golem_client.testing.promises import PromiseKey, WorkerKey
+from golem_client.testing.routes import Routes
 
 Told = tuple[int, str | None, str]
 
@@ -34,7 +34,7 @@ class Scene:
         self.dialect = dialect
         self.installation = Installation(DIALECTS[dialect], TOKEN)
         self.promises = self.installation.promises
-        self.golem = Golem(self.installation)
+        self.golem = Routes(self.installation)
         self.worker = WorkerKey(COMPONENT, NAMES[dialect])
         self.promises.create(self.key(4))
 

@@ -1,10 +1,12 @@
-"""Faults on order: what a test asks to go wrong."""
+"""Faults on order: what a test asks a fake Golem to do wrong."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from golem_client.testing import faults
+from golem_client.testing.completion import Installation
 from golem_client.testing.dialects import GOLEMS_OWN
 from golem_client.testing.faults import (
     WEATHER,
@@ -16,27 +18,24 @@ from golem_client.testing.faults import (
 )
 from golem_client.testing.messages import TEXT, Answer, Ending
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
-    from golem_client.testing.completion import Installation
+class FaultOrders:
+    """The part of a fake Golem that takes orders for faults.
 
-
-class FaultsOnOrder:
-    """Each method orders one fault, for the next request that completes a promise.
-
-    All take `promise_id=`, for the requests of one promise, and `times=`, for more than one
-    request. `applied=` says whether Golem completes the promise before the fault: where it is
-    true, only the answer is lost. Each returns its order, which counts how often it has `fired`.
-    Orders are served oldest first.
+    The methods named `…_next` order a fault for the next request that completes a promise, and
+    return the order, which counts how often it has `fired`. With `promise_id=` it is for the
+    requests of one promise, with `times=` for more than one request. `applied=` says whether
+    Golem completes the promise before the fault: if so, only the answer is lost. Orders are
+    served oldest first.
     """
 
-    _golem: Installation
-    _plan: FaultPlan
+    def __init__(self, golem: Installation) -> None:
+        self._golem = golem
+        self._plan = FaultPlan()
 
     @property
     def url(self) -> str:
-        """The base URL of the fake; see FakeGolem."""
+        """The base URL for a client."""
         raise NotImplementedError
 
     def drop_next(self, *, applied: bool, promise_id: Any = None, times: int = 1) -> FaultOrder:
