@@ -126,6 +126,7 @@ def golem_client_options() -> dict[str, Any]:
 def fake_golem_client(
     request: pytest.FixtureRequest,
     fake_golem: FakeGolem,  # noqa: ARG001 - it shows in --setup-plan, and ends after the client
+    golem_client_options: dict[str, Any],  # noqa: ARG001 - so that a test can parametrise it
 ) -> GolemClient:
     """A GolemClient of `fake_golem`, with `golem_client_options`, closed after the test."""
     client: GolemClient = _opened("fake_golem_client", request)
@@ -136,6 +137,7 @@ def fake_golem_client(
 def golem_client(
     request: pytest.FixtureRequest,
     fake_golem: FakeGolem,  # noqa: ARG001 - as above
+    golem_client_options: dict[str, Any],  # noqa: ARG001 - as above
 ) -> GolemClient:
     """The old name of `fake_golem_client`, which hides the package in tests that import it."""
     message = "the fixture golem_client has the name fake_golem_client now"
