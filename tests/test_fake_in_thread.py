@@ -12,13 +12,20 @@ import typing
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.error import HTTPError, URLError
 
 import pytest
 
+from golem_client import testing
 from golem_client.ids import PromiseId
-from golem_client.testing import BlockingFakeGolem, FakeGolem, watch
+from golem_client.testing import BlockingFakeGolem, FakeGolem, strategies, watch
 from golem_client.testing.golem import Golem
+
+STRATEGIES = (
+    "component_ids", "worker_names", "worker_ids", "promise_ids", "promise_id_spellings",
+    "spellings_of", "payload_values", "faults", "fault_schedules", "Payload",
+)  # fmt: skip
 
 
 def post(golem: FakeGolem | BlockingFakeGolem, promise_id: PromiseId, data: bytes = b"7") -> bytes:
@@ -163,14 +170,28 @@ def test_a_plain_method_runs_in_the_fakes_thread_and_keeps_its_help(name: str) -
     assert blocking.__doc__ == plain.__doc__
 
 
-@pytest.mark.parametrize("cls", [FakeGolem, BlockingFakeGolem])
-def test_type_hints_of_public_methods_resolve(cls: type) -> None:
-    for name in public(cls):
-        member = inspect.getattr_static(cls, name)
-        function = (
-            member.fget if isinstance(member, property) else inspect.unwrap(getattr(cls, name))
-        )
-        assert "return" in typing.get_type_hints(function), name
+PUBLIC: list[Any] = [
+    *(getattr(testing, name) for name in testing.__all__ if name != "MockedResponse"),
+    *(getattr(strategies, name) for name in STRATEGIES),
+]
+
+
+@pytest.mark.parametrize("public_name", PUBLIC, ids=lambda each: each.__name__)
+def test_help_on_a_public_name_is_complete(public_name: Any) -> None:
+    """Type hints resolve, everything has a docstring, and a signature fits on a screen."""
+    members = {"": public_name} | {
+        name: inspect.getattr_static(public_name, name)
+        for name in (public(public_name) if inspect.isclass(public_name) else ())
+    }
+    for name, member in members.items():
+        function = member.fget if isinstance(member, property) else member
+        function = getattr(function, "__func__", function)
+        if not (inspect.isfunction(function) or inspect.isclass(function)):
+            continue
+        assert inspect.getdoc(function), name
+        typing.get_type_hints(inspect.unwrap(function))
+        if inspect.isfunction(function):
+            assert len(str(inspect.signature(function))) < 400, name
 
 
 # A fake whose loop is blocked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import attrs
 
@@ -13,10 +14,6 @@ from golem_client.testing.dialects import Check, Dialect
 from golem_client.testing.messages import Answer
 from golem_client.testing.names import BadNameError
 from golem_client.testing.promises import PromiseKey, Promises, WorkerKey
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 
 _ENVELOPE_BYTES = 64
 """About what a message to the executor has beside the payload and the worker's name."""

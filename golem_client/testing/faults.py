@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from golem_client.testing.messages import Answer, Delivery, Ending, reason
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from golem_client.testing.promises import PromiseKey
-
+from golem_client.testing.promises import PromiseKey
 
 _TRUE, _FALSE = (Answer.json(200, stored) for stored in (True, False))
 

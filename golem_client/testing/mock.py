@@ -16,8 +16,9 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Mapping
 from functools import partial
-from types import SimpleNamespace
+from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from unittest.mock import Mock
 from urllib.parse import quote, unquote
@@ -34,13 +35,10 @@ from golem_client.testing.received import ReceivedRequest, without_secrets
 from golem_client.testing.request_body import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-
-    from aioresponses import CallbackResult, aioresponses
+    from aioresponses import CallbackResult
     from yarl import URL
 
-    Body = str | bytes | Mapping[str, Any]
+Body = str | bytes | Mapping[str, Any]
 
 _COMPLETION = re.compile(
     r"(?P<base>[^?#]*)"
@@ -50,7 +48,7 @@ _ANYTHING = re.compile("")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-def mock_golem(mocked: aioresponses | None = None) -> MockGolem:
+def mock_golem(mocked: Any = None) -> MockGolem:
     """Return a mocked Golem, to be used in a `with` statement, in async tests too.
 
     Within it no request leaves the process. A request that has no answer fails the test at once,
@@ -73,7 +71,7 @@ class MockGolem:
     A completion is known by its path, whatever the base URL, and by the index in its body.
     """
 
-    def __init__(self, mocked: aioresponses | None) -> None:
+    def __init__(self, mocked: Any) -> None:
         try:
             import aioresponses  # noqa: PLC0415 - optional
         except ImportError:

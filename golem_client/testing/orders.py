@@ -184,13 +184,23 @@ class FaultOrders:
         key = None if promise_id is None else self._golem.key(promise_id)
         return self._plan.order(FaultOrder(fault, key, times))
 
-    def random_faults(self, rate: float, *, seed: int, faults: Sequence[Fault] = WEATHER) -> None:
+    def random_faults(
+        self, rate: float, *, seed: int, faults: Sequence[Fault] | None = None
+    ) -> None:
         """Let each request meet one of the faults with a probability of `rate`.
 
         The same seed gives the same faults: what the n-th request of a promise meets depends on
-        the seed, the promise and n alone. Faults on order go first. A rate of 0 ends it.
+        the seed, the promise and n alone. Faults on order go first.
+
+        Args:
+            rate: From 0 to 1; 0 ends it.
+            seed: Any number.
+            faults: The faults to choose from; by default lost, broken and foreign answers that a
+                client can survive by repeating.
         """
-        self._plan.random_faults = RandomFaults(rate=rate, seed=seed, faults=tuple(faults))
+        self._plan.random_faults = RandomFaults(
+            rate=rate, seed=seed, faults=WEATHER if faults is None else tuple(faults)
+        )
         self._plan.start_anew()
 
     def latency(self, seconds: float, *, jitter: float = 0.0, seed: int = 0) -> None:

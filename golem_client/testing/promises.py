@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 
 @attrs.frozen
