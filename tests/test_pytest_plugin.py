@@ -17,7 +17,7 @@ import golem_client
 pytest_plugins = ["pytester"]
 
 PACKAGE = Path(golem_client.__file__).parent
-ROOT = PACKAGE.parent
+PROJECT = Path(__file__).parents[1]
 ENTRY_POINT = "pytest_golem_client"  # the plugin's copy at the top of the wheel
 NAME = "golem_client.pytest_plugin"
 ASYNCIO, ANYIO = "pytest_asyncio.plugin", "anyio.pytest_plugin"
@@ -29,7 +29,7 @@ Run = Callable[..., pytest.RunResult]
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a user's tests, with the plugins that it is told alone."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copy(PACKAGE / "pytest_plugin.py", pytester.path / f"{ENTRY_POINT}.py")
@@ -414,6 +414,42 @@ def test_an_old_pytest_asyncio_breaks_no_plain_test(run: Run, pytester: pytest.P
     assert failures(result) == {"test_a_lost_answer": said}
 
 
+FAILING = """
+def test_blocking(blocking_fake_golem):
+    blocking_fake_golem.assert_completed(blocking_fake_golem.create_promise())
+
+async def test_async(fake_golem):
+    fake_golem.assert_completed_json(fake_golem.create_promise(), 1)
+
+async def test_requested(fake_golem):
+    fake_golem.assert_requested(fake_golem.create_promise())
+
+async def test_faults(fake_golem):
+    fake_golem.drop_next(applied=True)
+    fake_golem.assert_faults_fired()
+
+def test_pending(blocking_fake_golem):
+    promise_id = blocking_fake_golem.create_promise()
+    blocking_fake_golem.complete_promise(promise_id, b"")
+    blocking_fake_golem.assert_pending(promise_id)
+
+async def test_mock():
+    from golem_client.testing import mock_golem
+    with mock_golem() as mock:
+        mock.payload("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/order-17/42")
+"""
+
+
+def test_a_failing_assertion_shows_the_tests_own_line(run: Run) -> None:
+    """None of our frames."""
+    result = run(FAILING, plugins=(NAME, ASYNCIO), asyncio_mode="auto")
+    result.assert_outcomes(failed=6)
+    shown = result.stdout.str()
+    assert "golem_client/testing" not in shown
+    assert "golem_client/threads" not in shown
+    assert "but it is pending" in shown
+
+
 def test_without_an_async_plugin_the_fixtures_say_what_to_install(run: Run) -> None:
     """pytest alone runs no async tests."""
     said = "fake_golem needs a plugin that runs async tests: pip install pytest-asyncio"
@@ -436,13 +472,13 @@ def test_it_costs_nothing_when_unused(run: Run) -> None:
 
 def test_the_wheel_has_the_module_that_its_entry_point_names() -> None:
     """At its top, outside of the package."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert {"golem_client": ENTRY_POINT} == project["project"]["entry-points"]["pytest11"]
     assert {"golem_client/pytest_plugin.py": f"{ENTRY_POINT}.py"} == wheel["force-include"]
 
 
-EXAMPLE = (ROOT / "examples" / "test_with_plugin.py").read_text()
+EXAMPLE = (PROJECT / "examples" / "test_with_plugin.py").read_text()
 
 
 def test_the_example_passes(run: Run) -> None:

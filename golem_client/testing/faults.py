@@ -1,8 +1,8 @@
 """What can go wrong between a client and Golem, as data.
 
 There is one mechanism: a fault says how often Golem takes the request in, when, what the client
-gets instead of Golem's answer, how much of it, and what becomes of the connection. All that can
-be ordered from a FakeGolem is a value of these fields.
+gets instead of Golem's answer, how much of it, and what becomes of the connection. Everything that
+a test can order from a FakeGolem is a value of these fields.
 """
 
 from __future__ import annotations

@@ -35,7 +35,14 @@ class Incoming:
 
 @attrs.frozen
 class Answer:
-    """A whole HTTP answer: what Golem, or a proxy before it, says."""
+    """A whole HTTP answer, of Golem or of a proxy before it.
+
+    Attributes:
+        status: The status.
+        body: The body.
+        content_type: The `Content-Type`; None for none.
+        headers: More headers; a `Content-Type` among them wins.
+    """
 
     status: int
     body: bytes = b""
@@ -68,7 +75,14 @@ class Answer:
 
 
 class Ending(Enum):
-    """What becomes of the connection after the answer, or the part of it that goes out."""
+    """What becomes of the connection after the answer, or the part of it that goes out.
+
+    Attributes:
+        KEEP: It stays open for the next request.
+        CLOSE: It is closed.
+        RESET: It is reset (RST): the client gets a connection error.
+        STALL: It stays open and silent until the client leaves.
+    """
 
     KEEP = "kept"
     CLOSE = "closed"

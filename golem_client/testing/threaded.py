@@ -147,12 +147,20 @@ class BlockingFakeGolem(Golem):
         __tracebackhide__ = True
         if self._thread is None:
             return function(*args, **kwargs)
-        return self._thread.run(_returned(function, *args, **kwargs))
+        value, failure = self._thread.run(_tried(function, *args, **kwargs))
+        if failure is not None:
+            raise failure.with_traceback(None)  # what a test sees is its own line
+        result: T = value
+        return result
 
 
-async def _returned(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    __tracebackhide__ = True
-    return function(*args, **kwargs)
+async def _tried(
+    function: Callable[..., T], *args: Any, **kwargs: Any
+) -> tuple[Any, AssertionError | None]:
+    try:
+        return function(*args, **kwargs), None
+    except AssertionError as error:
+        return None, error
 
 
 def _in_thread(function: Callable[..., T]) -> Callable[..., T]:
