@@ -41,7 +41,7 @@ MAY_IMPORT = {
     # The two that are public by names of their own; and doctor says which setting came from where.
     "cli": PUBLIC_ONLY | {"bulk", "testing", "config", "outbox", "outcome"},
     "__main__": frozenset({"cli"}),
-    "pytest_plugin": PUBLIC_ONLY | {"testing"},  # which is public as well
+    "pytest_plugin": PUBLIC_ONLY | {"testing", "blocking"},  # which are public as well
     "version": frozenset(),
 }
 
