@@ -39,34 +39,25 @@ _MAX_KEPT_REQUESTS = 1000
 _LOG_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 
-_PROMISE_FIELDS = {
-    "workerName": "a text",
-    "componentId": "a text",
-    "oplogIdx": "an integer",
-    "count": "an integer",
+_PROMISE_FIELDS: dict[str, tuple[type, ...]] = {
+    "workerName": (str,),
+    "componentId": (str,),
+    "oplogIdx": (int,),
+    "count": (int,),
 }
-_FAULT_FIELDS = {
-    "fault": "a text",
-    "id": "a text",
-    "applied": "true or false",
-    "times": "an integer",
-    "status": "an integer",
-    "by": "an integer",
-    "seconds": "a number",
-    "backAfter": "a number",
-    "retryAfter": "a number or a text",
-    "location": "a text",
-    "body": "a text or an object",
-    "headers": "an object",
-}
-_KINDS: dict[str, tuple[type, ...]] = {
-    "a text": (str,),
-    "an integer": (int,),
-    "a number": (int, float),
-    "a number or a text": (int, float, str),
-    "a text or an object": (str, dict),
-    "an object": (dict,),
-    "true or false": (bool,),
+_FAULT_FIELDS: dict[str, tuple[type, ...]] = {
+    "fault": (str,),
+    "promise_id": (str,),
+    "times": (int,),
+    "applied": (bool,),
+    "status": (int,),
+    "by": (int,),
+    "seconds": (int, float),
+    "back_after": (int, float),
+    "retry_after": (int, float, str),
+    "location": (str,),
+    "body": (str, dict),
+    "headers": (dict,),
 }
 
 
@@ -166,12 +157,11 @@ class ServedGolem:
         requests = self.fake.requests
         if len(requests) > _MAX_KEPT_REQUESTS:
             late = math.inf
-        new = list(
-            takewhile(
-                lambda request: request.status is not None or request.received_at < late,
-                requests[self._logged :],
-            )
-        )
+
+        def is_settled(request: ReceivedRequest) -> bool:
+            return request.status is not None or request.received_at < late
+
+        new = list(takewhile(is_settled, requests[self._logged :]))
         self._logged += len(new)
         if self._logged == len(requests):
             self.fake.clear_requests()
@@ -269,22 +259,15 @@ class ServedGolem:
         kind = fields.pop("fault", "fail" if "status" in fields else "")
         if kind not in kinds:
             raise RequestError(400, f"fault must be one of {', '.join(kinds)}")
-        parameters = inspect.signature(kinds[kind]).parameters
-        arguments = {_argument(name): value for name, value in fields.items()}
-        missing = [
-            name
-            for name, parameter in parameters.items()
-            if parameter.default is inspect.Parameter.empty and name not in arguments
-        ]
-        if missing or not arguments.keys() <= parameters.keys():
-            needed = f"{', '.join(map(_field, missing))} is needed: " if missing else ""
-            raise RequestError(
-                400, f"{needed}the fields of {kind} are {', '.join(map(_field, parameters))}"
-            )
+        signature = inspect.signature(kinds[kind])
         try:
-            return {"ordered": str(kinds[kind](**arguments))}
+            bound = signature.bind(**fields)
+            order = kinds[kind](*bound.args, **bound.kwargs)
         except (TypeError, ValueError) as error:
-            raise RequestError(400, str(error.args[0])) from None
+            raise RequestError(
+                400, f"{error.args[0]}; {kind} takes {', '.join(signature.parameters)}"
+            ) from None
+        return {"ordered": str(order)}
 
     async def _show_when(self, text: str, seconds: float) -> dict[str, Any]:
         """Show a promise once it is completed, or when the time is up."""
@@ -313,15 +296,15 @@ class ServedGolem:
             "payload": None if payload is None else _shown_payload(payload),
             "url": f"{self.url}{PROMISES}/{quote(str(promise_id), safe='/')}",
             "completeUrl": self.url + path,
-            "curl": self._curl(self.url + path, promise_id.oplog_idx),
+            "curl": _curl(self.url + path, self.fake.token, promise_id.oplog_idx),
         }
 
-    def _curl(self, url: str, oplog_idx: int) -> str:
-        """Return a command that completes the promise with the JSON `true`."""
-        body = json.dumps({"oplogIdx": oplog_idx, "data": list(b"true")})
-        token = f"Authorization: Bearer {self.fake.token}"
-        headers = ["-H", "Content-Type: application/json", "-H", token]
-        return shlex.join(["curl", "-X", "POST", url, *headers, "-d", body])
+
+def _curl(url: str, token: str, oplog_idx: int) -> str:
+    """Return a command that completes a promise with the JSON `true`."""
+    body = json.dumps({"oplogIdx": oplog_idx, "data": list(b"true")})
+    headers = ["-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {token}"]
+    return shlex.join(["curl", "-X", "POST", url, *headers, "-d", body])
 
 
 def _log_line(request: ReceivedRequest) -> str:
@@ -331,18 +314,6 @@ def _log_line(request: ReceivedRequest) -> str:
     answer = "no answer" if request.status is None else f"{request.status} {word}".strip()
     fault = f", fault: {request.fault}" if request.fault else ""
     return f"{request.method} {request.promise_id or request.path}{size} -> {answer}{fault}"
-
-
-def _argument(field: str) -> str:
-    """Return the argument for a field: `retry_after` for `retryAfter`."""
-    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in field)
-    return "promise_id" if field == "id" else snake
-
-
-def _field(argument: str) -> str:
-    """Return the field for an argument."""
-    first, *more = argument.split("_")
-    return "id" if argument == "promise_id" else first + "".join(map(str.capitalize, more))
 
 
 def _shown_payload(payload: bytes) -> dict[str, Any]:
@@ -357,7 +328,7 @@ def _shown_payload(payload: bytes) -> dict[str, Any]:
     return shown
 
 
-def _read_fields(body: bytes, kinds: dict[str, str]) -> dict[str, Any]:
+def _read_fields(body: bytes, kinds: dict[str, tuple[type, ...]]) -> dict[str, Any]:
     """Return the fields of a request; unknown ones are refused, as they would have no effect."""
     if not body.strip():
         return {}
@@ -370,9 +341,9 @@ def _read_fields(body: bytes, kinds: dict[str, str]) -> dict[str, Any]:
     for name, value in fields.items():
         if name not in kinds:
             raise RequestError(400, f"no field {name!r}: there are {', '.join(kinds)}")
-        types = _KINDS[kinds[name]]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise RequestError(400, f"{name} must be {kinds[name]}")
+        if type(value) not in kinds[name]:  # not isinstance: a bool is no int here
+            names = " or ".join(kind.__name__ for kind in kinds[name])
+            raise RequestError(400, f"{name} must be of type {names}")
     return fields
 
 
