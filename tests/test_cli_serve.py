@@ -437,7 +437,19 @@ async def test_wrong_options(options: list[str]) -> None:
 async def test_a_port_that_is_taken(golem: ServedGolem) -> None:
     """It says what to do."""
     ran = await golem_promise("serve", "--port", golem.url.rpartition(":")[2])
-    assert (1, "", True) == (ran.code, ran.out, "Name another port by --port" in ran.err)
+    port = golem.url.rpartition(":")[2]
+    assert (
+        f"golem-promise: cannot listen on 127.0.0.1, port {port}: Address already in use. Name "
+        "another port by --port, or 0.\n"
+    ) == ran.err
+    assert (1, "") == (ran.code, ran.out)
+
+
+async def test_a_host_that_is_none_of_ours() -> None:
+    """An address of others, and a name that nobody has."""
+    for host, reason in (("192.0.2.1", "Cannot assign"), ("golem.invalid", "Name or service")):
+        ran = await golem_promise("serve", "--host", host, "--port", "0")
+        assert (1, True) == (ran.code, f"cannot listen on {host}, port 0: {reason}" in ran.err)
 
 
 async def test_the_counts_are_of_what_was_created(

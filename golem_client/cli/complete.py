@@ -204,7 +204,7 @@ def _json_payload(text: str) -> bytes:
 
 def _checked_json_file(payload: bytes) -> bytes:
     """Return the content of a JSON file as it stands."""
-    hint = 'write it in UTF-8, or send it as it is by "--verbatim"'
+    hint = "save it as plain UTF-8, or send it as it is by --verbatim"
     if payload.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise click.UsageError(
             f"--file begins with a byte order mark, which no worker reads as JSON: {hint}"

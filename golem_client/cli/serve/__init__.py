@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import signal
 from contextlib import AsyncExitStack, suppress
 
@@ -117,7 +118,8 @@ def serve(
     try:
         asyncio.run(_serve(golem, host, port))
     except OSError as error:
-        reason = error.strerror or str(error)
+        number = error.errno or 0  # below 0 for a name that is not found
+        reason = os.strerror(number) if number > 0 else error.strerror
         warn(f"cannot listen on {host}, port {port}: {reason}. Name another port by --port, or 0.")
         ctx.exit(ExitCode.FAILED)
     counts = golem.counts()
