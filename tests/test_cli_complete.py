@@ -105,8 +105,8 @@ class TestPayload:
         self, tmp_path: Path, content: bytes, message: str
     ) -> None:
         """It is refused; `--verbatim` sends it as it is."""
-        path = str(tmp_path / "decision.json")
-        (tmp_path / "decision.json").write_bytes(content)
+        path = str(tmp_path / "DECISION.Json")
+        (tmp_path / "DECISION.Json").write_bytes(content)
         async with FakeGolem() as golem:
             promise_id = golem.create_promise()
             arguments = ("complete", str(promise_id), "--file", path, "--url", golem.url)
@@ -254,11 +254,22 @@ class TestOutcome:
         assert (code, "") == (ran.code, ran.out)
 
     async def test_nobody_answers(self) -> None:
-        """The port is closed."""
-        ran = await golem_promise(
-            "complete", ID, "--text", "x", "--url", "http://127.0.0.1:1", "--timeout", "0.2"
-        )
-        assert (7, "") == (ran.code, ran.out)
+        """The port is closed; what to check is told in the words of the command."""
+        arguments = ("complete", ID, "--text", "x", "--url", "http://127.0.0.1:1")
+        text = await golem_promise(*arguments, "--timeout", "0.2")
+        program = await golem_promise(*arguments, "--timeout", "0.2", "--output", "json")
+        assert (7, "", 7, "") == (text.code, text.out, program.code, program.err)
+        for words in (text.err, json.loads(program.out)["message"]):
+            assert "Check --url (or GOLEM_URL) and that Golem is up." in words
+
+    async def test_an_option_wins_over_the_environment(self, settings: pytest.MonkeyPatch) -> None:
+        """Here the time for the call."""
+        settings.setenv("GOLEM_CLIENT_TIMEOUT", "0.001")
+        async with FakeGolem() as golem:
+            golem.latency(0.05)
+            arguments = ("complete", str(golem.create_promise()), "--text", "x", "--url", golem.url)
+            ran = await golem_promise(*arguments, "--timeout", "10")
+        assert ran.code == 0
 
     async def test_json_for_programs(self) -> None:
         """One line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from golem_client.cli.doctor import answers
 from golem_client.cli.doctor.answers import Reply, Silence, place, read_health, read_probe
 from golem_client.cli.doctor.connection import about_certificate, certificate_problem
 from golem_client.cli.options import Way
@@ -46,6 +48,7 @@ HqAtyBli1hnREda28Nlp9LaTgKCpur4dK9tbwcCuUwT+hznoHXbtKkco
 -----END PRIVATE KEY-----
 """
 TOKEN = "zorro-4f8c0a5be1d24c7f"
+ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
 GOLEMS = Reply(400, text='{"code":"INVALID_WORKER_ID","errors":["Invalid worker id: x"]}')
 
 
@@ -172,10 +175,12 @@ class TestWay:
         assert (1, "failed", "name") == (ran.code, checks["name"][0], list(checks)[-1])
         assert "golem.example cannot be looked up now (Temporary" in checks["name"][1]
 
-    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-    async def test_a_closed_port(self, host: str) -> None:
+    @pytest.mark.parametrize(
+        "url", ["http://127.0.0.1:1", "http://localhost:1", "https://127.0.0.1:1"]
+    )
+    async def test_a_closed_port(self, url: str) -> None:
         """Golem is down, or elsewhere."""
-        ran, checks = await doctor("--url", f"http://{host}:1")
+        ran, checks = await doctor("--url", url)
         assert (1, "connection") == (ran.code, list(checks)[-1])
         assert (
             "failed",
@@ -227,6 +232,31 @@ class TestWay:
         async with serving(silence) as url:
             _, checks = await doctor("--url", url.replace("http:", "https:"), "--timeout", "0.05")
         assert ("failed", "no TLS: no answer within 0.05 s") == checks["TLS"][:2]
+
+    async def test_https_to_a_port_of_something_else(self) -> None:
+        """It is not told to be HTTP."""
+
+        async def ssh(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        async with serving(ssh) as url:
+            _, checks = await doctor("--url", url.replace("http:", "https:"))
+        assert ("failed", "no TLS: ", "check the port") == (
+            checks["TLS"][0],
+            checks["TLS"][1][:8],
+            checks["TLS"][2],
+        )
+
+    async def test_http_to_a_port_of_tls_that_answers(self, settings: pytest.MonkeyPatch) -> None:
+        """As nginx does: with a page that says 400."""
+
+        async def speaks(*_: object) -> bool:
+            return True
+
+        settings.setattr(answers, "speaks_tls", speaks)
+        async with ScriptedServer(answer(400, b"<html>", "text/html")) as server:
+            _, checks = await doctor("--url", server.url)
+            assert f"try {server.url.replace('http:', 'https:')}" == checks["health"][2]
 
     async def test_http_to_a_port_of_tls(self, tmp_path: Path) -> None:
         """It says to try https."""
@@ -292,6 +322,31 @@ def way(url: str, token: str | None = None) -> Way:
 async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     while await reader.read(1024):
         pass
+
+
+@asynccontextmanager
+async def connecting(url: str) -> AsyncIterator[str]:
+    """Be a proxy that leads every CONNECT to one server."""
+    port = int(url.rpartition(":")[2])
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await asyncio.gather(forward(reader, far_writer), forward(far_reader, writer))
+        finally:
+            far_writer.close()
+
+    async with serving(handle) as proxy:
+        yield proxy
+
+
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
 
 
 @asynccontextmanager
@@ -373,8 +428,10 @@ class TestTls:
             file = tmp_path / ".golem" / "config-v4.json"
             file.write_text(json.dumps({"profiles": {"p": profile}}))
             _, checks = await doctor("--profile", "p")
+            done = await golem_promise("complete", ID, "--text", "x", "--profile", "p")
         assert ("note", "ok") == (checks["TLS"][0], checks["health"][0])
         assert "any certificate is accepted" in checks["TLS"][1]
+        assert 8 == done.code  # the server answers, and not as Golem does
 
     def test_one_that_ends_soon(self) -> None:
         """In time to renew it."""
@@ -559,6 +616,16 @@ class TestProxy:
         found = f"the proxy {server.url} answers {status} and opens no way"
         assert ("failed", found, True) == (*checks["health"][:2], todo in checks["health"][2])
         assert (False, False) == ("TLS" in checks, "zorro" in ran.out)
+
+    async def test_a_certificate_that_nobody_trusts(
+        self, settings: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """It is told in the same words as without a proxy."""
+        async with tls_server(tmp_path) as url, connecting(url) as proxy:
+            settings.setenv("HTTPS_PROXY", proxy)
+            ran, checks = await doctor("--url", "https://golem.test")
+        assert (1, "health", "failed") == (ran.code, list(checks)[-1], checks["health"][0])
+        assert "the certificate is refused: it is self-signed" in checks["health"][1]
 
     async def test_one_that_is_down(self, settings: pytest.MonkeyPatch) -> None:
         """It is the connection that fails."""

@@ -19,6 +19,7 @@ from golem_client import GolemClient, PromiseId, RetryPolicy
 from golem_client.cli.serve.golem import ServedGolem
 from golem_client.cli.serve.relay import relaying
 from tests.command_line import golem_promise
+from tests.scripted_server import serving
 
 QUICK = RetryPolicy(min_delay=0.001, max_delay=0.01)
 ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
@@ -313,6 +314,21 @@ class TestRelay:
             with pytest.raises(aiohttp.ClientOSError, match="reset"):
                 await http.post(url + path, json={"oplogIdx": 1, "data": []})
 
+    async def test_a_client_that_leaves_is_gone_on_the_other_side(self) -> None:
+        """A server may be waiting for it."""
+        gone = asyncio.Event()
+
+        async def wait_for_the_end(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            await reader.read()
+            gone.set()
+
+        async with serving(wait_for_the_end) as far, relaying("127.0.0.2", 0, far) as url:
+            host, _, port = url.removeprefix("http://").partition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            await asyncio.wait_for(gone.wait(), 5)
+            await writer.wait_closed()
+
     async def test_its_end_ends_its_connections(self, golem: ServedGolem) -> None:
         """Idle ones, too."""
         async with relaying("127.0.0.2", 0, golem.url) as url:
@@ -403,8 +419,11 @@ async def test_golems_own_paths_are_golems(golem: ServedGolem, http: aiohttp.Cli
             assert (path, expected) == (path, response.status)
 
 
-async def test_it_does_not_keep_what_came(golem: ServedGolem, http: aiohttp.ClientSession) -> None:
+async def test_it_does_not_keep_what_came(
+    golem: ServedGolem, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server runs for long, and may always have a request under way."""
+    monkeypatch.setattr("golem_client.cli.serve.golem._PATIENCE_SECONDS", 60.0)
     golem.fake.stall_next(applied=False)
     path = f"/v1/components/{UUID(int=1)}/workers/w/complete"
     body = {"oplogIdx": 1, "data": []}

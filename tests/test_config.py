@@ -298,6 +298,7 @@ class TestProxy:
         [
             ("golem", "http://golem"),
             ("GOLEM", "http://golem"),
+            ("GOLEM:80", "http://golem"),
             ("golem.", "http://golem"),
             ("golem", "http://golem."),
             ("example", "http://golem.example"),

@@ -40,9 +40,9 @@ async def relaying(host: str, port: int, url: str) -> AsyncIterator[str]:
         ends.add(far_writer)
         there = asyncio.create_task(_pass_on(reader, far_writer))
         await _pass_on(far_reader, writer)
-        there.cancel()
         await _close(writer, ends)
         await _close(far_writer, ends)
+        await there
 
     server = await asyncio.start_server(relay, host, port)
     async with server:
