@@ -171,7 +171,7 @@ class ServedGolem:
 
     def _write(self, line: str) -> None:
         if self._log is not None:
-            self._log("".join(letter if letter.isprintable() else " " for letter in line))
+            self._log(line)
 
     async def _answer(self, method: str, path: str, body: bytes) -> Answer | None:
         """Answer what is below `/_fake`; leave the rest to Golem."""
