@@ -206,15 +206,12 @@ class TestProcess:
             assert b"x" == golem.payload(promise_id)
         assert (0, "") == (done.code, done.err)
 
-    @pytest.mark.parametrize("output", ["text", "json"])
-    async def test_a_full_disk(self, tmp_path: Path, output: str) -> None:
+    async def test_a_full_disk(self, tmp_path: Path) -> None:
         """It changes nothing of what was done, nor the exit code; the result is told elsewhere."""
         async with FakeGolem() as golem:
             arguments = ("complete", str(golem.create_promise()), "--text", "x", "--url", golem.url)
             with open("/dev/full", "w") as full:  # noqa: ASYNC230 - it opens at once
-                async with command(
-                    tmp_path, *arguments, "--output", output, stdout=full
-                ) as process:
+                async with command(tmp_path, *arguments, stdout=full) as process:
                     done = await ran(process)
         assert (0, 1) == (done.code, done.err.count("\n"))
         assert "this line could not be written (No space left on device): " in done.err

@@ -603,16 +603,20 @@ class TestProxy:
         assert (0, False) == (ran.code, "proxy" in checks)
 
     @pytest.mark.parametrize(
-        ("status", "todo"),
-        [(407, "give it a user and a password"), (503, "ask who runs the proxy")],
+        ("scheme", "status", "todo"),
+        [
+            ("https", 407, "give it a user and a password"),
+            ("https", 503, "ask who runs the proxy"),
+            ("http", 407, "give it a user and a password"),
+        ],
     )
     async def test_one_that_refuses(
-        self, settings: pytest.MonkeyPatch, status: int, todo: str
+        self, settings: pytest.MonkeyPatch, scheme: str, status: int, todo: str
     ) -> None:
         """Its status is told; nothing is said of TLS, which was never tried."""
         async with ScriptedServer(answer(status, b"zorro")) as server:
-            settings.setenv("HTTPS_PROXY", server.url)
-            ran, checks = await doctor("--url", "https://golem.test")
+            settings.setenv("ALL_PROXY", server.url)
+            ran, checks = await doctor("--url", f"{scheme}://golem.test")
         found = f"the proxy {server.url} answers {status} and opens no way"
         assert ("failed", found, True) == (*checks["health"][:2], todo in checks["health"][2])
         assert (False, False) == ("TLS" in checks, "zorro" in ran.out)

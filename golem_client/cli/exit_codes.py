@@ -43,7 +43,7 @@ TABLE = """\
   3    already fulfilled: a payload was stored before, maybe an equal one
   4    fulfilled by unknown: it is completed, nobody can know by whom
   5    Golem has no such promise, worker or component
-  6    Golem does not accept the token, or does not permit the completion
+  6    Golem refuses the token or the permission: mend it, run it again
   7    not delivered: no answer of Golem's; run it again, same payload
   8    the request was refused: running it again does not help
   130  interrupted

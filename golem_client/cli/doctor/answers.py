@@ -133,21 +133,30 @@ async def _ask(
         async with session.request(
             method, way.found.url + path, allow_redirects=False, proxy=proxy, **request
         ) as response:
+            if response.status == 407:
+                return _refused_by_proxy(way, 407)
             body = await response.content.read(_MAX_BODY)
             location = response.headers.get("Location", "")
             return Reply(response.status, location, body.decode("utf-8", "replace"))
-    except TimeoutError:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return _why_no_answer(error, way)
+
+
+def _why_no_answer(error: Exception, way: Way) -> Silence:
+    if isinstance(error, TimeoutError):
         return Silence("no answer in time")
-    except aiohttp.ClientHttpProxyError as error:
-        todo = "give it a user and a password: http://user:password@host:port"
-        reason = f"the proxy {way.proxy} answers {error.status} and opens no way"
-        return Silence(reason, todo if error.status == 407 else "ask who runs the proxy")
-    except aiohttp.ClientConnectorCertificateError as error:
-        if isinstance(error.certificate_error, ssl.SSLCertVerificationError):
-            return Silence(*certificate_problem(error.certificate_error, way.found.url))
-        return Silence("the certificate is refused")
-    except (aiohttp.ClientError, OSError, ValueError):
-        return Silence("no answer: the connection broke")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _refused_by_proxy(way, error.status)
+    refusal = getattr(error, "certificate_error", None)
+    if isinstance(refusal, ssl.SSLCertVerificationError):
+        return Silence(*certificate_problem(refusal, way.found.url))
+    return Silence("no answer: the connection broke")
+
+
+def _refused_by_proxy(way: Way, status: int) -> Silence:
+    login = "give it a user and a password: http://user:password@host:port"
+    todo = login if status == 407 else "ask who runs the proxy"
+    return Silence(f"the proxy {way.proxy} answers {status} and opens no way", todo)
 
 
 def read_health(health: Reply, version: Reply | Silence, probe: Reply | Silence) -> Check:

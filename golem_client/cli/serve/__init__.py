@@ -119,7 +119,7 @@ def serve(
         asyncio.run(_serve(golem, host, port))
     except OSError as error:
         number = error.errno or 0  # below 0 for a name that is not found
-        reason = os.strerror(number) if number > 0 else error.strerror
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         warn(f"cannot listen on {host}, port {port}: {reason}. Name another port by --port, or 0.")
         ctx.exit(ExitCode.FAILED)
     counts = golem.counts()
