@@ -9,7 +9,14 @@ from typing import BinaryIO
 import attrs
 import click
 
-from golem_client import Completion, GolemClient, GolemError, Outcome, PromiseId
+from golem_client import (
+    Completion,
+    GolemClient,
+    GolemError,
+    Outcome,
+    PromiseId,
+    UnexpectedResponseError,
+)
 from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error, code_of_outcome
 from golem_client.cli.options import (
     Target,
@@ -169,7 +176,10 @@ def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
     if isinstance(done, GolemError):
         for line in (str(done), *getattr(done, "__notes__", ())):
             warn(in_options(line))
-        return code_of_error(done)
+        code = code_of_error(done)
+        if code is ExitCode.NOT_DELIVERED or isinstance(done, UnexpectedResponseError):
+            warn("'golem-promise doctor', with the same options, looks for the cause on the way")
+        return code
     attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
     say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
     return code_of_outcome(done.outcome)
