@@ -220,12 +220,22 @@ class AttemptTimeoutError(DeliveryError):
 
 
 class DeadlineExceededError(DeliveryError, TimeoutError):
-    """The whole `timeout` of the call was up: in an attempt, or waiting for a connection.
+    """The whole `timeout` of the call was up: in an attempt, or waiting for one.
 
-    `may_have_completed` tells whether anything was sent that may have been stored.
+    `may_have_completed` says whether anything was sent that may have been stored.
+
+    Attributes:
+        seconds_down: How long Golem had been down then, in seconds; 0 where it was not.
     """
 
-    _advice = "A longer timeout=, or more max_connections, gives it more room."
+    def __init__(self, message: str, seconds_down: float = 0.0) -> None:
+        super().__init__(message, seconds_down)
+        self.seconds_down = seconds_down
+
+    def _what_to_do(self) -> str:
+        if self.seconds_down:
+            return "Check base_url and that Golem is up."
+        return "A longer timeout=, or more max_connections, gives it more room."
 
 
 class ResponseError(GolemError):

@@ -314,6 +314,7 @@ class TestFromEnv:
     @pytest.mark.parametrize(
         ("options", "expected"), [({}, False), ({"ssl": True}, True)], ids=["profile", "caller"]
     )
+    @pytest.mark.filterwarnings("ignore::golem_client.InsecureTransportWarning")
     def test_any_certificate_is_accepted_where_the_profile_says_so(
         self, process: pytest.MonkeyPatch, home: Path, options: Any, *, expected: bool
     ) -> None:

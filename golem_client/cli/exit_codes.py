@@ -17,6 +17,7 @@ from golem_client import (
     PayloadTooLargeError,
     PermissionDeniedError,
     RateLimitedError,
+    ResponseError,
     ServerError,
     UnexpectedResponseError,
 )
@@ -78,10 +79,6 @@ def code_of_error(error: GolemError) -> ExitCode:
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             is_verdict = code in (ExitCode.NOT_FOUND, ExitCode.NOT_AUTHORISED)
-            return ExitCode.NOT_DELIVERED if is_verdict and _is_foreign(error) else code
+            is_foreign = isinstance(error, ResponseError) and not error.from_golem
+            return ExitCode.NOT_DELIVERED if is_verdict and is_foreign else code
     return ExitCode.NOT_DELIVERED if error.worth_retrying else ExitCode.REFUSED
-
-
-def _is_foreign(error: GolemError) -> bool:
-    """Return whether something before Golem gave this answer, as the client's text says."""
-    return error.message.startswith(("something before Golem", "not an answer of Golem's"))

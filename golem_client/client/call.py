@@ -329,11 +329,10 @@ class Call:
                 raise
         if self._session.is_closed:
             raise self._closed()
-        why = f"the timeout of {self._timeout:g} s was up while the call waited {what}"
-        down = self._session.gate.pressure().seconds_down
-        if down and self._is_gated:
-            why += f": Golem has been down for {down:.3g} s"
-        raise self._told(DeadlineExceededError(why))
+        down = self._session.gate.pressure().seconds_down if self._is_gated else 0.0
+        why = f"the timeout of {self._timeout:g} s was up while the call waited "
+        why += f"for Golem, which has been down for {down:.3g} s" if down else what
+        raise self._told(DeadlineExceededError(why, down))
 
     def _until(self, when: float) -> asyncio.Timeout:
         # Closing wakes those who wait already; nobody would wake one who begins to wait later.
