@@ -63,7 +63,7 @@ class Scene:
             sent["Authorization"] = f"Bearer {token}"
         sent |= headers or {}
         given = {name: value for name, value in sent.items() if value is not None}
-        return self.golem.read(Incoming(method, path, given, body)).complete()
+        return self.golem.read(Incoming(method, path, given, body)).complete(True)
 
     def complete(self, data: bytes) -> Answer:
         headers = {"Authorization": f"Bearer {TOKEN}"}

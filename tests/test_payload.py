@@ -272,6 +272,20 @@ def test_a_lone_surrogate_is_no_text() -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("encode", "payload"),
+    [(encode_bytes, b"hunter"), (encode_text, "hunt\u00e9")],
+    ids=["bytes", "text"],
+)
+def test_bytes_and_text_have_a_largest_size(encode: Any, payload: Any) -> None:
+    """Bytes are counted, not letters; the message names the client's option and not the payload."""
+    assert len(encode(payload, max_bytes=6)) == 6
+    with pytest.raises(PayloadError) as caught:
+        encode(payload, max_bytes=5)
+    assert caught.value.message == "the payload has 6 bytes, and max_payload_bytes is 5"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
 def test_equal_decimals_of_different_digits_differ() -> None:
     """A Decimal keeps its zeros."""
     assert [encode_json(Decimal(text)) for text in ("1.10", "1.1")] == [b'"1.10"', b'"1.1"']

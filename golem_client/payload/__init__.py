@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
     from typing_extensions import TypeForm
 
-__all__ = ["encode_bytes", "encode_json", "encode_text", "make_converter"]
+__all__ = ["PayloadConverter", "encode_bytes", "encode_json", "encode_text", "make_converter"]
 
 _DEFAULT = make_converter()
 _CONTAINERS = frozenset({dict, list, tuple})
@@ -110,42 +110,65 @@ def encode_json(
     raise PayloadError(message)
 
 
-def encode_bytes(payload: bytes | bytearray | memoryview) -> bytes:
-    """Return a copy, which later changes of a bytearray do not reach.
+def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25) -> bytes:
+    """Return a copy of the bytes, so that changing a bytearray later changes nothing.
+
+    Args:
+        data: The payload, verbatim.
+        max_bytes: The largest payload allowed. By default 32 MiB, the most that Golem takes.
 
     Raises:
-        PayloadError: It is not bytes.
+        PayloadError: `data` is not bytes, or is larger than `max_bytes`.
     """
-    if not isinstance(payload, bytes | bytearray | memoryview):
+    if not isinstance(data, bytes | bytearray | memoryview):
         raise PayloadError(
-            f"The payload is of type {type(payload).__name__}, not bytes; use complete_text for "
+            f"The payload is of type {type(data).__name__}, not bytes; use complete_text for "
             "text, complete_json for everything else"
         )
     try:
-        return bytes(payload)
+        payload = bytes(data)
     except ValueError:  # a memoryview that was released
-        pass
-    raise PayloadError("The payload is a memoryview that was released; keep it until it is sent")
+        payload = None
+    if payload is None:
+        raise PayloadError(
+            "The payload is a memoryview that was released; keep it until it is sent"
+        )
+    return _within(payload, max_bytes)
 
 
-def encode_text(text: str) -> bytes:
+def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
     """Return the text as UTF-8.
 
+    Args:
+        text: The payload.
+        max_bytes: The largest payload allowed. By default 32 MiB, the most that Golem takes.
+
     Raises:
-        PayloadError: It is not text, or UTF-8 cannot carry it.
+        PayloadError: `text` is not text, UTF-8 cannot carry it, or it is larger than `max_bytes`.
     """
     if not isinstance(text, str):
         raise PayloadError(
             f"The payload is of type {type(text).__name__}, not text; use complete_bytes for "
             "bytes, complete_json for everything else"
         )
+    start = -1
     try:
-        return str.encode(text)
+        payload = str.encode(text)
     except UnicodeEncodeError as error:
         start = error.start
-    raise PayloadError(
-        f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
-    )
+    if start >= 0:
+        raise PayloadError(
+            f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
+        )
+    return _within(payload, max_bytes)
+
+
+def _within(payload: bytes, max_bytes: int) -> bytes:
+    if len(payload) > max_bytes:
+        raise PayloadError(
+            f"the payload has {len(payload)} bytes, and max_payload_bytes is {max_bytes}"
+        )
+    return payload
 
 
 def _encode(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:

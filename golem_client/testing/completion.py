@@ -44,23 +44,24 @@ class Call:
         key: The promise, where the request came as far as to name one.
         payload: The payload, likewise.
         complete: Does what the request asks for, and returns the answer; it may be done again.
+            It is told whether the worker is woken.
         is_completion: Whether it asks to complete a promise, rightly or not: faults are for these.
     """
 
     key: PromiseKey | None
     payload: bytes | None
-    complete: Callable[[], Answer]
+    complete: Callable[[bool], Answer]
     is_completion: bool = True
 
     @classmethod
     def refused(cls, answer: Answer) -> Call:
         """Return a completion that cannot even be read."""
-        return cls(None, None, lambda: answer)
+        return cls(None, None, lambda _: answer)
 
     @classmethod
     def answered(cls, answer: Answer) -> Call:
         """Return a call that asks for nothing but the answer."""
-        return cls(None, None, lambda: answer, is_completion=False)
+        return cls(None, None, lambda _: answer, is_completion=False)
 
 
 class RefusedError(Exception):
@@ -87,21 +88,22 @@ class Completion:
         self._payload = payload
         self._headers = headers or {}
         self._stored = False
+        self._wakes = True
 
-    def run(self) -> Answer:
+    def run(self, wakes: bool = True) -> Answer:  # noqa: FBT001, FBT002
         """Complete the promise, and return what Golem answers."""
         read = self._golem.dialect.read_token
         if read is not None and credentials.secret(self._headers, read) is None:
             return Answer.text(401, "authorization error")
         try:
-            stored = self.check_all(self._golem.dialect.checks)
+            stored = self.check_all(self._golem.dialect.checks, wakes=wakes)
         except RefusedError as refused:
             return self._golem.dialect.refuse(refused.check, refused.facts)
         return Answer.json(200, stored)
 
-    def check_all(self, checks: tuple[Check, ...]) -> bool:
+    def check_all(self, checks: tuple[Check, ...], *, wakes: bool = True) -> bool:
         """Return whether the payload was stored, or raise a RefusedError."""
-        self._stored = False
+        self._stored, self._wakes = False, wakes
         for check in checks:
             self._STEPS[check](self)
         return self._stored
@@ -142,7 +144,7 @@ class Completion:
             self._refuse(Check.SIZE, limit=limit)
 
     def _write(self) -> None:
-        self._stored = self._golem.promises.write(self._key, self._payload)
+        self._stored = self._golem.promises.write(self._key, self._payload, wakes=self._wakes)
 
     def _check_promise(self) -> None:
         if not self._golem.promises.exists(self._key):

@@ -157,22 +157,30 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         if instead is not None:
             return Delivery(instead)
         call = self._http.read(incoming)
-        fault = self._plan.next_fault(call.key) if call.is_completion else NO_FAULT
+        fault = self._next_fault(call)
         serial = self._record(incoming, call, fault, connection)
+        answer = self._take_in(call, serial, times=fault.takes - fault.late, wakes=fault.wakes)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
         if fault.late:
-            await asyncio.sleep(fault.delay)
-        answer = self._take_in(call, fault, serial)
-        if fault.delay and not fault.late:
-            await asyncio.sleep(fault.delay)
+            answer = self._take_in(call, serial)
         delivery = fault.deliver(answer)
         self._note(serial, delivery)
         return delivery
 
-    def _take_in(self, call: Call, fault: Fault, serial: int) -> Answer | None:
+    def _next_fault(self, call: Call) -> Fault:
+        if not call.is_completion:
+            return NO_FAULT
+        is_completed = call.key is not None and self._golem.promises.payload(call.key) is not None
+        return self._plan.next_fault(call.key, is_completed=is_completed)
+
+    def _take_in(
+        self, call: Call, serial: int, *, times: int = 1, wakes: bool = True
+    ) -> Answer | None:
         answer = None
         writes = self._golem.promises.writes
-        for _ in range(fault.takes):
-            answer = call.complete()
+        for _ in range(times):
+            answer = call.complete(wakes)
         if self._golem.promises.writes > writes and serial in self._received:
             self._received[serial] = attrs.evolve(self._received[serial], applied=True)
         return answer
@@ -197,7 +205,12 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         told = delivery.whole
         if told is not None and serial in self._received:
             record = self._received[serial]
-            self._received[serial] = attrs.evolve(record, status=told.status, answer=told.body)
+            self._received[serial] = attrs.evolve(
+                record,
+                status=told.status,
+                answer=told.body,
+                answered_at=asyncio.get_running_loop().time(),
+            )
 
 
 def _dialect(name: str) -> Dialect:

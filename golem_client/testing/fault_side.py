@@ -139,6 +139,47 @@ class FaultsOnOrder:
         """
         return self.fault_next(faults.echoed(), promise_id=promise_id, times=times)
 
+    def true_to_both_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
+        """Answer `true` to the next completion that comes second, though its payload is not stored.
+
+        Golem up to 1.5.7 on SQLite does that to callers who race. The order waits for a promise
+        that is completed already, so it can be given before either call.
+        """
+        return self.fault_next(faults.true_to_both(), promise_id=promise_id, times=times)
+
+    def sleep_on_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
+        """Store the payload and answer `true`, and let the worker sleep on.
+
+        `await_promise` does not return before a further completion of the promise arrives, which
+        is answered `false`. Golem does so when an executor is killed right after its answer.
+        """
+        return self.fault_next(faults.sleep_on(), promise_id=promise_id, times=times)
+
+    def kill_executor_next(
+        self,
+        *,
+        applied: bool,
+        back_after: float | None = None,
+        promise_id: Any = None,
+        times: int = 1,
+    ) -> FaultOrder:
+        """Kill the executor while it has the request.
+
+        Args:
+            applied: Whether the payload is stored before. A worker that awaits it is not woken.
+            back_after: None answers a 500 at once. A number of seconds lets Golem repeat the
+                request itself when its executor is back: the answer comes that late, and is
+                `true`, or with `applied=True` `false`, although this request stored the payload.
+            promise_id: The promise whose requests are meant; None for any.
+            times: The number of requests that it is to meet.
+        """
+        if back_after is None:
+            answer = Answer.json(500, self._golem.dialect.errors(500, faults.POD_LOST))
+            fault = faults.killed(answer, applied=applied)
+        else:
+            fault = faults.killed_and_back(back_after, applied=applied)
+        return self.fault_next(fault, promise_id=promise_id, times=times)
+
     def fault_next(self, fault: Fault, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
         """Order any fault; the other methods are shorthand for this one."""
         key = None if promise_id is None else self._golem.key(promise_id)

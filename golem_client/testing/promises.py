@@ -68,6 +68,7 @@ class Promises:
         self._created: set[PromiseKey] = set()
         self._payloads: dict[PromiseKey, bytes] = {}
         self._last_idx: dict[WorkerKey, int] = {}
+        self._asleep: set[PromiseKey] = set()
         self._waiters: dict[PromiseKey, set[asyncio.Future[bytes]]] = {}
 
     def next_idx(self, worker: WorkerKey, first: int, step: int) -> int:
@@ -94,14 +95,25 @@ class Promises:
         """Return whether the promise was created, and not deleted since."""
         return key in self._created
 
-    def write(self, key: PromiseKey, payload: bytes) -> bool:
-        """Store the payload if none is stored, and return whether it was."""
-        if key in self._payloads:
-            return False
-        self._payloads[key] = payload
-        self.writes += 1
-        self._wake(key, payload)
-        return True
+    def write(self, key: PromiseKey, payload: bytes, *, wakes: bool = True) -> bool:
+        """Store the payload if none is stored, and return whether it was.
+
+        A first completion that does not wake the worker leaves it asleep until the next one.
+        """
+        is_first = key not in self._payloads
+        if is_first:
+            self._payloads[key] = payload
+            self.writes += 1
+        if wakes:
+            self._asleep.discard(key)
+            self._wake(key, self._payloads[key])
+        elif is_first:
+            self._asleep.add(key)
+        return is_first
+
+    def is_ready(self, key: PromiseKey) -> bool:
+        """Return whether a worker that awaits the promise has its payload at once."""
+        return key in self._payloads and key not in self._asleep
 
     def payload(self, key: PromiseKey) -> bytes | None:
         """Return what is stored under the key, whether or not the promise exists."""
@@ -111,6 +123,7 @@ class Promises:
         """Delete the promise and its payload; whoever waits for it learns of it."""
         self._created.discard(key)
         self._payloads.pop(key, None)
+        self._asleep.discard(key)
         self._fail(key, LookupError, f"the promise {key} was deleted while a worker awaited it")
 
     def delete_worker(self, worker: WorkerKey) -> None:
@@ -127,8 +140,8 @@ class Promises:
 
     async def wait(self, key: PromiseKey) -> bytes:
         """Return the payload once it is there."""
-        if (payload := self.payload(key)) is not None:
-            return payload
+        if self.is_ready(key):
+            return self._payloads[key]
         waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(key, set()).add(waiter)
         try:

@@ -63,11 +63,13 @@ class Webhooks:
             return Call.refused(Answer(404))
         if suffix != _suffix(key):
             return Call.answered(_NO_ROUTE)
-        return Call(key, incoming.body, lambda: self._complete(key, incoming.body))
+        return Call(
+            key, incoming.body, lambda wakes: self._complete(key, incoming.body, wakes=wakes)
+        )
 
-    def _complete(self, key: PromiseKey, payload: bytes) -> Answer:
+    def _complete(self, key: PromiseKey, payload: bytes, *, wakes: bool) -> Answer:
         try:
-            Completion(self._golem, key, payload).check_all(_CHECKS)
+            Completion(self._golem, key, payload).check_all(_CHECKS, wakes=wakes)
         except RefusedError as refused:
             return self._refused(refused)
         return Answer(204)

@@ -76,7 +76,7 @@ class WorkerSide:
             RuntimeError: The fake is closed, or is being closed, so that nobody can complete it.
         """
         key = self._existing(promise_id)
-        if self._closed and self._golem.promises.payload(key) is None:
+        if self._closed and not self._golem.promises.is_ready(key):
             raise RuntimeError(f"the FakeGolem is closed: nobody can complete {key} any more")
         return await self._golem.promises.wait(key)
 
