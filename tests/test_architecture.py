@@ -62,7 +62,7 @@ DEPENDENCIES = {
     "bulk": frozenset({"attrs"}),
     "threads": frozenset(),
     # Optional, and imported when used: SQLAlchemy's engines, Fernet, itsdangerous, OpenTelemetry.
-    "outbox": frozenset({"aiosqlite", "asyncpg", "attrs", "cryptography", "sqlalchemy"}),
+    "outbox": frozenset({"attrs", "cattrs", "cryptography", "sqlalchemy", "typing_extensions"}),
     "links": frozenset({"aiohttp", "attrs", "itsdangerous", "starlette"}),
     "webhooks": frozenset({"aiohttp", "attrs", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),

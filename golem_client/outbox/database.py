@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import event, inspect, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -26,6 +26,10 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _LONGEST_WORDS = 200
+
+
+class _CrossedError(Exception):
+    """Another transaction wrote the same row in between."""
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
@@ -85,12 +89,31 @@ class Database:
         self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
         self._is_checked = False
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run work in a transaction of its own, once it is known that the schema fits."""
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
+        """Run work in a transaction of its own, once it is known that the schema fits.
+
+        Args:
+            work: What is done in it.
+            tries: How often it is tried where others write the same rows at the same time.
+
+        Raises:
+            OutboxError: The transaction failed; nothing of it was written.
+        """
+        await self.check()
+        for _ in range(tries - 1):
+            with suppress(_CrossedError):
+                return await self._run(work, crossed=_CrossedError)
+        return await self._run(work)
+
+    async def check(self) -> None:
+        """Find out, once, whether the schema fits.
+
+        Raises:
+            OutboxError: It does not, or (`worth_retrying`) the database is away.
+        """
         if not self._is_checked:
             await self._run(self._check)
             self._is_checked = True
-        return await self._run(work)
 
     async def read(self, statement: Any) -> list[Any]:
         """Return the rows of a query, as mappings."""
@@ -106,14 +129,20 @@ class Database:
         await self._run(self._check)
         self._is_checked = True
 
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _run(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        crossed: type[Exception] = OutboxError,
+    ) -> T:
         try:
             async with AsyncExitStack() as stack:
                 if self._writing is not None:
                     await stack.enter_async_context(self._writing)
                 return await work(await stack.enter_async_context(self.engine.begin()))
         except _driver_errors() as error:
-            problem = _problem(error)
+            is_crossed = isinstance(error, IntegrityError)
+            problem = crossed("") if is_crossed and crossed is _CrossedError else _problem(error)
         # Out here, because the error above holds statements and values.
         raise problem
 
