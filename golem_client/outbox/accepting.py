@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -102,7 +103,7 @@ class Acceptor:
         """Accept a batch in one transaction; return why it could not be."""
         accepted = [waiting.accepted for waiting in batch]
         try:
-            entries = await self._database.run(lambda connection: self._all_of(connection, accepted))
+            entries = await self._database.run(partial(self._all_of, batch=accepted))
         except OutboxError as error:
             return error
         for waiting, entry in zip(batch, entries, strict=True):
@@ -151,7 +152,7 @@ class Acceptor:
     async def _one_by_key(self, connection: AsyncConnection, accepted: Acceptance) -> Entry:
         statement = accepting_by_key(self._database.dialect, accepted)
         result = await connection.execute(statement.returning(*entry_columns()))
-        row = result.mappings().first()
+        row: Any = result.mappings().first()
         if row is not None:
             return entry_of(row, is_new=True)
         found = await connection.execute(found_by_key(accepted.key or ""))

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import event, inspect, select, text
+from sqlalchemy import URL, event, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -49,7 +49,7 @@ def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
         problem = error.strerror or type(error).__name__
     if problem:
         raise OutboxError(f"the outbox {name} cannot be opened: {problem}")
-    address = f"sqlite+aiosqlite:///{Path(name).absolute()}"
+    address = URL.create("sqlite+aiosqlite", database=str(Path(name).absolute()))
     engine = create_async_engine(
         address, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
     )

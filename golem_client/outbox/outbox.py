@@ -3,58 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
-from sqlalchemy import Executable, and_, delete, func, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeForm
 
-from golem_client import AnyPromiseId, GolemClient, OutboxError, PromiseId
+from golem_client import AnyPromiseId, GolemClient, PromiseId
 from golem_client.outbox.accepting import Acceptor
 from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
-from golem_client.outbox.entry import Counts, Entry, State, entry_of
+from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
+from golem_client.outbox.options import size, span
+from golem_client.outbox.promise import OutboxPromise
+from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules
 from golem_client.outbox.statements import (
     Acceptance,
     accepting,
     accepting_by_key,
-    binding,
-    entry_columns,
-    freeing,
-    key_slot,
-    notification,
     notifying,
-    promise_slot,
-    refusing,
-    retrying,
     values_of,
 )
-from golem_client.outbox.tables import ENTRIES, KEYS, MICROSECONDS, Now
 from golem_client.outbox.trace import current_trace
 from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm
 from golem_client.payload import encode_bytes, encode_json, encode_text
 
 T = TypeVar("T")
 
-_PAGE = 500
-_POLL_SECONDS = 0.25
 _CONCURRENCY = 64
-_BINDING_TRIES = 5
-_E = ENTRIES.c
 
 
-class Outbox:
+class OutboxOptions(TypedDict, total=False):
+    """The options of an outbox; `Outbox` describes them."""
+
+    keys: Sequence[str | bytes]
+    converter: cattrs.Converter | None
+    max_payload_bytes: int
+    give_up_after: float | timedelta
+    nudge_after: float | timedelta | None
+    lease: float | timedelta
+
+
+class Outbox(Records):
     """Completions, accepted durably and delivered by any process that sees the database.
 
         async with await Outbox.open("golem.sqlite") as outbox, outbox.delivering(client):
@@ -99,7 +98,7 @@ class Outbox:
         ValueError: An option makes no sense, or the engine is of another database.
     """
 
-    def __init__(  # noqa: PLR0913 - the options of the contract, keyword-only
+    def __init__(
         self,
         engine: AsyncEngine,
         *,
@@ -110,33 +109,23 @@ class Outbox:
         nudge_after: float | timedelta | None = 60.0,
         lease: float | timedelta = 60.0,
     ) -> None:
+        super().__init__()
         self.engine = engine
         self._database = Database(engine)
         self._cipher = Cipher(keys)
         self._converter = converter
-        self._max_payload_bytes = _size("max_payload_bytes", max_payload_bytes)
-        nudge = None if nudge_after is None else _span("nudge_after", nudge_after, at_least=0)
+        self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
+        nudge = None if nudge_after is None else span("nudge_after", nudge_after, at_least=0)
         self._rules = Rules(
-            give_up_after=_span("give_up_after", give_up_after), nudge_after=nudge
+            give_up_after=span("give_up_after", give_up_after), nudge_after=nudge
         )
-        self._lease = _span("lease", lease).total_seconds()
+        self._lease = span("lease", lease).total_seconds()
         self._acceptor = Acceptor(self._database, self._tell_workers)
-        self._workers: set[Worker] = set()
-        self._changed = asyncio.Event()
         self._is_owner = False
-        self._is_closed = False
 
     @classmethod
     async def open(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        keys: Sequence[str | bytes] = (),
-        converter: cattrs.Converter | None = None,
-        max_payload_bytes: int = 4_000_000,
-        give_up_after: float | timedelta = timedelta(days=14),
-        nudge_after: float | timedelta | None = 60.0,
-        lease: float | timedelta = 60.0,
+        cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]
     ) -> Self:
         """Open an outbox in a file, an SQLite database; it is made where there is none.
 
@@ -145,12 +134,7 @@ class Outbox:
 
         Args:
             path: The file.
-            keys: As for the class, and so are the others.
-            converter: As for the class.
-            max_payload_bytes: As for the class.
-            give_up_after: As for the class.
-            nudge_after: As for the class.
-            lease: As for the class.
+            **options: As for the class.
 
         Raises:
             OutboxError: The file cannot be used, is no database, or is of a newer version.
@@ -158,15 +142,7 @@ class Outbox:
         """
         engine = sqlite_engine(path)
         try:
-            outbox = cls(
-                engine,
-                keys=keys,
-                converter=converter,
-                max_payload_bytes=max_payload_bytes,
-                give_up_after=give_up_after,
-                nudge_after=nudge_after,
-                lease=lease,
-            )
+            outbox = cls(engine, **options)
             await outbox.create_tables()
         except BaseException:
             await engine.dispose()
@@ -277,7 +253,7 @@ class Outbox:
 
     def statement(
         self, promise_id: AnyPromiseId | Key, value: Any, as_type: TypeForm[Any] | None = None
-    ) -> Executable:
+    ) -> Insert:
         """Return the acceptance of a JSON value as a statement, for a transaction of your own.
 
             async with session.begin():       # a Session, an AsyncSession, a Connection
@@ -307,51 +283,17 @@ class Outbox:
         """
         return self._statement(promise_id, self._as_json(value, as_type))
 
-    def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Executable:
+    def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
         limit = self._max_payload_bytes
         return self._statement(promise_id, partial(encode_text, text, max_bytes=limit))
 
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
-    ) -> Executable:
+    ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
         limit = self._max_payload_bytes
         return self._statement(promise_id, partial(encode_bytes, data, max_bytes=limit))
-
-    async def bind(self, key: str, promise_id: AnyPromiseId) -> None:
-        """Say which promise a key stands for.
-
-        What was accepted under the key and waits is delivered to the promise now; what comes
-        later too. Binding the key again lets later completions go to the newer promise.
-
-        Where the promise has been accepted already, the earlier entry stays, and the waiting one
-        becomes dead.
-
-        Args:
-            key: The key, as text or as a `Key`.
-            promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
-
-        Raises:
-            ValueError: It is no key.
-            InvalidIdError: It is not an id.
-            OutboxError: The database cannot be used; nothing was bound.
-        """
-        self._check_open()
-        name, parsed = str(Key(key)), str(PromiseId.parse(promise_id))
-        dialect = self._database.dialect
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(binding(dialect, name, parsed))
-            freed = await connection.execute(freeing(name, parsed))
-            if not freed.rowcount:
-                await connection.execute(refusing(name, parsed))
-            elif dialect == "postgresql":
-                await connection.execute(notification())
-
-        await self._database.run(work, tries=_BINDING_TRIES)
-        self._tell_workers()
-        self._tell_waiters()
 
     # Delivering
 
@@ -423,146 +365,9 @@ class Outbox:
             cipher=self._cipher,
             rules=self._rules,
             lease=self._lease,
-            concurrency=_size("concurrency", concurrency),
+            concurrency=size("concurrency", concurrency),
             on_settled=partial(self._note_settled, on_settled),
             siblings=self._workers,
-        )
-
-    # Looking after it
-
-    async def entry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
-        """Return the entry of a promise, or the newest one of a `Key`; None where there is none."""
-        return await self._entry(_which(promise_id))
-
-    async def entries(self, *, state: State | str | None = None) -> AsyncIterator[Entry]:
-        """Yield the entries, all of them or those of one state, the oldest first.
-
-        They are read a few hundred at a time; what is accepted meanwhile may come too.
-
-        Args:
-            state: `waiting`, `pending`, `completed` or `dead`.
-
-        Raises:
-            ValueError: There is no such state.
-        """
-        wanted = None if state is None else State(state)
-        last = 0
-        while True:
-            self._check_open()
-            query = select(*entry_columns()).where(_E.id > last).order_by(_E.id).limit(_PAGE)
-            if wanted is not None:
-                query = query.where(_E.state == str(wanted))
-            rows = await self._database.read(query)
-            for row in rows:
-                yield entry_of(row)
-            if len(rows) < _PAGE:
-                return
-            last = rows[-1]["id"]
-
-    async def wait(
-        self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None
-    ) -> Entry:
-        """Wait until an entry is completed or dead, whoever delivers it, and return it.
-
-        Args:
-            promise_id: The promise or `Key`; it may be accepted meanwhile.
-            timeout: In seconds; None for no end.
-
-        Raises:
-            TimeoutError: It was neither by then.
-        """
-        which = _which(promise_id)
-        async with asyncio.timeout(timeout):
-            while True:
-                changed = self._changed
-                entry = await self._entry(which)
-                if entry is not None and entry.is_settled:
-                    return entry
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _POLL_SECONDS)
-
-    async def retry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
-        """Let an entry be sent now: a dead one is pending again, others need not wait.
-
-        A dead one has `give_up_after` anew. Nothing changes where nothing is to be sent.
-
-        Returns:
-            The entry as it is now; None where there is none.
-        """
-        self._check_open()
-        which = _which(promise_id)
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(retrying(which))
-            if self._database.dialect == "postgresql":
-                await connection.execute(notification())
-
-        await self._database.run(work)
-        self._tell_workers()
-        return await self._entry(which)
-
-    async def discard(self, promise_id: AnyPromiseId | Key) -> Entry | None:
-        """Delete an entry with its payload, whatever its state.
-
-        A call that is under way is not stopped, and what was sent before stays sent. Accepting
-        the promise again makes a new entry, which knows nothing of this one.
-
-        Returns:
-            The entry as it was; None where there was none.
-        """
-        self._check_open()
-        statement = delete(ENTRIES).where(_which(promise_id)).returning(*entry_columns())
-
-        async def work(connection: AsyncConnection) -> Any:
-            return (await connection.execute(statement)).mappings().first()
-
-        row = await self._database.run(work)
-        return None if row is None else entry_of(row)
-
-    async def prune(self, *, older_than: float | timedelta) -> int:
-        """Delete what has been completed or dead for longer, and keys that nobody uses.
-
-        A redelivery of what is gone makes a new entry, which Golem answers `false`. What is to be
-        sent a second time stays until it is. A key goes when it was bound that long ago and no
-        entry has it.
-
-        Args:
-            older_than: The age, in seconds or as a timedelta.
-
-        Returns:
-            The number of entries deleted.
-        """
-        self._check_open()
-        age = _span("older_than", older_than, at_least=0)
-        before = Now() - int(age.total_seconds() * MICROSECONDS)
-        settled = and_(
-            _E.state.in_(("completed", "dead")), _E.due_at.is_(None), _E.settled_at <= before
-        )
-        used = select(_E.id).where(_E.key == KEYS.c.key).exists()
-
-        async def work(connection: AsyncConnection) -> int:
-            deleted = await connection.execute(delete(ENTRIES).where(settled))
-            await connection.execute(
-                delete(KEYS).where(KEYS.c.key != "", KEYS.c.noted_at <= before, ~used)
-            )
-            return deleted.rowcount
-
-        return await self._database.run(work)
-
-    async def counts(self) -> Counts:
-        """Return how many entries are in each state, and the age of the oldest pending one."""
-        self._check_open()
-        rows = await self._database.read(
-            select(
-                _E.state,
-                func.count().label("count"),
-                (Now() - func.min(_E.accepted_at)).label("age"),
-            ).group_by(_E.state)
-        )
-        ages = [row["age"] for row in rows if row["state"] == State.PENDING]
-        return Counts(
-            **{row["state"]: row["count"] for row in rows},
-            oldest_pending=timedelta(microseconds=max(ages[0], 0)) if ages else None,
         )
 
     # Inside
@@ -587,7 +392,7 @@ class Outbox:
     async def _accept(self, accepted: Acceptance) -> Entry:
         return await self._acceptor.accept(accepted)
 
-    def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Executable:
+    def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
         accepted = self._encoded(promise_id, encode)
         dialect = self._database.dialect
         if accepted.promise_id is None:
@@ -596,82 +401,7 @@ class Outbox:
             statement = accepting(dialect).values(**values_of(accepted))
         return notifying(statement) if dialect == "postgresql" else statement
 
-    async def _entry(self, which: Any) -> Entry | None:
-        self._check_open()
-        rows = await self._database.read(select(*entry_columns()).where(which))
-        return entry_of(rows[0]) if rows else None
-
     def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
         if on_settled is not None:
             on_settled(settled)
         self._tell_waiters()
-
-    def _tell_waiters(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    def _tell_workers(self) -> None:
-        for worker in self._workers:
-            worker.wake()
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("this Outbox is closed: make a new one")
-
-
-class OutboxPromise(Generic[T]):
-    """A promise whose worker awaits a `T`; made by `Outbox.promise`.
-
-    Attributes:
-        id: The promise, or the key that stands for it.
-    """
-
-    def __init__(self, outbox: Outbox, promise_id: PromiseId | Key, type_: TypeForm[T]) -> None:
-        self.id = promise_id
-        self._outbox = outbox
-        # `None` is how Python spells the type; for complete_json it means "as the value tells".
-        self._type: Any = type(None) if type_ is None else type_
-
-    def __repr__(self) -> str:
-        name = getattr(self._type, "__name__", None) or str(self._type)
-        return f"<OutboxPromise[{name}] {self.id}>"
-
-    async def complete(self, value: T) -> Entry:
-        """Accept the completion of the promise with this value; see `Outbox.complete_json`.
-
-        Raises:
-            PayloadError: The value is not a `T`, or cannot be encoded.
-            OutboxError: As in `Outbox.complete_json`.
-        """
-        return await self._outbox.complete_json(self.id, value, self._type)
-
-
-def _which(promise_id: Any) -> Any:
-    """Return the condition for the row of a promise, or for the newest one of a key."""
-    if not isinstance(promise_id, Key):
-        return _E.slot == promise_slot(str(PromiseId.parse(promise_id)))
-    own, other = ENTRIES.alias("own"), ENTRIES.alias("other")
-    newest = select(func.max(own.c.id)).where(own.c.key == str(promise_id))
-    bound = select(KEYS.c.promise_id).where(KEYS.c.key == str(promise_id)).scalar_subquery()
-    of_promise = select(other.c.id).where(other.c.slot == promise_slot("") + bound)
-    return _E.id == func.coalesce(newest.scalar_subquery(), of_promise.scalar_subquery())
-
-
-def _span(name: str, value: float | timedelta, *, at_least: float | None = None) -> timedelta:
-    """Return a time that is given in seconds or as a timedelta, greater than 0 unless said."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not (is_number or isinstance(value, timedelta)):
-        raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
-    if not math.isfinite(seconds) or seconds < 0 or (at_least is None and seconds == 0):
-        least = "greater than 0" if at_least is None else "not negative"
-        raise ValueError(f"{name} must be finite and {least}")
-    return timedelta(seconds=seconds)
-
-
-def _size(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} is a whole number, not of type {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1")
-    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import attrs
 
@@ -131,7 +132,7 @@ def settlement(
         )
     if isinstance(ended, asyncio.CancelledError):
         return attrs.evolve(handed_back(row), may_have_stored=True)
-    facts = {
+    facts: Any = {
         "attempts": ended.attempts if isinstance(ended, GolemError) else 0,
         "failures": row.failures + 1,
         "may_have_stored": row.may_have_stored or _may_have_stored(ended),
@@ -169,7 +170,7 @@ def _after_nudge(
 
 def delay_after(failures: int, ended: object, chance: float) -> timedelta:
     """Return the back-off after a failed delivery: from a second to a quarter of an hour."""
-    delay = min(FIRST_DELAY * 2 ** min(failures, 20), LONGEST_DELAY)
+    delay = min(FIRST_DELAY * (1 << min(failures, 20)), LONGEST_DELAY)
     asked = getattr(ended, "retry_after", None) or 0.0
     floor = timedelta(seconds=min(max(asked, 0.0), LONGEST_DELAY.total_seconds()))
     return max(delay, floor) * (1 + _JITTER * chance)

@@ -30,7 +30,8 @@ from golem_client.outbox.entry import COLUMNS
 from golem_client.outbox.tables import ENTRIES, KEYS, MICROSECONDS, Hidden, Now, Payload
 
 if TYPE_CHECKING:
-    from sqlalchemy import Executable, Select, Update
+    import sqlalchemy
+    from sqlalchemy import Select, Update
 
     from golem_client.outbox.settling import Claimed, Settlement
 
@@ -42,7 +43,7 @@ CHANNEL = "golem_outbox"
 DIALECTS = ("sqlite", "postgresql")
 
 _E = ENTRIES.c
-_DEAD = literal_column("'dead'")
+_DEAD: Any = literal_column("'dead'")
 _CLAIMED = ("id", "slot", "promise_id", "state", "is_encrypted", "may_have_stored", "failures")
 
 
@@ -67,7 +68,9 @@ class Acceptance:
     @property
     def slot(self) -> str:
         """The slot of a promise; that of a key is its key's while it is not bound."""
-        return key_slot(self.key or "") if self.promise_id is None else promise_slot(self.promise_id)
+        if self.promise_id is None:
+            return key_slot(self.key or "")
+        return promise_slot(self.promise_id)
 
 
 def promise_slot(promise_id: str) -> str:
@@ -87,7 +90,7 @@ def entry_columns() -> list[Any]:
 
 def insert_into(dialect: str, table: Any) -> Insert:
     """Return an INSERT that knows ON CONFLICT."""
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def accepting(dialect: str) -> Insert:
@@ -157,7 +160,7 @@ def _reviving(inserted: Insert) -> Insert:
         for name in ("payload", "is_encrypted")
     }
     fresh = ("state", "promise_id", "trace", "accepted_at", "counted_from", "due_at")
-    return inserted.on_conflict_do_update(
+    statement: Insert = inserted.on_conflict_do_update(
         index_elements=[_E.slot],
         set_={
             **kept,
@@ -169,6 +172,7 @@ def _reviving(inserted: Insert) -> Insert:
         },
         where=_E.state == _DEAD,
     )
+    return statement
 
 
 def notification() -> Select[Any]:
@@ -176,7 +180,7 @@ def notification() -> Select[Any]:
     return select(_notify())
 
 
-def notifying(statement: Insert) -> Executable:
+def notifying(statement: Insert) -> sqlalchemy.Insert:
     """Return the statement, with a notification for listeners where it writes a row."""
     return statement.returning(_notify())
 

@@ -32,6 +32,7 @@ from golem_client import (
     ServerError,
 )
 from golem_client.outbox.entry import State
+from golem_client.outbox.pace import Pace
 from golem_client.outbox.settling import Claimed, Rules, Settlement, handed_back, settlement
 from golem_client.outbox.statements import SETTLING, claiming, values_of_settlement
 from golem_client.outbox.trace import linked_to
@@ -48,9 +49,6 @@ _POLL_SECONDS = 0.5
 _GATHERING_SECONDS = 0.004
 _AWAY_SECONDS = 0.5
 _MARGIN_SECONDS = 5.0
-_FIRST_PROBE_SECONDS = 0.5
-_LONGEST_PROBE_SECONDS = 15.0
-_SECOND_ROW_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 5.0
 _NO_KEY_DELAY = timedelta(minutes=1)
 
@@ -75,57 +73,6 @@ class _Call:
     began: float
     task: asyncio.Task[Completion] | None = None
     settlement: Settlement | None = None
-
-
-class Pace:
-    """How many rows are tried at a time: all, or one while Golem is down.
-
-    It begins with one, so that a worker that starts during an outage does not send its room full.
-    A failure counts only if nothing got through since its call began: one dead executor hangs
-    only its own promises, and must not slow the others.
-    """
-
-    def __init__(self) -> None:
-        self._is_slow = True
-        self._failures = 0
-        self._next_at = 0.0
-        self._answered_at = 0.0
-        self._probed_at = 0.0
-
-    def room(self, free: int, under_way: int, now: float) -> int:
-        """Return how many rows may be begun."""
-        if not self._is_slow:
-            return free
-        if now < self._next_at or not free:
-            return 0
-        # A worker that has just started knows of no outage: its first row may merely hang.
-        is_patient = under_way and (
-            self._failures or now - self._probed_at < _SECOND_ROW_SECONDS
-        )
-        return 0 if is_patient else 1
-
-    def seconds_left(self, now: float) -> float:
-        """Return after how many seconds to look again, at most those of a poll."""
-        return min(max(self._next_at - now, 0.001), _POLL_SECONDS) if self._is_slow else _POLL_SECONDS
-
-    def note_begin(self, now: float) -> None:
-        """Note that a call begins."""
-        self._probed_at = now
-
-    def note_answer(self, now: float) -> None:
-        """Note that Golem answered a call for good."""
-        self._is_slow = False
-        self._failures = 0
-        self._answered_at = now
-
-    def note_failure(self, began: float, now: float, asked: float) -> None:
-        """Note that a call was not delivered; `asked` is how long the server asks to wait."""
-        if began < self._answered_at or (self._failures and began < self._probed_at):
-            return
-        self._is_slow = True
-        pause = min(_FIRST_PROBE_SECONDS * 2**self._failures, _LONGEST_PROBE_SECONDS)
-        self._failures = min(self._failures + 1, 20)
-        self._next_at = now + max(pause, min(asked, 60.0)) * (1 + 0.25 * random.random())  # noqa: S311
 
 
 class Worker:
@@ -220,7 +167,7 @@ class Worker:
 
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.seconds_left(time.monotonic())):
+            async with asyncio.timeout(self._pace.seconds_left(time.monotonic(), _POLL_SECONDS)):
                 await self._news.wait()
         if len(self._ended) < len(self._calls):
             await asyncio.sleep(_GATHERING_SECONDS)  # others end meanwhile, and share a commit
@@ -341,10 +288,8 @@ class Worker:
 
     def _note_end(self, call: _Call, task: asyncio.Task[Completion]) -> None:
         ended: Completion | BaseException
-        if task.cancelled():
-            ended = asyncio.CancelledError()
-        else:
-            ended = task.exception() or task.result()
+        is_cut = task.cancelled()
+        ended = asyncio.CancelledError() if is_cut else task.exception() or task.result()
         self._note_pace(call, ended)
         chance = random.random()  # noqa: S311 - jitter
         self._end(call, settlement(call.row, ended, self._rules, chance=chance))
