@@ -263,7 +263,7 @@ class TestSecrets:
             async with engine.begin() as connection:
                 await connection.execute(statement)
                 await connection.execute(text("DROP TABLE golem_outbox_entries"))
-            shown = [repr(statement), str(statement), repr(statement.compile().params)]  # type: ignore[attr-defined]
+            shown = [repr(statement), str(statement), repr(statement.compile().params)]
             async with engine.connect() as connection:
                 with pytest.raises(Exception, match="golem_outbox_entries") as caught:
                     await connection.execute(outbox.statement_text(promise(4), SECRET))

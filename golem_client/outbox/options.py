@@ -8,7 +8,7 @@ from datetime import timedelta
 
 def span(name: str, value: float | timedelta, *, at_least: float | None = None) -> timedelta:
     """Return a time that is given in seconds or as a timedelta, greater than 0 unless said."""
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # type: ignore[redundant-expr]
         raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if not math.isfinite(seconds) or seconds < 0 or (at_least is None and seconds == 0):

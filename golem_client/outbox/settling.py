@@ -13,7 +13,13 @@ from typing import Any
 
 import attrs
 
-from golem_client import Completion, GolemError, Outcome
+from golem_client import (
+    AuthenticationError,
+    Completion,
+    GolemError,
+    Outcome,
+    PermissionDeniedError,
+)
 from golem_client.outbox.entry import State
 from golem_client.outcome import combined
 
@@ -179,8 +185,11 @@ def delay_after(failures: int, ended: object, chance: float) -> timedelta:
 def is_worth_retrying(ended: BaseException | Completion) -> bool:
     """Whether the same delivery, later, can succeed.
 
-    What is no error of Golem's or ours comes from the token's callable, and can pass.
+    A token or a grant can be mended; and what is no error of Golem's or ours comes from the
+    token's callable, and can pass.
     """
+    if isinstance(ended, AuthenticationError | PermissionDeniedError):
+        return True
     return ended.worth_retrying if isinstance(ended, GolemError) else True
 
 
