@@ -67,7 +67,7 @@ DEPENDENCIES = {
     "webhooks": frozenset({"aiohttp", "attrs", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),
     "blocking": frozenset({"attrs"}),
-    "cli": frozenset({"aiohttp", "attrs", "click", "rich"}),
+    "cli": frozenset({"aiohttp", "attrs", "click", "rich", "sqlalchemy"}),
     "__main__": frozenset(),
     "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),
     "version": frozenset(),

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import attrs
 import psycopg as plain_psycopg
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, MetaData, create_engine, text
+from sqlalchemy import Engine, Insert, MetaData, create_engine, text
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -187,7 +187,7 @@ class TestStatement:
 
     async def test_it_is_accepted_with_the_transaction(self, outbox: Outbox) -> None:
         """A rollback accepts nothing; by promise and by key."""
-        statements = [
+        statements: list[Callable[[], Insert]] = [
             lambda: outbox.statement(PROMISE_ID, {"n": 1}),
             lambda: outbox.statement_text(promise(2), "x"),
             lambda: outbox.statement_bytes(Key("k"), b"x"),

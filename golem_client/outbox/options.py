@@ -6,9 +6,9 @@ import math
 from datetime import timedelta
 
 
-def span(name: str, value: float | timedelta, *, at_least: float | None = None) -> timedelta:
+def span(name: str, value: object, *, at_least: float | None = None) -> timedelta:
     """Return a time that is given in seconds or as a timedelta, greater than 0 unless said."""
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # type: ignore[redundant-expr]
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
         raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if not math.isfinite(seconds) or seconds < 0 or (at_least is None and seconds == 0):
@@ -17,7 +17,7 @@ def span(name: str, value: float | timedelta, *, at_least: float | None = None) 
     return timedelta(seconds=seconds)
 
 
-def size(name: str, value: int) -> int:
+def size(name: str, value: object) -> int:
     """Return a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} is a whole number, not of type {type(value).__name__}")
