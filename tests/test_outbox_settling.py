@@ -229,11 +229,11 @@ class TestPace:
         """With longer pauses; the answer of one ends it."""
         pace = Pace()
         pace.note_answer(0.0)
-        pace.note_failure(1.0, 2.0, 0.0)
+        pace.note_failure(UNSENT, 1.0, 2.0)
         assert (0, 1, 0) == (pace.room(64, 0, 2.1), pace.room(64, 0, 3.0), pace.room(63, 1, 60.0))
         for at in (10.0, 20.0, 30.0, 40.0, 50.0, 60.0):
             pace.note_begin(at)
-            pace.note_failure(at, at + 0.1, 0.0)
+            pace.note_failure(UNSENT, at, at + 0.1)
         assert 0 == pace.room(64, 0, 75.0)
         assert 1 == pace.room(64, 0, 80.0)
         pace.note_answer(81.0)
@@ -243,11 +243,11 @@ class TestPace:
         """A failure whose call began before the last answer says nothing about Golem."""
         pace = Pace()
         pace.note_answer(10.0)
-        pace.note_failure(5.0, 35.0, 0.0)
+        pace.note_failure(UNSENT, 5.0, 35.0)
         assert 64 == pace.room(64, 0, 35.0)
 
     def test_retry_after_holds_all(self) -> None:
         """For a minute at most."""
         pace = Pace()
-        pace.note_failure(1.0, 1.0, 30.0)
+        pace.note_failure(RateLimitedError("slow down", retry_after=30.0), 1.0, 1.0)
         assert (0, 1) == (pace.room(64, 0, 30.0), pace.room(64, 0, 40.0))

@@ -56,8 +56,8 @@ class Acceptor:
         self._writing: asyncio.Task[None] | None = None
         self._upsert = accepting(database.dialect).returning(*entry_columns())
 
-    async def accept(self, accepted: Acceptance) -> Entry:
-        """Return the entry once it is durable.
+    def hand_in(self, accepted: Acceptance) -> asyncio.Future[Entry]:
+        """Return what will be the entry, once it is durable.
 
         A caller that is cancelled while it waits may have had its completion accepted.
         """
@@ -65,7 +65,7 @@ class Acceptor:
         self._queue.append(waiting)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_all())
-        return await waiting.entry
+        return waiting.entry
 
     async def drain(self) -> None:
         """Wait until everything that was handed in is written."""
@@ -124,8 +124,10 @@ class Acceptor:
         entries: dict[int, Entry] = {}
         for n in sorted(by_key, key=lambda n: by_key[n].key or ""):
             entries[n] = await self._one_by_key(connection, by_key[n])
-        # Rows are locked in the order of their slots, everywhere, so that no two wait in a circle.
-        firsts = [batch[by_slot[slot][0]] for slot in sorted(by_slot)]
+        # Where many write at once, rows are locked in the order of their slots, so that no two
+        # transactions wait in a circle; elsewhere they keep the order in which they came.
+        slots = sorted(by_slot) if self._database.dialect == "postgresql" else by_slot
+        firsts = [batch[by_slot[slot][0]] for slot in slots]
         new, old = await self._by_slot(connection, firsts)
         for slot, numbers in by_slot.items():
             for place, n in enumerate(numbers):

@@ -23,6 +23,7 @@ from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
 from golem_client.outbox.options import size, span
+from golem_client.outbox.pace import Pace
 from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules
@@ -116,17 +117,13 @@ class Outbox(Records):
         self._converter = converter
         self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
         nudge = None if nudge_after is None else span("nudge_after", nudge_after, at_least=0)
-        self._rules = Rules(
-            give_up_after=span("give_up_after", give_up_after), nudge_after=nudge
-        )
+        self._rules = Rules(give_up_after=span("give_up_after", give_up_after), nudge_after=nudge)
         self._lease = span("lease", lease).total_seconds()
         self._acceptor = Acceptor(self._database, self._tell_workers)
         self._is_owner = False
 
     @classmethod
-    async def open(
-        cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]
-    ) -> Self:
+    async def open(cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]) -> Self:
         """Open an outbox in a file, an SQLite database; it is made where there is none.
 
         A new file has mode 0600. What is accepted survives a power failure (WAL,
@@ -350,25 +347,41 @@ class Outbox(Records):
         *,
         concurrency: int = _CONCURRENCY,
         on_settled: OnSettled | None = None,
+        rules: Rules | None = None,
+        pace: Pace | None = None,
+        is_patient: bool = True,
     ) -> Worker:
         """Return a worker that delivers once it is run. `deliver` and `delivering` use it.
 
         Args:
             client: As for `deliver`.
             concurrency: As for `deliver`.
-            on_settled: Called with the settlements of each transaction, once it is committed.
+            on_settled: Called with what each transaction has settled, once it is committed.
+            rules: When it gives up and sends a second time, instead of the outbox's.
+            pace: How many rows it tries at a time, instead of one while Golem is down.
+            is_patient: Whether it waits while the database is away, instead of raising.
         """
         self._check_open()
         return Worker(
             self._database,
             client,
             cipher=self._cipher,
-            rules=self._rules,
+            rules=rules or self._rules,
             lease=self._lease,
             concurrency=size("concurrency", concurrency),
             on_settled=partial(self._note_settled, on_settled),
             siblings=self._workers,
+            pace=pace or Pace(),
+            is_patient=is_patient,
         )
+
+    def hand_in(self, promise_id: AnyPromiseId | Key, data: bytes) -> asyncio.Future[Entry]:
+        """Hand in bytes as `complete_bytes` does, and return what will be its entry.
+
+        Without a task for each: for a program that hands in thousands at once.
+        """
+        encode = partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
+        return self._acceptor.hand_in(self._encoded(promise_id, encode))
 
     # Inside
 
@@ -390,7 +403,7 @@ class Outbox(Records):
         )
 
     async def _accept(self, accepted: Acceptance) -> Entry:
-        return await self._acceptor.accept(accepted)
+        return await self._acceptor.hand_in(accepted)
 
     def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
         accepted = self._encoded(promise_id, encode)

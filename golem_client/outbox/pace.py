@@ -32,9 +32,7 @@ class Pace:
         if now < self._next_at or not free:
             return 0
         # A worker that has just started knows of no outage: its first row may merely hang.
-        is_patient = under_way and (
-            self._failures or now - self._probed_at < _SECOND_ROW_SECONDS
-        )
+        is_patient = under_way and (self._failures or now - self._probed_at < _SECOND_ROW_SECONDS)
         return 0 if is_patient else 1
 
     def seconds_left(self, now: float, most: float) -> float:
@@ -51,11 +49,12 @@ class Pace:
         self._failures = 0
         self._answered_at = now
 
-    def note_failure(self, began: float, now: float, asked: float) -> None:
-        """Note that a call was not delivered; `asked` is how long the server asks to wait."""
+    def note_failure(self, error: BaseException, began: float, now: float) -> None:
+        """Note that a call was not delivered, for a reason that every row may meet."""
         if began < self._answered_at or (self._failures and began < self._probed_at):
             return
         self._is_slow = True
+        asked = min(getattr(error, "retry_after", None) or 0.0, _LONGEST_ASKED_SECONDS)
         pause = min(_FIRST_PAUSE_SECONDS * 2**self._failures, _LONGEST_PAUSE_SECONDS)
         self._failures = min(self._failures + 1, 20)
-        self._next_at = now + max(pause, min(asked, _LONGEST_ASKED_SECONDS)) * (1 + 0.25 * random.random())  # noqa: S311
+        self._next_at = now + max(pause, asked) * (1 + 0.25 * random.random())  # noqa: S311

@@ -90,9 +90,7 @@ class Records:
         async for entry in _each(self._database, wanted):
             yield entry
 
-    async def wait(
-        self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None
-    ) -> Entry:
+    async def wait(self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None) -> Entry:
         """Wait until an entry is completed or dead, whoever delivers it, and return it.
 
         Args:

@@ -87,7 +87,7 @@ class Settlement:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """When an outbox gives up, and when it sends a second time.
+    """When a worker gives up, and when it sends a second time.
 
     Attributes:
         give_up_after: For how long a row is delivered in vain.
@@ -96,6 +96,14 @@ class Rules:
 
     give_up_after: timedelta
     nudge_after: timedelta | None
+
+    def gives_up(
+        self,
+        row: Claimed,
+        ended: BaseException,  # noqa: ARG002 - for rules that look at it
+    ) -> bool:
+        """Whether a row is dead after a failure that could pass."""
+        return row.age >= self.give_up_after
 
 
 def handed_back(row: Claimed) -> Settlement:
@@ -145,10 +153,11 @@ def settlement(
     }
     error = error_text(ended)
     if is_worth_retrying(ended):
-        if row.age < rules.give_up_after:
+        if not rules.gives_up(row, ended):
             due_in = delay_after(row.failures, ended, chance)
             return Settlement(state=State.PENDING, error=error, due_in=due_in, **facts)
-        error = f"given up after {rules.give_up_after}: {error}"
+        if rules.give_up_after:
+            error = f"given up after {rules.give_up_after}: {error}"
     return Settlement(state=State.DEAD, error=error, is_end=True, **facts)
 
 
@@ -162,7 +171,7 @@ def _after_nudge(
     again = (
         not isinstance(ended, Completion)
         and is_worth_retrying(ended)
-        and row.age < rules.give_up_after
+        and not rules.gives_up(row, ended)
     )
     return Settlement(
         state=State.COMPLETED,

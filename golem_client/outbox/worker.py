@@ -55,9 +55,16 @@ _NO_KEY_DELAY = timedelta(minutes=1)
 
 @attrs.frozen
 class Settled:
-    """A row of this worker, and what was written into it."""
+    """A row of this worker, how its delivery ended, and what was written into it.
+
+    Attributes:
+        row: The row as it was claimed.
+        ended: What the client's call returned or raised; None where it was not called.
+        settlement: What was written.
+    """
 
     row: Claimed
+    ended: Completion | BaseException | None
     settlement: Settlement
 
 
@@ -73,12 +80,13 @@ class _Call:
     began: float
     task: asyncio.Task[Completion] | None = None
     settlement: Settlement | None = None
+    ended: Completion | BaseException | None = None
 
 
 class Worker:
     """Delivers the rows of a database through a client, once it is run. Made by `Outbox`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and each is one thing
         self,
         database: Database,
         client: GolemClient,
@@ -89,6 +97,8 @@ class Worker:
         concurrency: int,
         on_settled: OnSettled,
         siblings: set[Worker],
+        pace: Pace,
+        is_patient: bool,
     ) -> None:
         self._database = database
         self._cipher = cipher
@@ -100,7 +110,8 @@ class Worker:
         self._concurrency = concurrency
         self._on_settled = on_settled
         self._siblings = siblings
-        self._pace = Pace()
+        self._pace = pace
+        self._is_patient = is_patient
         self._calls: dict[int, _Call] = {}
         self._ended: list[_Call] = []
         self._news = asyncio.Event()
@@ -174,6 +185,8 @@ class Worker:
 
     async def _wait_out(self, error: OutboxError) -> None:
         """Wait a little while the database is away, and say so once."""
+        if not self._is_patient:
+            raise error
         if self._said != error.message:
             self._said = error.message
             logger.warning("the outbox waits: %s", error.message)
@@ -277,9 +290,7 @@ class Worker:
 
     async def _send(self, row: Claimed, payload: bytes) -> Completion:
         with linked_to(row.trace):
-            return await self._client.complete_bytes(
-                row.promise_id, payload, timeout=self._timeout
-            )
+            return await self._client.complete_bytes(row.promise_id, payload, timeout=self._timeout)
 
     def _without_key(self, row: Claimed, error: OutboxError) -> Settlement:
         logger.error("not sent: %s", error.message, extra=_extra(row, 0))
@@ -290,6 +301,7 @@ class Worker:
         ended: Completion | BaseException
         is_cut = task.cancelled()
         ended = asyncio.CancelledError() if is_cut else task.exception() or task.result()
+        call.ended = ended
         self._note_pace(call, ended)
         chance = random.random()  # noqa: S311 - jitter
         self._end(call, settlement(call.row, ended, self._rules, chance=chance))
@@ -299,9 +311,8 @@ class Worker:
         now = time.monotonic()
         if isinstance(ended, asyncio.CancelledError):
             return
-        if _is_of_no_row(ended):
-            asked = getattr(ended, "retry_after", None) or 0.0
-            self._pace.note_failure(call.began, now, asked)
+        if not isinstance(ended, Completion) and _is_of_no_row(ended):
+            self._pace.note_failure(ended, call.began, now)
         else:
             self._pace.note_answer(now)
 
@@ -323,7 +334,9 @@ class Worker:
         self._news.set()
 
     def _tell(self, ended: Sequence[_Call]) -> None:
-        settled = [Settled(call.row, call.settlement) for call in ended if call.settlement]
+        settled = [
+            Settled(call.row, call.ended, call.settlement) for call in ended if call.settlement
+        ]
         if settled:
             self._on_settled(settled)
 
@@ -368,11 +381,11 @@ def _timeout_of(client: GolemClient) -> float:
     return client._settings.timeout  # noqa: SLF001
 
 
-def _is_of_no_row(ended: Completion | BaseException) -> bool:
+def _is_of_no_row(error: BaseException) -> bool:
     """Whether what met this row would meet every other one, too."""
-    if isinstance(ended, AuthenticationError | RateLimitedError | ServerError | DeliveryError):
+    if isinstance(error, AuthenticationError | RateLimitedError | ServerError | DeliveryError):
         return True
-    return not isinstance(ended, Completion | GolemError)  # from the token's callable
+    return not isinstance(error, GolemError)  # from the token's callable
 
 
 def _claimed(row: Any) -> Claimed:
