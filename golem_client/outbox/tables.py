@@ -121,6 +121,7 @@ def golem_outbox(metadata: MetaData) -> tuple[Table, Table]:
         Column("trace", Text),
         Index("golem_outbox_entries_due", "state", "due_at"),
         Index("golem_outbox_entries_key", "key"),
+        sqlite_autoincrement=True,  # a number is never used again: entries come in their order
     )
     keys = Table(
         "golem_outbox_keys",
