@@ -16,6 +16,7 @@ COMMANDS = {
     "bulk": "Complete the promises of a JSON Lines file; resumable.",
     "complete": "Complete one promise.",
     "doctor": "Check the way to Golem step by step, and say what to do.",
+    "outbox": "Look after an outbox, and deliver from it.",
     "parse": "Take the id of a promise apart; offline.",
     "serve": "Run a small Golem on this machine, to develop against.",
 }

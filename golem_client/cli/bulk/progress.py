@@ -20,7 +20,7 @@ from rich.text import Text
 from golem_client.cli.screen import warn
 
 if TYPE_CHECKING:
-    from golem_client.cli.bulk_report import Tally
+    from golem_client.cli.bulk.tally import Tally
 
 
 class Progress(Protocol):

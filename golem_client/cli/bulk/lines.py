@@ -7,10 +7,15 @@ JSON is sent as it stands in the line, byte for byte. No message here shows any 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
+import os
 import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +25,13 @@ from golem_client import InvalidIdError, PromiseId
 from golem_client.cli.strict_json import JsonError, check_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
-    from typing import BinaryIO
 
 _KEYS = ("id", "json", "text", "base64", "empty")
 _BOM = b"\xef\xbb\xbf"
+_CHUNK = 2**16
+_BATCHES_AHEAD = 2
+_KEY = os.urandom(32)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SHOWN = 40
 
@@ -42,19 +48,18 @@ class Line:
 
     Attributes:
         number: Its place in the file, from 1.
-        promise_id: The promise.
+        promise_id: The promise, as text.
         payload: What is sent.
-        fingerprint: Tells the promise and the payload's bytes together from all others.
-        digest: Tells the line as it stands in the file from all others.
-        may_be_ours: Whether an earlier run may have stored the payload without a word of it.
     """
 
     number: int
-    promise_id: PromiseId
+    promise_id: str
     payload: bytes = attrs.field(repr=False)
-    fingerprint: str
-    digest: str
-    may_be_ours: bool = False
+
+    @property
+    def digest(self) -> bytes:
+        """What tells the payload from others, within this run alone."""
+        return digest_of(self.payload)
 
 
 @attrs.frozen
@@ -64,35 +69,47 @@ class BadLine:
     Attributes:
         number: Its place in the file, from 1.
         problem: What is wrong with it, for people.
-        digest: Tells the line as it stands in the file from all others.
+        digest: Tells the line from all others, within this run alone.
+        is_file: Whether it speaks for the whole file, of which nothing more is read.
     """
 
     number: int
     problem: str
-    digest: str
+    digest: bytes
+    is_file: bool = False
+
+
+Lines = list[Line | BadLine | None]
+"""Some lines of a file in their order; None for an empty one."""
 
 
 class _ProblemError(Exception):
     """What is wrong with a line; its text is for people."""
 
 
-def read_lines(path: Path) -> Generator[Line | BadLine | None, None, None]:
-    """Yield each line of the file in its order; None for an empty one.
+def digest_of(what: bytes) -> bytes:
+    """Return a short hash with a key that only this process has."""
+    return blake2b(what, digest_size=16, key=_KEY).digest()
+
+
+def read_lines(file: int) -> Iterator[Lines]:
+    """Yield the lines of an open file, as many at a time as there are: a pipe may be slow.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        number = 0
-        while raw := file.readline(_LONGEST_LINE + 1):
+    number, is_first = 1, True
+    for raws in _raw_lines(file):
+        if is_first and (problem := _problem_of_file(raws)):
+            yield [BadLine(1, problem, b"", is_file=True)]
+            return
+        lines: Lines = []
+        for raw in raws:
+            stripped = (raw.removeprefix(_BOM) if number == 1 else raw).strip()
+            lines.append(_read_any(number, stripped))
+            is_first = is_first and not stripped
             number += 1
-            if len(raw) > _LONGEST_LINE:
-                _skip_to_next_line(file, raw)
-                problem = f"is longer than {_LONGEST_LINE // 2**20} MiB"
-                yield BadLine(number, problem, _hash(raw[:4096]))
-                continue
-            stripped = raw.removeprefix(_BOM if number == 1 else b"").strip()
-            yield read_line(number, stripped) if stripped else None
+        yield lines
 
 
 def count_lines(path: Path) -> int | None:
@@ -113,25 +130,82 @@ def count_lines(path: Path) -> int | None:
 
 def read_line(number: int, raw: bytes) -> Line | BadLine:
     """Return what the line says, or what is wrong with it."""
-    digest = _hash(raw)
     try:
         text = _text(raw)
         fields = _fields(text)
         promise_id = _promise_id(fields)
         payload = _payload(fields, text)
     except _ProblemError as problem:
-        return BadLine(number, str(problem), digest)
-    fingerprint = _hash(str(promise_id).encode() + b"\0" + payload)
-    return Line(number, promise_id, payload, fingerprint, digest)
+        return BadLine(number, str(problem), digest_of(raw))
+    return Line(number, str(promise_id), payload)
 
 
-def _skip_to_next_line(file: BinaryIO, raw: bytes) -> None:
-    while raw and not raw.endswith(b"\n"):
-        raw = file.readline(2**20)
+async def lines_of(file: int) -> AsyncIterator[Lines]:
+    """Yield the lines of an open file, read in a thread: a pipe may be slow, and block.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Lines | OSError | None] = asyncio.Queue()
+    room = threading.Semaphore(_BATCHES_AHEAD)
+
+    def put(what: Lines | OSError | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(queue.put_nowait, what)
+
+    def read() -> None:
+        try:
+            for lines in read_lines(file):
+                room.acquire()
+                put(lines)
+        except OSError as error:
+            put(error)
+        put(None)
+
+    threading.Thread(target=read, name="golem-promise bulk", daemon=True).start()
+    while (lines := await queue.get()) is not None:
+        if isinstance(lines, OSError):
+            raise lines
+        yield lines
+        room.release()
 
 
-def _hash(what: bytes) -> str:
-    return blake2b(what, digest_size=16).hexdigest()
+def _read_any(number: int, raw: bytes) -> Line | BadLine | None:
+    if not raw:
+        return None
+    if len(raw) > _LONGEST_LINE:
+        return BadLine(
+            number, f"is longer than {_LONGEST_LINE // 2**20} MiB", digest_of(raw[:4096])
+        )
+    return read_line(number, raw)
+
+
+def _problem_of_file(raws: list[bytes]) -> str:
+    """Return what is wrong with a whole file, told once instead of for each of its lines."""
+    first = next(filter(bytes.strip, raws), b"")
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in first[:4]:
+        return "is UTF-16 or UTF-32, and so is the whole file: save it as UTF-8"
+    if first.removeprefix(_BOM).lstrip().startswith(b"["):
+        return "begins a JSON array: write one object a line (jq -c '.[]'); nothing of it is sent"
+    return ""
+
+
+def _raw_lines(file: int) -> Iterator[list[bytes]]:
+    """Yield lines as they come, and of one that is too long no more than shows it."""
+    rest: list[bytes] = []
+    size = 0
+    while data := os.read(file, _CHUNK):
+        *whole, last = data.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*rest, whole[0]])
+            rest, size = [], 0
+            yield whole
+        size += len(last)
+        if size <= _LONGEST_LINE + _CHUNK:
+            rest.append(last)
+    if any(rest):
+        yield [b"".join(rest)]
 
 
 def _text(raw: bytes) -> str:

@@ -1,10 +1,9 @@
 """The results file of `golem-promise bulk`: what has ended, so that nothing is sent twice.
 
-One line, one record, written and flushed as its item ends. What identifies a record is the promise
-together with the fingerprint of its payload, never the number of the line: the input may be edited
-between two runs. A kill can tear the last record only; it is cut off, and its line is sent again
-with the same payload, which is harmless. A lock keeps a second process away for as long as the
-first one lives.
+One line, one record, written and flushed as deliveries end. A record is known by its promise, never
+by the number of its line: the input may be edited between two runs. Nothing in it is made from a
+payload. A kill can tear the last record only; it is cut off, and written anew from the journal. A
+lock keeps a second process away for as long as the first one lives.
 """
 
 from __future__ import annotations
@@ -13,26 +12,37 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from golem_client.cli.bulk_index import BAD_LINE
+from golem_client import InvalidIdError, PromiseId
+from golem_client.cli.bulk.tally import BAD_LINE, COMPLETED, FAILED
+from golem_client.cli.exit_codes import ExitCode
 
 if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO
 
-    from golem_client.cli.bulk_index import Index
+    from golem_client.cli.bulk.plan import Index
 
 _BEGINNING = b'{"line":'
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 class ResultsError(Exception):
-    """The results file cannot be used, or not any more; the text is for people."""
+    """The results file or its journal cannot be used, or not any more; the text is for people.
+
+    Attributes:
+        code: The exit code of the command.
+    """
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.USAGE) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ResultsFile:
@@ -48,7 +58,9 @@ class ResultsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("a+b", buffering=0)
+        # What is recorded is nobody else's business: 0600.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
+        self._file = open(file, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
         try:
             self._lock()
         except BaseException:
@@ -81,19 +93,20 @@ class ResultsFile:
         if not last.endswith(b"\n"):
             self._write(b"\n")
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Write a record at once: from now on, a kill of this process does not lose it.
+    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write records at once: from now on, a kill of this process does not lose them.
 
         Raises:
-            ResultsError: It cannot be written.
+            ResultsError: They cannot be written.
         """
+        lines = [json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records]
         try:
-            self._write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            self._write(b"".join(lines))
         except OSError as error:
             problem = f"{self.path} cannot be written: {error.strerror}"
         else:
             return
-        raise ResultsError(problem)
+        raise ResultsError(problem, ExitCode.FAILED)
 
     def _write(self, data: bytes) -> None:
         while data:
@@ -127,7 +140,7 @@ def load_only(path: Path, index: Index) -> None:
                 index.load(record)
 
 
-def _records(reader: BinaryIO, path: Path) -> Iterator[tuple[bytes, Mapping[str, Any] | None]]:
+def _records(reader: BinaryIO, path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
     """Yield each line with its record; None for what a kill has left of a last one."""
     for number, raw in enumerate(reader, 1):
         record = _record(raw)
@@ -144,17 +157,24 @@ def _may_be_torn(raw: bytes, number: int) -> bool:
     return number > 1 or _BEGINNING.startswith(raw[: len(_BEGINNING)])
 
 
-def _record(raw: bytes) -> Mapping[str, Any] | None:
+def _record(raw: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or type(record.get("line")) is not int:
         return None
-    kinds = {"line": int, "fingerprint": str, "outcome": str}
-    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        return None
-    is_bad = record["outcome"] == BAD_LINE
-    return (
-        cast("Mapping[str, Any]", record) if is_bad or isinstance(record.get("id"), str) else None
-    )
+    outcome = record.get("outcome")
+    if outcome == BAD_LINE:
+        return record if isinstance(record.get("message"), str) else None
+    return record if outcome in (*COMPLETED, FAILED) and _is_id(record.get("id")) else None
+
+
+def _is_id(value: object) -> bool:
+    """Whether it is an id as this command writes it."""
+    if not isinstance(value, str):
+        return False
+    try:
+        return str(PromiseId.parse(value)) == value
+    except InvalidIdError:
+        return False

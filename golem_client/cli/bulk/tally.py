@@ -7,7 +7,9 @@ from collections import Counter, deque
 import attrs
 
 from golem_client import Outcome
-from golem_client.cli.bulk_index import BAD_LINE, FAILED
+
+BAD_LINE = "bad_line"
+FAILED = "failed"
 
 REPEATED = "repeated"
 """A line whose promise and payload an earlier line of the file has: it needs nothing more."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from golem_client.cli.bulk_job import job_over
-from golem_client.cli.bulk_results import ResultsError
+from golem_client import GolemClient
+from golem_client.cli.bulk.job import job_over
+from golem_client.cli.bulk.results import ResultsError
 from golem_client.cli.options import Target, seconds_option, target_options
 
 
@@ -32,17 +33,19 @@ Exit codes:
   0    the promise of every line is completed, by whomever
   1    some line failed, is bad or was not sent; see the table
   2    wrong usage: nothing was sent
-  6    stopped: Golem refused the token or the permission
+  6    stopped: Golem refused the token
   7    stopped: the server limits the rate, with no end in sight
   130  interrupted
 
 After a crash, a kill or Ctrl-C, run the same command again: what is in the
-results file is not sent again, and what was under way is sent with the same
-bytes, which is harmless. A promise that is recorded with another payload
-than its line has now is never sent.
+results file is not sent again, whatever its line says now, and what was under
+way is sent with the same bytes, which is harmless. OUT.jsonl.journal has what
+is under way, for this server alone; it is gone when all is completed.
 """
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
 @click.option(
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -74,29 +77,38 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     token_file: Path | None,
     timeout: float | None,
 ) -> None:
-    """Complete the promises of FILE, one on each line, each with its own payload."""
-    _check_results(file, results, retry_failed=retry_failed)
+    """Complete the promises of FILE, one on each line, each with its own payload.
+
+    FILE can be `-`, the standard input.
+    """
+    source = None if str(file) == "-" else file
+    _check_results(source, results, retry_failed=retry_failed)
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     options["max_connections"] = max(100, concurrency)
     client = None if dry_run else Target(url, profile, token_file).client(**options)
     with ExitStack() as stack:
         try:
             job = stack.enter_context(
-                job_over(file, results, retry_failed=retry_failed, changes=not dry_run)
+                job_over(source, results, retry_failed=retry_failed, changes=not dry_run)
             )
         except ResultsError as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
             raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
-        code = job.rehearse() if client is None else job.run(client, concurrency)
+        code = job.rehearse() if client is None else job.run(client, _server(client), concurrency)
     ctx.exit(code)
 
 
-def _check_results(file: Path, results: Path | None, *, retry_failed: bool) -> None:
+def _server(client: GolemClient) -> str:
+    """Return what the client shows of its server: no user, no query."""
+    return repr(client).split()[1].rstrip(">")
+
+
+def _check_results(file: Path | None, results: Path | None, *, retry_failed: bool) -> None:
     if results is None:
         if retry_failed:
             raise click.UsageError("--retry-failed needs --results, which has what failed")
     elif results.exists() and not results.is_file():
         raise click.UsageError(f"--results {results} is no regular file")
-    elif results.exists() and results.samefile(file):
+    elif results.exists() and file is not None and results.samefile(file):
         raise click.UsageError("--results names FILE itself")
