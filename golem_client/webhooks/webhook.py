@@ -12,7 +12,14 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
+from golem_client import (
+    AuthenticationError,
+    GolemClient,
+    GolemError,
+    OutboxError,
+    PermissionDeniedError,
+    RateLimitedError,
+)
 from golem_client.answer import Answer
 from golem_client.outbox.key import Key
 from golem_client.webhooks.bodies import decoded, read_body
@@ -79,7 +86,8 @@ class Webhook:
         max_bytes: int = 1_000_000,
         timeout: float | None = None,
     ) -> None:
-        for name, function in (("verifier", verifier), ("route", route)):
+        functions = {"verifier": verifier, "route": route, "undeliverable": undeliverable or print}
+        for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} is a function, not {type(function).__name__}")
         if not isinstance(verifier, Verifier):
@@ -245,6 +253,7 @@ class Webhook:
         return f"webhook of {self._verifier.sender}"
 
 
+_OURS = (TimeoutError, OutboxError, AuthenticationError, PermissionDeniedError)
 _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 
@@ -290,8 +299,8 @@ def _positive(name: str, number: float) -> Any:
 
 
 def _is_worth_repeating(error: Exception) -> bool:
-    """Return whether a later delivery can succeed; an outbox's trouble is ours, not the event's."""
-    if isinstance(error, TimeoutError | OutboxError):
+    """Return whether a later delivery can succeed: after our token or database is mended, too."""
+    if isinstance(error, _OURS):
         return True
     return isinstance(error, GolemError) and error.worth_retrying
 
