@@ -39,7 +39,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
 ]
-module = {"scope": "module", "loop_scope": "module"}
 
 
 @attrs.frozen
@@ -86,7 +85,7 @@ def load() -> Any:
     return found
 
 
-@pytest_asyncio.fixture(**module)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -94,7 +93,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(**module)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     quick = RetryPolicy(max_attempts=2, min_delay=0.001)
     async with (

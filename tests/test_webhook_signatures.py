@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -34,7 +35,8 @@ from golem_client.webhooks import (
     twilio,
 )
 
-quick = settings(max_examples=60, deadline=None)
+# By hand: EXAMPLES=100000 python -m pytest …
+quick = settings(max_examples=int(os.environ.get("EXAMPLES", "60")), deadline=None)
 
 SLACK_BODY = (
     b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"

@@ -27,11 +27,14 @@ from golem_client.webhooks import (
     Complete,
     CompleteBytes,
     CompleteText,
+    Verifier,
     Webhook,
     github,
     hmac_sha256,
     slack,
+    standard_webhooks,
     stripe,
+    twilio,
 )
 
 SECRET = "whsec_n0b0dy"
@@ -310,6 +313,40 @@ async def test_golem_away_is_503_before_the_sender_gives_up(golem: FakeGolem, ca
         began = time.monotonic()
         assert (await hook.receive(*delivery({}))).status == 503
         assert time.monotonic() - began < 2
+
+
+class Timed(GolemClient):
+    """A client that completes nothing, and remembers how much time it was given."""
+
+    seen: float | None = None
+
+    async def complete_json(self, *_: Any, timeout: float | None = None) -> Any:  # type: ignore[override]
+        self.seen = timeout
+
+
+@pytest.mark.parametrize(
+    ("verifier", "seconds"),
+    [
+        (slack(SECRET, lossy=True), 2.4),
+        (github(SECRET, lossy=True), 8.0),
+        (stripe(SECRET), 8.0),
+        (standard_webhooks("whsec_YWJj"), 12.0),
+        (twilio("12345", url="https://example.org"), 12.0),
+        (lambda *_: True, 8.0),
+    ],
+    ids=["slack", "github", "stripe", "standard", "twilio", "any"],
+)
+async def test_the_deadline_is_four_fifths_of_what_the_sender_waits(
+    verifier: Any, seconds: float
+) -> None:
+    """The answer has to travel, too."""
+    if isinstance(verifier, Verifier):
+        verifier = attrs.evolve(verifier, verify=lambda *_: True)
+    async with Timed("http://127.0.0.1:1") as client:
+        assert (
+            await Webhook(verifier, completing("x"), to=client).receive({}, b"{}")
+        ).status == 204
+        assert client.seen == pytest.approx(seconds, abs=0.2)
 
 
 @pytest.mark.parametrize("is_async", [False, True])

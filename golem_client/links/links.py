@@ -223,7 +223,7 @@ class PromiseLinks:
         if method not in ("GET", "HEAD", "POST"):
             return Answer.of_text(405, "method not allowed", {"Allow": "GET, HEAD, POST"})
         if method == "POST":
-            answering = self._decide(to, token, question, texts)
+            answering = self._decide(to, token, question, button, texts)
             del token
             return await answering
         asked = self._ask(token, question, button, texts)
@@ -297,7 +297,9 @@ class PromiseLinks:
             return _bad_link(error, texts)
         return page(200, texts, question, button=button, hint=texts.final)
 
-    async def _decide(self, to: Any, token: str, question: str, texts: Texts) -> Answer:
+    async def _decide(
+        self, to: Any, token: str, question: str, button: str, texts: Texts
+    ) -> Answer:
         try:
             link = self.read(token)
         except BadLinkError as error:
@@ -307,7 +309,7 @@ class PromiseLinks:
         try:
             completed = await completing
         except GolemError as error:
-            return _failure(error, question, texts)
+            return _failure(error, question, button, texts)
         return page(200, texts, *_result(completed, texts), question)
 
 
@@ -330,12 +332,13 @@ def _bad_link(error: BadLinkError, texts: Texts) -> Answer:
     return page(404, texts, texts.invalid, texts.invalid_hint)
 
 
-def _failure(error: GolemError, question: str, texts: Texts) -> Answer:
+def _failure(error: GolemError, question: str, button: str, texts: Texts) -> Answer:
     if isinstance(error, PromiseNotFoundError | WorkerNotFoundError) and not error.worth_retrying:
         logger.warning("link: nobody waits for the decision: %s", error)
         return page(410, texts, texts.gone, question)
     logger.error("link: the decision is not made: %s: %s", type(error).__name__, error)
-    return page(503, texts, texts.failed, texts.failed_hint, question, button=texts.again)
+    again = f"{texts.again}: {button}"
+    return page(503, texts, texts.failed, texts.failed_hint, question, button=again)
 
 
 async def _worded(words: Words, link: Link) -> str:
