@@ -34,8 +34,9 @@ MAY_IMPORT = {
     "testing": frozenset({"ids", "threads"}),
     "bulk": PUBLIC_ONLY | {"outcome"},
     "outbox": PUBLIC_ONLY | {"ids", "payload", "outcome"},
-    "links": PUBLIC_ONLY | {"ids", "payload", "outcome"},
-    "webhooks": PUBLIC_ONLY | {"outbox"},
+    "answer": frozenset(),
+    "links": PUBLIC_ONLY | {"answer", "ids", "payload", "outcome"},
+    "webhooks": PUBLIC_ONLY | {"answer", "outbox"},
     "telemetry": PUBLIC_ONLY | {"client"},
     "blocking": PUBLIC_ONLY | {"threads", "outbox"},
     # The two that are public by names of their own; and doctor says which setting came from where.
@@ -64,8 +65,9 @@ DEPENDENCIES = {
     "threads": frozenset(),
     # Optional, and imported when used: SQLAlchemy's engines, Fernet, itsdangerous, OpenTelemetry.
     "outbox": frozenset({"attrs", "cattrs", "cryptography", "sqlalchemy", "typing_extensions"}),
-    "links": frozenset({"aiohttp", "attrs", "itsdangerous", "starlette"}),
-    "webhooks": frozenset({"aiohttp", "attrs", "starlette", "twilio"}),
+    "answer": frozenset({"aiohttp", "attrs", "starlette"}),
+    "links": frozenset({"attrs", "itsdangerous"}),
+    "webhooks": frozenset({"aiohttp", "attrs", "multidict", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),
     "blocking": frozenset({"attrs"}),
     "cli": frozenset({"aiohttp", "attrs", "click", "rich", "sqlalchemy"}),
@@ -76,7 +78,18 @@ DEPENDENCIES = {
 
 # The network is `client`'s; the fake serves on it.
 RUNS_A_LOOP = frozenset(
-    {"blocking", "bulk", "cli", "client", "links", "outbox", "testing", "threads", "webhooks"}
+    {
+        "answer",
+        "blocking",
+        "bulk",
+        "cli",
+        "client",
+        "links",
+        "outbox",
+        "testing",
+        "threads",
+        "webhooks",
+    }
 )
 NETWORK = frozenset({"aiohttp", "asyncio", "http", "requests", "socket", "ssl", "urllib3"})
 
