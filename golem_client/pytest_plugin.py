@@ -173,6 +173,7 @@ def _options(golem: FakeGolem | BlockingFakeGolem, options: dict[str, Any]) -> d
     return {
         "token": golem.token,
         "retry": RetryPolicy(min_delay=0.001, max_delay=0.01),
+        "overload": "ignore",  # so that a fault for ever ends a test after ten attempts
         **options,
     }
 
