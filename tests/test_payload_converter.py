@@ -503,6 +503,20 @@ def test_a_hook_registered_after_use_is_used() -> None:
     assert _written(converter, value) == '[{"Rejected":"a"},"EUR","2026-01-01T00:00:00+00:00",1]'
 
 
+def test_a_hook_serves_a_class_that_the_rules_refuse() -> None:
+    """And its subclasses, where it is declared."""
+
+    @attrs.define(eq=False)
+    class Labelled(str):  # noqa: SLOT000 - attrs gives it slots
+        extra: str = "x"
+
+    class Longer(Labelled): ...
+
+    converter = make_converter()
+    converter.register_unstructure_hook(Labelled, lambda each: each.extra)
+    assert _written(converter, [Labelled(), Longer()], list[Labelled]) == '["x","x"]'
+
+
 def test_threads_may_share_a_converter() -> None:
     """Also at first use, when the rules of a class that names itself are made."""
     tree = Tree("a", [Tree("b", []), Tree("c", [Tree("d", [])])])

@@ -395,9 +395,9 @@ REFUSED = [
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
 def test_the_refusals(refused: Refused) -> None:
     """The message is the path, the reason, and what to do; it comes at once."""
-    started = time.perf_counter()
+    started = time.process_time()
     error = _error(refused.value, refused.as_type)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert str(error).startswith(refused.message)
     assert type(error) is PayloadError
 

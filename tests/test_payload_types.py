@@ -321,6 +321,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Base | None, Plain(1), "$"),
     (Base | Plain, Plain(1), "$"),
     (Base | Colour, Base(), "$"),
+    (Base | Plain | str, "a", "$"),
     (Spot | Base | None, Spot(1), "$"),
     (Plain, Plain("a"), "$.a"),  # type: ignore[arg-type]
     (list[Plain], [Plain(1, Plain(2))], "$[0].inner"),  # type: ignore[arg-type]
