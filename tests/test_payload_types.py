@@ -393,6 +393,25 @@ def test_ambiguous_members_are_refused() -> None:
         encode_json(["a"], list[str] | list[Name], converter)
 
 
+def test_what_members_were_tried_leaves_no_trace() -> None:
+    """Neither depth nor length is used up by a member that does not fit."""
+    value = [["a"]] * 200
+    encoded = encode_json(value, list[list[int] | list[str]])
+    assert encode_json(value, list[list[int] | list[str]], max_bytes=len(encoded)) == encoded
+
+
+def test_what_is_too_large_or_too_deep_is_so_for_every_member() -> None:
+    """It is not called a value of another type."""
+    either: Any = list[Any] | list[list[Any]]
+    with pytest.raises(PayloadError, match="max_payload_bytes"):
+        encode_json([[1] * 100], list[either], max_bytes=50)
+    deep: Any = [1]
+    for _ in range(130):
+        deep = [deep]
+    with pytest.raises(PayloadError, match="nested deeper"):
+        encode_json(deep, either)
+
+
 @pytest.fixture
 def aliases() -> dict[str, Any]:
     """Type statements: Python 3.11 cannot even read them."""
