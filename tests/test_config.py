@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
 import ssl
 import traceback
+import warnings
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
+import golem_client
+from golem_client import GolemClient, InsecureTransportWarning
 from golem_client.config import (
     CLOUD_URL,
     LOCAL_TOKEN,
@@ -25,10 +31,18 @@ from golem_client.config import (
     checked_token,
     checked_type,
     checked_url,
+    insecurity,
     is_private_transport,
     proxy_for,
 )
 from golem_client.retry import RetryPolicy
+
+
+def shown_below_here(error: BaseException) -> str:
+    """Return all that a reporter of errors shows of the frames below the test's own."""
+    assert (error.__cause__, error.__context__) == (None, None)
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join([str(error), *(repr(frame.locals) for frame in trace.stack[1:])])
 
 
 def test_the_addresses_are_golems() -> None:
@@ -59,6 +73,9 @@ class TestUrl:
             ("http://[::1]:9881/x", "http://[::1]:9881/x"),
             ("http://bücher.example", "http://xn--bcher-kva.example"),
             ("http://golem/ü", "http://golem/%C3%BC"),
+            ("http://golem.", "http://golem."),
+            (f"http://{'a' * 63}.example", f"http://{'a' * 63}.example"),
+            (f"http://{'a.' * 126}b", f"http://{'a.' * 126}b"),
             (LOCAL_URL, LOCAL_URL),
             (CLOUD_URL, CLOUD_URL),
         ],
@@ -101,6 +118,12 @@ class TestUrl:
             ("http://user:zorro@golem:99999", "cannot be read"),
             ("http://golem\u00af", "cannot be read"),
             ("http://user\u2100zorro@golem", "cannot be read"),
+            ("http://a..b", "cannot be read"),
+            ("http://.golem", "cannot be read"),
+            ("http://golem..", "cannot be read"),
+            (f"http://{'a' * 64}.example", "cannot be read"),
+            (f"http://{'ü' * 60}.example", "cannot be read"),
+            (f"http://{'a.' * 127}", "cannot be read"),
         ],
     )
     def test_anything_else_is_refused(self, base_url: str, why: str) -> None:
@@ -137,11 +160,10 @@ class TestUrl:
     ],
 )
 def test_no_refused_url_is_shown(base_url: str) -> None:
-    """Neither in the message nor in what it was raised from."""
+    """Neither in the message nor in a local variable of ours: a password may be in it."""
     with pytest.raises(ValueError, match=r"^base_url ") as caught:
         checked_url(base_url)
-    links = (caught.value, caught.value.__cause__, caught.value.__context__)
-    assert "zorro" not in "".join(map(repr, links))
+    assert "zorro" not in shown_below_here(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +241,8 @@ class TestProxy:
         "proxy",
         [
             "socks5://user:zorro@one:1080",
-            "user:zorro@one:3128",
-            "one:3128",
             "http://",
+            "http://user:zorro@a..b",
             "http://user:zorro@one:99999",
             "http://user:zorro@[one",
             "http://user\u2100zorro@one",
@@ -232,9 +253,184 @@ class TestProxy:
     ) -> None:
         """Its password neither; not even in what the error was raised from."""
         environment.setenv("HTTPS_PROXY", proxy)
-        with pytest.raises(ValueError, match=r"^the proxy for https .* is not http") as caught:
+        with pytest.raises(ValueError, match=r"^HTTPS_PROXY does not name an http") as caught:
             proxy_for("https://golem")
-        assert "zorro" not in "".join(map(repr, (caught.value, caught.value.__context__)))
+        assert "zorro" not in shown_below_here(caught.value)
+
+    @pytest.mark.parametrize(
+        ("proxy", "expected"),
+        [
+            ("one:3128", "http://one:3128"),
+            ("user:zorro@one:3128", "http://user:zorro@one:3128"),
+            ("one", "http://one"),
+            (" http://one:3128 ", "http://one:3128"),
+            ("https://one", "https://one"),
+        ],
+    )
+    def test_it_needs_no_scheme(
+        self, environment: pytest.MonkeyPatch, proxy: str, expected: str
+    ) -> None:
+        """As with curl, it is then http."""
+        environment.setenv("HTTPS_PROXY", proxy)
+        assert expected == proxy_for("https://golem")
+
+    @pytest.mark.parametrize(
+        ("variables", "expected"),
+        [
+            ({"HTTP_PROXY": "upper"}, "http://upper"),
+            ({"HTTP_PROXY": "upper", "http_proxy": "lower"}, "http://lower"),
+            ({"HTTP_PROXY": "upper", "http_proxy": ""}, None),
+            ({"HTTP_PROXY": "upper", "REQUEST_METHOD": "GET"}, None),
+            ({"http_proxy": "lower", "REQUEST_METHOD": "GET"}, "http://lower"),
+            ({"ALL_PROXY": "all"}, "http://all"),
+            ({"ALL_PROXY": "all", "all_proxy": "lower"}, "http://lower"),
+            ({"ALL_PROXY": "all", "HTTP_PROXY": "upper"}, "http://upper"),
+            ({"HTTPS_PROXY": "other"}, None),
+            ({"HTTP_PROXY": "upper", "NO_PROXY": "golem", "no_proxy": ""}, "http://upper"),
+        ],
+    )
+    def test_which_variable_counts(self, variables: dict[str, str], expected: str | None) -> None:
+        """Lower case first, the one for all last; not what a CGI request brought in."""
+        assert expected == proxy_for("http://golem", environ=variables)
+
+    @pytest.mark.parametrize(
+        ("entry", "url"),
+        [
+            ("golem", "http://golem"),
+            ("GOLEM", "http://golem"),
+            ("GOLEM:80", "http://golem"),
+            ("golem.", "http://golem"),
+            ("golem", "http://golem."),
+            ("example", "http://golem.example"),
+            (".corp.example", "http://golem.corp.example"),
+            (".corp.example", "http://corp.example"),
+            ("*.corp.example", "http://golem.corp.example"),
+            ("*.corp.example", "http://a.golem.corp.example:9881"),
+            ("*.corp.example:9881", "http://golem.corp.example:9881"),
+            ("bücher.example", "http://xn--bcher-kva.example"),
+            ("::1", "http://[::1]:9881"),
+            ("[::1]", "http://[::1]:9881"),
+            ("[::1]:9881", "http://[::1]:9881"),
+            ("0:0:0:0:0:0:0:1", "http://[::1]"),
+            ("fd00::/8", "http://[fd00::7]"),
+            ("10.0.0.0/8", "http://10.2.3.4"),
+            ("10.9.9.9/8", "http://10.2.3.4"),
+            ("10.2.3.4", "http://10.2.3.4:80"),
+            ("10.2.3.4:80", "http://10.2.3.4"),
+            ("10.*", "http://10.2.3.4"),
+            ("golem:80", "http://golem"),
+            ("golem:443", "https://golem"),
+            ("golem:9881", "http://golem:9881/x"),
+            ("other,golem", "http://golem"),
+            (" other , golem ", "http://golem"),
+            ("other golem", "http://golem"),
+            ("*", "http://golem"),
+            ("other,*", "http://[::1]"),
+        ],
+    )
+    def test_no_proxy_names_it(self, entry: str, url: str) -> None:
+        """In each way in which environments write it."""
+        variables = {"http_proxy": "one", "https_proxy": "one", "NO_PROXY": entry}
+        assert proxy_for(url, environ=variables) is None
+
+    @pytest.mark.parametrize(
+        ("entry", "url"),
+        [
+            ("", "http://golem"),
+            (",", "http://golem"),
+            (".", "http://golem"),
+            ("golem", "http://notgolem"),
+            ("golem.example", "http://example"),
+            ("*.corp.example", "http://corp.example"),
+            ("*.corp.example", "http://corp.example.org"),
+            ("golem:9881", "http://golem"),
+            ("golem:80", "https://golem"),
+            ("golem:99999", "http://golem"),
+            ("[::1]:9881", "http://[::1]:1"),
+            ("::1", "http://[::2]"),
+            ("10.0.0.0/8", "http://11.0.0.1"),
+            ("10.0.0.0/8", "http://golem"),
+            ("10.0.0.0/99", "http://10.0.0.1"),
+            ("0.0.1", "http://10.0.0.1"),
+            ("fd00::/8", "http://10.0.0.1"),
+            ("10.2.3.4", "http://10.2.3.4.example"),
+            (f"{'a' * 64}.example", "http://golem"),
+            ("[", "http://golem"),
+        ],
+    )
+    def test_no_proxy_names_others(self, entry: str, url: str) -> None:
+        """An entry that is none of them, or no entry at all, changes nothing."""
+        variables = {"http_proxy": "one", "https_proxy": "one", "NO_PROXY": entry}
+        assert proxy_for(url, environ=variables) == "http://one"
+
+    @given(st.text(max_size=20), st.text(max_size=20))
+    @settings(max_examples=50, deadline=None)
+    def test_any_text_is_a_proxy_or_a_value_error(self, proxy: str, no_proxy: str) -> None:
+        """Nothing else leaves; a client with `trust_env` is made or refused."""
+        variables = {"http_proxy": proxy, "no_proxy": no_proxy}
+        try:
+            found = proxy_for("http://golem", environ=variables)
+        except ValueError:
+            return
+        assert found is None or found.startswith("http")
+
+
+PROXIED = "the token goes unencrypted to {}, through the proxy {}: use https"
+UNCHECKED = (
+    "the token goes to {}, whose certificate is not checked: whoever is in between can read it. "
+    "Trust its authority instead (SSL_CERT_FILE)"
+)
+
+
+class TestInsecurity:
+    """Why a token is not safe on its way."""
+
+    @pytest.mark.parametrize(
+        ("base_url", "proxy", "verifies_tls"),
+        [
+            ("https://golem", None, True),
+            ("https://golem", "http://one:3128", True),
+            ("https://localhost", None, False),
+            ("https://127.0.0.1:9881", None, False),
+            ("http://localhost:9881", None, True),
+            ("http://[::1]", None, False),
+        ],
+    )
+    def test_it_is_safe(self, base_url: str, proxy: str | None, verifies_tls: bool) -> None:
+        """By TLS with a checked certificate, or on this machine."""
+        assert insecurity(base_url, proxy=proxy, verifies_tls=verifies_tls) is None
+
+    @pytest.mark.parametrize(
+        ("base_url", "proxy", "verifies_tls", "expected"),
+        [
+            ("http://golem", None, True, "the token goes unencrypted to http://golem: use https"),
+            ("http://golem", None, False, "the token goes unencrypted to http://golem: use https"),
+            (
+                "http://localhost:9881",
+                "http://user:zorro@one:3128",
+                True,
+                PROXIED.format("http://localhost:9881", "http://one:3128"),
+            ),
+            (
+                "https://golem",
+                None,
+                False,
+                UNCHECKED.format("https://golem"),
+            ),
+            (
+                "https://localhost",
+                "http://one",
+                False,
+                UNCHECKED.format("https://localhost"),
+            ),
+        ],
+        ids=["http", "http-unchecked", "http-proxy", "unchecked", "unchecked-proxy"],
+    )
+    def test_it_is_not_safe(
+        self, base_url: str, proxy: str | None, verifies_tls: bool, expected: str
+    ) -> None:
+        """The text says why and what to do, and no password of a proxy."""
+        assert expected == insecurity(base_url, proxy=proxy, verifies_tls=verifies_tls)
 
 
 class TestToken:
@@ -245,7 +441,7 @@ class TestToken:
         """One from a file ends in a newline."""
         assert checked_token(token) == "abc"
 
-    @pytest.mark.parametrize("token", [LOCAL_TOKEN, "a", "a.b-c_d~e+f/g=", "two words"])
+    @pytest.mark.parametrize("token", [LOCAL_TOKEN, "a", "a.b-c_d~e+f/g=", "bearer-7", "Bearers"])
     def test_what_a_header_can_carry_is_accepted(self, token: str) -> None:
         """Golem judges the rest."""
         assert token == checked_token(token)
@@ -257,12 +453,40 @@ class TestToken:
             checked_token(token)
 
     @pytest.mark.parametrize(
-        "token", ["zor\nro", "zor\r\nX: y", "zor\0ro", "zor\x7fro", "zör", "zor\ud800", "zor\tro"]
+        "token", ["zor\0ro", "zor\x7fro", "zör", "zor\ud800", "zor\u200bro", "\ufeffzorro"]
     )
     def test_what_no_header_can_carry_is_refused(self, token: str) -> None:
         """Before aiohttp would, at each request."""
         with pytest.raises(ValueError, match=r"^the token holds a character that no header"):
             checked_token(token)
+
+    @pytest.mark.parametrize(
+        ("token", "reason"),
+        [
+            ("Bearer zorro", 'begins with the word "Bearer": give the token alone'),
+            ("bearer zorro", 'begins with the word "Bearer"'),
+            ("Bearer", 'begins with the word "Bearer"'),
+            ("Bearer: zorro", 'begins with the word "Bearer"'),
+            ("Authorization: Bearer zorro", 'begins with the word "Bearer"'),
+            ('"zorro"', "holds a quotation mark: give the token without quotes"),
+            ("'zorro'", "holds a quotation mark"),
+            ('zorro"', "holds a quotation mark"),
+            ("zor ro", "holds white space: give the token alone"),
+            ("zor\tro", "holds white space"),
+            ("zor\r\nX: y", "holds white space"),
+            ("zor\u00a0ro", "holds white space"),
+        ],
+    )
+    def test_what_is_more_than_a_token_is_refused(self, token: str, reason: str) -> None:
+        """Golem would answer 401, which does not say what is wrong."""
+        with pytest.raises(ValueError, match=f"^the token {reason}") as caught:
+            checked_token(token)
+        assert "zor" not in str(caught.value)
+
+    def test_the_text_calls_it_as_the_user_does(self) -> None:
+        """A variable or an option."""
+        with pytest.raises(ValueError, match=r"^GOLEM_AUTH_TOKEN is empty"):
+            checked_token("", name="GOLEM_AUTH_TOKEN")
 
     @pytest.mark.parametrize("token", [None, b"abc", 1, ["abc"]], ids=repr)
     def test_it_is_a_string(self, token: Any) -> None:
@@ -271,10 +495,10 @@ class TestToken:
             checked_token(token)
 
     def test_a_refused_token_is_not_shown(self) -> None:
-        """Neither in the message nor anywhere in the traceback's last lines."""
+        """Neither in the message nor in a local variable of ours."""
         with pytest.raises(ValueError, match="the token") as caught:
             checked_token("zorro\nzorro")
-        assert "zorro" not in "".join(traceback.format_exception_only(caught.value))
+        assert "zorro" not in shown_below_here(caught.value)
 
 
 class TestSeconds:
@@ -401,6 +625,10 @@ class TestHeaders:
             "Content-Type",
             "Content-Length",
             "Content-Encoding",
+            "Accept-Encoding",
+            "Keep-Alive",
+            "TE",
+            "Trailer",
             "Transfer-Encoding",
             "Expect",
             "Connection",
@@ -430,6 +658,66 @@ class TestHeaders:
         """Nothing is converted."""
         with pytest.raises(TypeError, match=r"^headers must map strings to strings$"):
             checked_headers(headers)
+
+    @pytest.mark.parametrize("headers", [[("X", "1")], "X: 1", 1, {"X"}, True], ids=repr)
+    def test_they_are_a_mapping(self, headers: Any) -> None:
+        """Pairs may hold a name twice."""
+        with pytest.raises(TypeError, match=r"^headers must be a mapping of strings"):
+            checked_headers(headers)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"X-A": "1", "x-a": "2"}, CIMultiDict([("X-A", "1"), ("X-A", "2")])],
+        ids=["cases", "multidict"],
+    )
+    def test_a_header_that_is_there_twice_is_refused(self, headers: Any) -> None:
+        """One of the values would be lost."""
+        with pytest.raises(ValueError, match=r"^headers= holds a header twice$"):
+            checked_headers(headers)
+
+
+OPTIONS = [
+    name
+    for name in inspect.signature(GolemClient).parameters
+    # An aiohttp connector and an observer are objects of the caller's, not values.
+    if name not in ("base_url", "connector", "observers")
+]
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=5)
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5), max_size=2)
+    | st.just(object())
+)
+
+
+@given(
+    st.text(max_size=20).map("http://{}".format) | st.just("http://golem") | VALUES,
+    st.dictionaries(st.sampled_from(OPTIONS), VALUES, max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_a_client_is_made_of_it_is_made_or_refused(
+    base_url: Any, options: dict[str, Any]
+) -> None:
+    """With a ValueError or a TypeError of ours; no exception of a dependency leaves."""
+    refusal: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureTransportWarning)
+        try:
+            GolemClient(base_url, **options)
+        except (TypeError, ValueError) as error:
+            refusal = error
+    if refusal is not None:
+        place = traceback.extract_tb(refusal.__traceback__)[-1].filename
+        assert (True, True) == (type(refusal) in (TypeError, ValueError), place.startswith(OURS))
+
+
+OURS = str(Path(golem_client.__file__).parent)
 
 
 @attrs.frozen

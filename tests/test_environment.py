@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,15 @@ from golem_client.config import LOCAL_TOKEN
 from golem_client.config.environment import Connection, connection_from_env, options_from_env
 from golem_client.testing import FakeGolem
 from tests.scripted_server import ScriptedServer
+
+
+class Recording(GolemClient):
+    """A client that remembers the options it was made with."""
+
+    def __init__(self, base_url: str, **options: Any) -> None:
+        super().__init__(base_url, **options)
+        self.options = options
+
 
 LOCAL = "http://localhost:9881"
 PROFILES = {
@@ -148,7 +158,7 @@ def test_a_profile_accepts_any_certificate_for_its_own_address_alone(
         ({"GOLEM_URL": "https://u:zorro@x"}, "^GOLEM_URL must not hold a user name"),
         ({"GOLEM_URL": "https://x?zorro"}, "^GOLEM_URL must not have a query"),
         ({"GOLEM_URL": TEXT, "GOLEM_AUTH_TOKEN": ""}, "^GOLEM_AUTH_TOKEN is set and empty"),
-        ({"GOLEM_AUTH_TOKEN": "zor\nro"}, "^GOLEM_AUTH_TOKEN holds a character"),
+        ({"GOLEM_AUTH_TOKEN": "zor\nro"}, "^GOLEM_AUTH_TOKEN holds white space"),
         ({"GOLEM_PROFILE": ""}, "^GOLEM_PROFILE is set and empty"),
         ({"GOLEM_PROFILE": "nobody"}, "^GOLEM_PROFILE: there is no profile 'nobody'"),
         ({"HOME": "/x", "GOLEM_BUILTIN_LOCAL_URL": "zorro"}, "^GOLEM_BUILTIN_LOCAL_URL must"),
@@ -187,6 +197,10 @@ class TestOptions:
             ({"GOLEM_CLIENT_TIMEOUT": "12"}, {"timeout": 12.0}),
             ({"GOLEM_CLIENT_ATTEMPT_TIMEOUT": " 2.5 "}, {"attempt_timeout": 2.5}),
             ({"GOLEM_CLIENT_RETRY_MAX_ATTEMPTS": "1"}, {"retry": RetryPolicy.none()}),
+            ({"GOLEM_CLIENT_OVERLOAD": "ignore"}, {"overload": "ignore"}),
+            ({"GOLEM_CLIENT_OVERLOAD": " wait"}, {"overload": "wait"}),
+            ({"GOLEM_CLIENT_TRUST_ENV": "true"}, {"trust_env": True}),
+            ({"GOLEM_CLIENT_TRUST_ENV": "false"}, {"trust_env": False}),
             (
                 {
                     "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS": "3",
@@ -199,7 +213,7 @@ class TestOptions:
             ),
         ],
     )
-    def test_they_are_plain_numbers(
+    def test_they_are_plain_numbers_and_words(
         self, environ: dict[str, str], expected: dict[str, Any]
     ) -> None:
         """What is not set keeps its default."""
@@ -220,6 +234,9 @@ class TestOptions:
             ("RETRY_MAX_ATTEMPTS", "0", "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS must be at least 1"),
             ("RETRY_MAX_ATTEMPTS", "2.5", "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS must be a whole number"),
             ("RETRY_MAX_ATTEMPTS", "", "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS is set and empty"),
+            ("OVERLOAD", "Wait", "GOLEM_CLIENT_OVERLOAD must be 'wait' or 'ignore'"),
+            ("OVERLOAD", "", "GOLEM_CLIENT_OVERLOAD is set and empty"),
+            ("TRUST_ENV", "1", "GOLEM_CLIENT_TRUST_ENV must be 'true' or 'false'"),
             ("RETRY_MULTIPLIER", "0.5", "GOLEM_CLIENT_RETRY_MULTIPLIER must be a finite number"),
             (
                 "RETRY_MAX_DELAY",
@@ -232,6 +249,17 @@ class TestOptions:
         """Whoever checks it."""
         with pytest.raises(ValueError, match=f"^{message}"):
             options_from_env(RetryPolicy, environ={f"GOLEM_CLIENT_{name}": text})
+
+
+def test_no_local_variable_shows_the_environment(process: pytest.MonkeyPatch) -> None:
+    """It holds the token, and its repr shows all of it."""
+    process.setenv("GOLEM_AUTH_TOKEN", "zorro")
+    process.setenv("GOLEM_CLIENT_TIMEOUT", "soon")
+    with pytest.raises(ValueError, match="GOLEM_CLIENT_TIMEOUT") as caught:
+        GolemClient.from_env()
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    below = [repr(frame.locals) for frame in trace.stack if "config" in frame.filename]
+    assert (True, False) == (len(below) > 2, "zorro" in "".join(below))
 
 
 class TestFromEnv:
@@ -280,12 +308,8 @@ class TestFromEnv:
         """Over the environment's; what neither says keeps its default."""
         process.setenv("GOLEM_CLIENT_TIMEOUT", "7")
         process.setenv("GOLEM_CLIENT_ATTEMPT_TIMEOUT", "3")
-        settings = GolemClient.from_env(timeout=5.0)._settings
-        assert (5.0, 3.0, RetryPolicy()) == (
-            settings.timeout,
-            settings.attempt_timeout,
-            settings.retry,
-        )
+        options = Recording.from_env(timeout=5.0).options
+        assert {"token": LOCAL_TOKEN, "timeout": 5.0, "attempt_timeout": 3.0} == options
 
     @pytest.mark.parametrize(
         ("options", "expected"), [({}, False), ({"ssl": True}, True)], ids=["profile", "caller"]
@@ -295,8 +319,8 @@ class TestFromEnv:
     ) -> None:
         """Unless the caller says otherwise."""
         process.setenv("HOME", str(home))
-        clients = (GolemClient.from_env(**options), GolemClient.from_profile("team", **options))
-        assert [expected, expected] == [client._settings.ssl for client in clients]
+        clients = (Recording.from_env(**options), Recording.from_profile("team", **options))
+        assert [expected, expected] == [client.options["ssl"] for client in clients]
 
     @pytest.mark.usefixtures("process")
     def test_a_subclass_makes_its_own(self) -> None:

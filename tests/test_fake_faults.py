@@ -27,6 +27,7 @@ from golem_client.testing.faults import (
     dropped,
     html_page,
     reset,
+    true_to_both,
 )
 from golem_client.testing.messages import Answer, Ending
 from golem_client.testing.promises import PromiseKey, WorkerKey
@@ -34,6 +35,7 @@ from golem_client.testing.promises import PromiseKey, WorkerKey
 Told = tuple[int, CIMultiDictProxy[str], bytes]
 Post = Callable[..., Coroutine[None, None, Told]]
 
+COMPONENT = UUID(int=7)
 KEY = PromiseKey(WorkerKey(UUID(int=1), "w"), 4)
 OTHER = PromiseKey(WorkerKey(UUID(int=1), "w"), 5)
 APPLIED = pytest.mark.parametrize("applied", [True, False])
@@ -87,6 +89,13 @@ async def raw_answer(
         return b"", error
     finally:
         writer.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - of another task
+            await asyncio.sleep(0.001)
 
 
 # Pure: which fault meets which request
@@ -347,6 +356,132 @@ async def test_an_echo_is_answered_false_although_it_stored(golem: FakeGolem, po
     assert (status, body) == (200, b"false")
     golem.assert_completed(promise_id, b"mine")
     assert golem.requests[0].applied
+
+
+async def test_both_of_two_callers_can_be_told_true(golem: FakeGolem, post: Post) -> None:
+    """The order waits for the one who comes second; what is stored is the first one's."""
+    promise_id, refused = golem.create_promise(), golem.create_promise(component_id=COMPONENT)
+    order = golem.true_to_both_next()
+    told = [(await post(promise_id, data))[2] for data in (b"first", b"second", b"third")]
+    assert told == [b"true", b"true", b"false"]
+    assert order.pending == 0
+    assert [request.applied for request in golem.requests] == [True, False, False]
+    golem.assert_completed(promise_id, b"first")
+    golem.complete_promise(refused, b"x")
+    golem.forget_component(COMPONENT)
+    golem.true_to_both_next()
+    assert (await post(refused))[0] == 404
+
+
+async def test_at_random_too_only_who_comes_second_is_told_true(
+    golem: FakeGolem, post: Post
+) -> None:
+    promise_id = golem.create_promise()
+    golem.random_faults(1.0, seed=1, faults=[true_to_both()])
+    assert [(await post(promise_id))[2] for _ in range(3)] == [b"true"] * 3
+    assert [each.fault for each in golem.requests] == [None, "true to both", "true to both"]
+
+
+async def test_a_worker_can_sleep_on_until_the_next_completion(
+    golem: FakeGolem, post: Post
+) -> None:
+    promise_id = golem.create_promise()
+    golem.sleep_on_next()
+    early = asyncio.create_task(golem.await_promise(promise_id))
+    assert (await post(promise_id, b"first"))[2] == b"true"
+    late = asyncio.create_task(golem.await_promise(promise_id))
+    await asyncio.sleep(0.01)
+    assert (early.done(), late.done()) == (False, False)
+    assert golem.payload(promise_id) == golem.poll_promise(promise_id) == b"first"
+    assert (await post(promise_id, b"second"))[2] == b"false"
+    assert list(await asyncio.gather(early, late)) == [b"first", b"first"]
+    assert await golem.await_promise(promise_id) == b"first"
+
+
+async def test_a_worker_that_is_awake_is_not_put_to_sleep(golem: FakeGolem, post: Post) -> None:
+    promise_id = golem.create_promise()
+    await post(promise_id, b"first")
+    golem.sleep_on_next()
+    assert (await post(promise_id, b"second"))[2] == b"false"
+    assert await golem.await_promise(promise_id) == b"first"
+
+
+async def test_a_sleeping_worker_is_woken_from_within_golem_and_told_of_the_end(
+    golem: FakeGolem, post: Post
+) -> None:
+    woken, deleted, left = (golem.create_promise() for _ in range(3))
+    golem.sleep_on_next(times=3)
+    for each in (woken, deleted, left):
+        await post(each)
+    assert golem.complete_promise(woken, b"own") is False
+    assert await golem.await_promise(woken) == b"x"
+    golem.delete_promise(deleted)
+    golem.create_promise(oplog_idx=deleted.oplog_idx)
+    golem.complete_promise(deleted, b"new")
+    assert await golem.await_promise(deleted) == b"new"
+    waiting = asyncio.create_task(golem.await_promise(left))
+    await asyncio.sleep(0)
+    await golem.__aexit__(None, None, None)
+    with pytest.raises(RuntimeError, match="was closed while a worker awaited"):
+        await waiting
+    with pytest.raises(RuntimeError, match="nobody can complete"):
+        await golem.await_promise(left)
+
+
+@APPLIED
+async def test_a_killed_executor_can_be_a_500_at_once(
+    golem: FakeGolem, post: Post, applied: bool
+) -> None:
+    """Its worker is not woken, until the client repeats."""
+    promise_id = golem.create_promise()
+    golem.kill_executor_next(applied=applied)
+    waiting = asyncio.create_task(golem.await_promise(promise_id))
+    status, _, body = await post(promise_id)
+    error = "Failed to connect to pod: The operation was cancelled operation was canceled"
+    assert (status, json.loads(body)["error"]) == (500, error)
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+    assert not waiting.done()
+    assert (await post(promise_id))[2] == (b"false" if applied else b"true")
+    assert await waiting == b"x"
+
+
+@APPLIED
+async def test_a_killed_executor_can_answer_when_it_is_back(
+    golem: FakeGolem, post: Post, applied: bool
+) -> None:
+    """`false` then, if it had stored the payload before: Golem itself repeats the request."""
+    promise_id = golem.create_promise()
+    golem.kill_executor_next(applied=applied, back_after=0.1)
+    waiting = asyncio.create_task(golem.await_promise(promise_id))
+    call = asyncio.create_task(post(promise_id))
+    await until(lambda: golem.requests)
+    assert golem.payload(promise_id) == (b"x" if applied else None)
+    assert not waiting.done()
+    assert (await call)[2] == (b"false" if applied else b"true")
+    assert await waiting == b"x"
+    [request] = golem.requests
+    assert request.applied
+    assert request.answered_at is not None
+    assert request.answered_at - request.received_at >= 0.1
+
+
+def test_a_killed_executors_500_has_its_generations_shape() -> None:
+    fault = FakeGolem(dialect="1.1").kill_executor_next(applied=False).fault
+    assert isinstance(fault.answer, Answer)
+    assert json.loads(fault.answer.body)["golemError"]["type"] == "Unknown"
+
+
+async def test_an_answer_that_never_went_out_whole_has_no_time(
+    golem: FakeGolem, post: Post
+) -> None:
+    golem.drop_next(applied=True)
+    promise_id = golem.create_promise()
+    await raw_answer(golem, promise_id)
+    await post(promise_id)
+    lost, told = golem.requests
+    assert lost.answered_at is None
+    assert told.answered_at is not None
+    assert told.answered_at >= told.received_at
 
 
 async def test_a_delayed_answer_comes_late_and_what_it_tells_is_done_at_once(

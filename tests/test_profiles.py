@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,16 @@ V4 = """{
         }
       }
     },
+    "mylocal": {
+      "config": {
+        "defaultFormat": "text"
+      },
+      "auth": {
+        "Static": {
+          "secret": "0d8a1f5e-6c53-4e8e-9f1e-6a3c0b0f7a11"
+        }
+      }
+    },
     "main-only": {
       "customUrl": "https://golem.team.example/",
       "config": {
@@ -266,6 +278,7 @@ def facts(found: Connection) -> tuple[str, str | None, bool]:
         ("1.4", "local", (LOCAL, LOCAL_TOKEN, True)),
         ("1.4", "cloud", (CLOUD, LOGIN, True)),
         ("1.4", "team", ("https://workers.team.example/golem", STATIC, False)),
+        ("1.4", "mylocal", (CLOUD, STATIC, True)),
         ("1.4", "main-only", ("https://golem.team.example", STATIC, True)),
     ],
 )
@@ -458,7 +471,8 @@ class TestBroken:
             ("", "is not JSON (line 1, column 1): repair it"),
             ("{zorro}", "is not JSON (line 1, column 2): repair it"),
             ('{"profiles": {}', "is not JSON (line 1, column 16)"),
-            ("[" * 100_000, "is not JSON in UTF-8"),
+            ("[" * 100_000, "is nested too deeply: repair it"),
+            (f'{{"n": {"9" * 5000}}}', "holds a number with thousands of digits: repair it"),
             ("[]", "is not a JSON object"),
             ('"zorro"', "is not a JSON object"),
             ({"profiles": []}, ": profiles must be an object"),
@@ -474,10 +488,10 @@ class TestBroken:
             (broken(auth={"Basic": "zorro"}), ': profiles.p.auth holds neither "Static"'),
             (broken(auth={"Static": {}}), ": profiles.p.auth.Static.secret is missing"),
             (broken(auth=static(17)), ": profiles.p.auth.Static.secret must be a string"),
-            (broken(auth=static(" ")), ": profiles.p.auth.Static.secret: the token is empty"),
+            (broken(auth=static(" ")), ": profiles.p.auth.Static.secret is empty: log in"),
             (
                 broken(auth=static("zorro\u00e9")),
-                ": profiles.p.auth.Static.secret: the token holds a character",
+                ": profiles.p.auth.Static.secret holds a character that no header can carry: log",
             ),
             (
                 broken(auth={"OAuth2": {"data": {"secret": None}}}),
@@ -539,7 +553,7 @@ class TestBroken:
         """The offending byte is not shown, nor what is around it."""
         path = write(home, "1.4", "")
         path.write_bytes(b'{"profiles": {"zorro\xff": 1}}')
-        with pytest.raises(ValueError, match="is not JSON in UTF-8") as caught:
+        with pytest.raises(ValueError, match="is not UTF-8") as caught:
             resolve(home)
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 
@@ -572,7 +586,7 @@ class TestDirectory:
         found = resolve(Path("/nowhere"), GOLEM_CONFIG_DIR=str(home / ".golem"))
         assert "https://workers.team.example/golem" == found.url
 
-    @pytest.mark.parametrize("name", ["", "/no/such/directory", "/dev/null"])
+    @pytest.mark.parametrize("name", ["", "/no/such/directory", "/dev/null", "x" * 5000])
     def test_one_that_is_none_is_an_error(self, home: Path, name: str) -> None:
         """Most likely a typo, which must not lead to another server."""
         with pytest.raises(ValueError, match=r"^GOLEM_CONFIG_DIR names no directory"):
@@ -581,6 +595,46 @@ class TestDirectory:
     def test_there_need_not_be_any(self, tmp_path: Path) -> None:
         """Whoever has no golem-cli has no directory of it."""
         assert LOCAL == resolve(tmp_path / "nobody").url
+
+    @pytest.mark.parametrize("home", ["/dev/null", "/nonexistent"])
+    def test_a_home_that_is_none_has_no_files(self, home: str) -> None:
+        """Users of services have such homes."""
+        assert LOCAL == resolve(Path(home)).url
+
+    def test_a_home_with_an_endless_name_is_an_error(self) -> None:
+        """A ValueError that says what the system says."""
+        with pytest.raises(ValueError, match=r"cannot be read \(File name too long\)"):
+            resolve(Path("/" + "x" * 5000))
+
+    @pytest.fixture
+    def nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process have no HOME, and a uid that no user has."""
+        monkeypatch.delenv("HOME", raising=False)
+
+        def no_user(uid: int) -> None:
+            raise KeyError(uid)
+
+        monkeypatch.setattr(pwd, "getpwuid", no_user)
+
+    @pytest.mark.usefixtures("nobody")
+    @pytest.mark.parametrize("environ", [{}, {"HOME": ""}], ids=["unset", "empty"])
+    def test_a_user_without_a_home_has_no_files(self, environ: dict[str, str]) -> None:
+        """As in a container with an arbitrary uid."""
+        assert (LOCAL, LOCAL_TOKEN, True) == facts(connection_from_env(environ=environ))
+        with pytest.raises(ValueError, match=r"this user has no home directory, and so has no"):
+            connection_from_profile("team", environ=environ)
+        with pytest.raises(ValueError, match=r"nobody has logged in: it is not in any file"):
+            connection_from_profile("cloud", environ=environ)
+
+
+def test_no_local_variable_shows_a_token(home: Path) -> None:
+    """Reporters of errors send those of each frame of a traceback."""
+    write(home, "1.4", broken(auth=static("zorro zorro")))
+    with pytest.raises(ValueError, match="white space") as caught:
+        resolve(home, GOLEM_CLIENT_TIMEOUT="x")
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    below = [repr(frame.locals) for frame in trace.stack if frame.filename != __file__]
+    assert (True, False) == (len(below) > 3, "zorro" in "".join(below))
 
 
 def test_nothing_is_written(home: Path) -> None:

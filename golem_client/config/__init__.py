@@ -1,10 +1,11 @@
-"""Settings: what a client accepts, and where it finds it when nobody tells.
+"""Settings: what a client accepts, and where it finds what its caller does not say.
 
     options       what a client accepts, checked before any I/O
+    proxy         the proxy that the environment names, and whether a token is safe on its way
     environment   the variables, their order, and the connection that they name
     profiles      the profiles of golem-cli, in the files of each generation
 
-The latter two are imported by their own names, and only by who reads the environment.
+`environment` and `profiles` are imported by name, and only by callers that read the environment.
 """
 
 from golem_client.config.options import (
@@ -18,9 +19,8 @@ from golem_client.config.options import (
     checked_token,
     checked_type,
     checked_url,
-    is_private_transport,
-    proxy_for,
 )
+from golem_client.config.proxy import insecurity, is_private_transport, proxy_for
 
 __all__ = [
     "CLOUD_URL",
@@ -33,6 +33,7 @@ __all__ = [
     "checked_token",
     "checked_type",
     "checked_url",
+    "insecurity",
     "is_private_transport",
     "proxy_for",
 ]

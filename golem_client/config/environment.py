@@ -27,6 +27,8 @@ not read: they are ISO-8601 durations, and bound other things.
 | `GOLEM_CLIENT_RETRY_MAX_DELAY` | the most seconds before a repeat | 5 |
 | `GOLEM_CLIENT_RETRY_MULTIPLIER` | how much longer each delay is than the last | 2 |
 | `GOLEM_CLIENT_RETRY_MAX_JITTER_FACTOR` | the part of a delay that chance adds at most | 0.5 |
+| `GOLEM_CLIENT_OVERLOAD` | `wait` or `ignore`: what calls do while Golem is overloaded | `wait` |
+| `GOLEM_CLIENT_TRUST_ENV` | `true` or `false`: whether to use the environment's proxy | `false` |
 
 Numbers are plain decimals. A variable that is set and empty is an error, as it is most likely a
 secret or a setting that did not arrive, and a payload sent to the wrong Golem cannot be taken back.
@@ -37,8 +39,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -49,20 +52,16 @@ from golem_client.config.options import (
     checked_seconds,
     checked_token,
     checked_url,
-    is_private_transport,
+    locals_cleared,
 )
-from golem_client.config.profile_shapes import Profile, checked_url_of, quoted
-from golem_client.config.profiles import Environment, find_profile
+from golem_client.config.profiles import Environment, Profile, find_profile, quoted
+from golem_client.config.proxy import is_loopback
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_NO_TOKEN = "no token: nothing names one"  # noqa: S105 - words
 _WELL_KNOWN = "Golem's well-known local token"
 _GIVEN = "the arguments"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Connection:
     """Where Golem is, and with which token.
 
@@ -78,7 +77,7 @@ class Connection:
     url_from: str
     token: Secret | None
     token_from: str
-    verifies_tls: bool = True
+    verifies_tls: bool = attrs.field(default=True, kw_only=True)
 
 
 def connection_from_env(
@@ -94,29 +93,16 @@ def connection_from_env(
     Raises:
         ValueError: A variable or a profile is wrong; the text says which, where, and what to do.
     """
-    environ = os.environ if environ is None else environ
-    profile, verifies_tls = None, True
-    if base_url is not None:
-        url, url_from = checked_url(base_url), _GIVEN
-    elif (text := variable("GOLEM_URL", environ)) is not None:
-        url, url_from = checked_url_of("GOLEM_URL", text), "GOLEM_URL"
-        profile = _profile_beside(url, environ) if needs_token else None
-    else:
-        profile = _profile_in_force(environ)
-        url, url_from = _address(profile, environ)
-        verifies_tls = profile is None or not profile.allows_insecure
-    token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
-    return Connection(
-        url=url,
-        url_from=url_from,
-        token=token,
-        token_from=token_from,
-        verifies_tls=verifies_tls,
-    )
+    with locals_cleared():
+        return _from_env(base_url, needs_token, os.environ if environ is None else environ)
 
 
 def connection_from_profile(
-    name: str, *, needs_token: bool = True, environ: Environment | None = None
+    name: str,
+    *,
+    needs_token: bool = True,
+    environ: Environment | None = None,
+    source: str = "the name of a profile",
 ) -> Connection:
     """Return where `GolemClient.from_profile` connects to: address and token of the profile alone.
 
@@ -124,64 +110,62 @@ def connection_from_profile(
         name: The profile's name.
         needs_token: Whether to look for a token; False where the caller has one.
         environ: The environment, which says where the profiles are.
+        source: What the caller's user calls the name, for the text of errors.
 
     Raises:
         ValueError: There is no such profile, or it is wrong, or has no token.
         TypeError: The name is no string.
     """
     if not isinstance(name, str):
-        raise TypeError("the name of a profile must be a string")
-    environ = os.environ if environ is None else environ
-    profile = find_profile(name, "the name of a profile", environ)
-    if profile is None:
-        raise AssertionError("a profile that is named is found or refused")
-    url, url_from = _address(profile, environ)
-    token, token_from = _own_token(profile, url) if needs_token else (None, _GIVEN)
-    return Connection(
-        url=url,
-        url_from=url_from,
-        token=token,
-        token_from=token_from,
-        verifies_tls=not profile.allows_insecure,
-    )
+        raise TypeError(f"{source} must be a string")
+    with locals_cleared():
+        profile = find_profile(name, source, os.environ if environ is None else environ)
+        if profile is None:
+            raise AssertionError("a profile that is named is found or refused")
+        token, token_from = _own_token(profile) if needs_token else (None, _GIVEN)
+        verifies_tls = not profile.allows_insecure
+        return Connection(
+            profile.url, _url_from(profile), token, token_from, verifies_tls=verifies_tls
+        )
 
 
 def options_from_env(
     retry_policy: Callable[..., Any], *, environ: Environment | None = None
 ) -> dict[str, Any]:
-    """Return the options of a client that the environment sets: times, and a retry policy.
+    """Return the options of a client that the environment sets: the table of this module.
 
     Args:
         retry_policy: Makes the policy: the class `RetryPolicy`.
         environ: The environment; by default that of the process.
 
     Raises:
-        ValueError: A variable is no number, or makes no sense.
+        ValueError: A variable makes no sense.
     """
-    environ = os.environ if environ is None else environ
-    options: dict[str, Any] = {}
-    for name in ("timeout", "attempt_timeout"):
-        variable_name = f"GOLEM_CLIENT_{name.upper()}"
-        if (seconds := _number(variable_name, environ)) is not None:
-            options[name] = checked_seconds(variable_name, seconds)
-    values = {name: _number(f"{_RETRY}{name.upper()}", environ) for name in _DELAYS}
-    values["max_attempts"] = _integer(f"{_RETRY}MAX_ATTEMPTS", environ)
-    fields = {name: value for name, value in values.items() if value is not None}
-    if fields:
-        options["retry"] = _policy(retry_policy, fields)
-    return options
+    with locals_cleared():
+        return _options(retry_policy, os.environ if environ is None else environ)
 
 
-_RETRY = "GOLEM_CLIENT_RETRY_"
-_DELAYS = ("min_delay", "max_delay", "multiplier", "max_jitter_factor")
+def _from_env(base_url: str | None, needs_token: bool, environ: Environment) -> Connection:  # noqa: FBT001 - private
+    profile, verifies_tls = None, True
+    if base_url is not None:
+        url, url_from = checked_url(base_url), _GIVEN
+    elif (text := _variable("GOLEM_URL", environ)) is not None:
+        url, url_from = checked_url(text, name="GOLEM_URL"), "GOLEM_URL"
+        profile = _profile_beside(url, environ) if needs_token else None
+    elif (profile := _profile_in_force(environ)) is not None:
+        url, url_from = profile.url, _url_from(profile)
+        verifies_tls = not profile.allows_insecure
+    elif (text := _variable("GOLEM_BUILTIN_LOCAL_URL", environ)) is not None:
+        url_from = "GOLEM_BUILTIN_LOCAL_URL"
+        url = checked_url(text, name=url_from)
+    else:
+        url, url_from = LOCAL_URL, "the default, a Golem on this machine"
+    token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
+    return Connection(url, url_from, token, token_from, verifies_tls=verifies_tls)
 
 
-def variable(name: str, environ: Environment) -> str | None:
-    """Return a variable without surrounding white space; None where it is not set.
-
-    Raises:
-        ValueError: It is set, and empty.
-    """
+def _variable(name: str, environ: Environment) -> str | None:
+    """Return a variable without surrounding white space; None where it is not set."""
     value = environ.get(name)
     if value is None:
         return None
@@ -192,13 +176,13 @@ def variable(name: str, environ: Environment) -> str | None:
 
 def _profile_in_force(environ: Environment) -> Profile | None:
     """Return the profile that is named, or the default one; None where there are none."""
-    return find_profile(variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
+    return find_profile(_variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
 
 
 def _profile_beside(url: str, environ: Environment) -> Profile | None:
     """Return the profile that is named beside an address, where its token is needed for it."""
-    name = variable("GOLEM_PROFILE", environ)
-    if name is None or variable("GOLEM_AUTH_TOKEN", environ) is not None:
+    name = _variable("GOLEM_PROFILE", environ)
+    if name is None or _variable("GOLEM_AUTH_TOKEN", environ) is not None:
         return None
     profile = _profile_in_force(environ)
     if profile is None or _server(profile.url) == _server(url):
@@ -211,83 +195,87 @@ def _profile_beside(url: str, environ: Environment) -> Profile | None:
 
 def _server(url: str) -> tuple[str, str, int]:
     """Return what a token belongs to: scheme, host and port."""
-    parts: SplitResult = urlsplit(url)
+    parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return parts.scheme, parts.hostname or "", port
 
 
-def _address(profile: Profile | None, environ: Environment) -> tuple[str, str]:
-    """Return the address of a profile, or of a Golem on this machine, and what says so."""
-    if profile is not None:
-        return profile.url, f"{profile.where} ({profile.url_key})"
-    text = variable("GOLEM_BUILTIN_LOCAL_URL", environ)
-    if text is not None:
-        return checked_url_of("GOLEM_BUILTIN_LOCAL_URL", text), "GOLEM_BUILTIN_LOCAL_URL"
-    return LOCAL_URL, "the default, a Golem on this machine"
+def _url_from(profile: Profile) -> str:
+    return f"{profile.where} ({profile.url_key})"
 
 
 def _token(profile: Profile | None, url: str, environ: Environment) -> tuple[Secret | None, str]:
-    """Return the token for an address, and what says so or why there is none."""
-    text = variable("GOLEM_AUTH_TOKEN", environ)
+    """Return the token for an address, and what names it or why there is none."""
+    name = "GOLEM_AUTH_TOKEN"
+    text = _variable(name, environ)
     if text is not None:
-        return _checked_variable("GOLEM_AUTH_TOKEN", text), "GOLEM_AUTH_TOKEN"
+        return Secret(checked_token(text, name=name)), name
     if profile is not None:
-        return _own_token(profile, url)
-    if _is_on_this_machine(url):
+        return _own_token(profile)
+    if is_loopback(url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
-    return None, _NO_TOKEN
+    return None, "no token: nothing names one"
 
 
-def _own_token(profile: Profile, url: str) -> tuple[Secret | None, str]:
+def _own_token(profile: Profile) -> tuple[Secret | None, str]:
     token = profile.required_token()
     if token is not None:
         return token, f"{profile.where} ({profile.token_key})"
-    if _is_on_this_machine(url):
+    if is_loopback(profile.url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
     return None, f"no token: {profile.token_key}"
 
 
-def _checked_variable(name: str, text: str) -> Secret:
-    try:
-        return Secret(checked_token(text))
-    except ValueError as error:
-        reason = str(error).replace("the token", name, 1)
-    raise ValueError(reason)
+_RETRY = "GOLEM_CLIENT_RETRY_"
+_DELAYS = ("min_delay", "max_delay", "multiplier", "max_jitter_factor")
 
 
-def _is_on_this_machine(url: str) -> bool:
-    """Whether it is a loopback address: there, plain http would be private too."""
-    return is_private_transport(urlsplit(url)._replace(scheme="http").geturl())
+def _options(retry_policy: Callable[..., Any], environ: Environment) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for option in ("timeout", "attempt_timeout"):
+        name = f"GOLEM_CLIENT_{option.upper()}"
+        if (seconds := _number(name, environ)) is not None:
+            options[option] = checked_seconds(name, seconds)
+    for option, values in _WORDS.items():
+        name = f"GOLEM_CLIENT_{option.upper()}"
+        if (word := _variable(name, environ)) is not None:
+            if word not in values:
+                raise ValueError(f"{name} must be {' or '.join(map(repr, values))}")
+            options[option] = values[word]
+    fields = {name: _number(f"{_RETRY}{name.upper()}", environ) for name in _DELAYS}
+    fields["max_attempts"] = _integer(f"{_RETRY}MAX_ATTEMPTS", environ)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if fields:
+        options["retry"] = _policy(retry_policy, fields)
+    return options
+
+
+_WORDS: dict[str, dict[str, Any]] = {
+    "overload": {"wait": "wait", "ignore": "ignore"},
+    "trust_env": {"true": True, "false": False},
+}
 
 
 def _number(name: str, environ: Environment) -> float | None:
-    text = variable(name, environ)
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,30}(\.[0-9]{1,30})?", text):
+    text = _variable(name, environ)
+    if text is not None and not re.fullmatch(r"[0-9]{1,30}(\.[0-9]{1,30})?", text):
         raise ValueError(
             f'{name} must be a plain number such as 30 or 2.5, not a duration like "30s" or "PT30S"'
         )
-    return float(text)
+    return None if text is None else float(text)
 
 
 def _integer(name: str, environ: Environment) -> int | None:
-    text = variable(name, environ)
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,9}", text):
+    text = _variable(name, environ)
+    if text is not None and not re.fullmatch(r"[0-9]{1,9}", text):
         raise ValueError(f"{name} must be a whole number such as 5")
-    return int(text)
+    return None if text is None else int(text)
 
 
 def _policy(retry_policy: Callable[..., Any], fields: dict[str, Any]) -> Any:
-    """Make the policy; what it refuses is said of the variables."""
+    """Make the policy; its refusals name the variables."""
     try:
         return retry_policy(**fields)
     except ValueError as error:
-        reason = re.sub(r"RetryPolicy\.\w+", _variable_of, str(error))
+        reason = re.sub(r"RetryPolicy\.(\w+)", lambda m: f"{_RETRY}{m[1].upper()}", str(error))
     raise ValueError(reason)
-
-
-def _variable_of(field: re.Match[str]) -> str:
-    return f"{_RETRY}{field[0].partition('.')[2].upper()}"

@@ -5,18 +5,19 @@ No message of these checks shows a value that may be a secret.
 
 from __future__ import annotations
 
-import ipaddress
 import math
-import urllib.request
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from yarl import URL
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 T = TypeVar("T")
+
+_LONGEST_HOST = 253
 
 LOCAL_URL = "http://localhost:9881"
 """Where a Golem on this machine listens: its router, in every version."""
@@ -33,6 +34,7 @@ _OURS = frozenset(
         "cookie",  # a GOLEM_SESSION cookie overrides the token
         "origin",  # Golem answers 403 to a foreign one
         "host",
+        "accept-encoding",  # answers are read as they come
         # What frames and describes the body is ours to say.
         "content-type",
         "content-length",
@@ -40,6 +42,9 @@ _OURS = frozenset(
         "transfer-encoding",
         "expect",
         "connection",
+        "keep-alive",
+        "te",
+        "trailer",
         "upgrade",
     }
 )
@@ -64,86 +69,101 @@ class Secret:
         raise TypeError("a secret is not pickled: make it anew where it is needed")
 
 
-def checked_url(base_url: str) -> str:
+@contextmanager
+def locals_cleared() -> Iterator[None]:
+    """Clear the local variables of the calls below when one raises; lines and names stay.
+
+    The environment and golem-cli's files hold tokens, and reporters of errors send the locals of
+    each frame in a traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
+
+
+def checked_url(base_url: str, *, name: str = "base_url") -> str:
     """Return the base URL without a trailing slash.
 
+    Args:
+        base_url: The address.
+        name: What the caller's user calls it, for the text of errors.
+
     Raises:
-        ValueError: It is not plain http(s): another scheme, userinfo, a query or a fragment.
+        ValueError: It is not plain http(s): another scheme, userinfo, a query or a fragment; or
+            its host is none that a resolver can look up.
     """
     if not isinstance(base_url, str):
-        raise TypeError("base_url must be a string")
-    if any(char.isspace() or not char.isprintable() or char == "\\" for char in base_url):
-        raise ValueError("base_url holds white space, a backslash or control characters")
-    url = _read_url(base_url)
-    if url is None:
-        raise ValueError("base_url cannot be read as a URL: check its host and port")
-    parts = urlsplit(base_url)
+        raise TypeError(f"{name} must be a string")
+    problem = _problem_of_url(base_url)
+    if problem:
+        base_url = ""  # it may hold a password: no reporter of tracebacks is to see it
+        raise ValueError(f"{name} {problem}")
+    return str(URL(base_url)).rstrip("/")
+
+
+def _problem_of_url(text: str) -> str | None:
+    if any(char.isspace() or not char.isprintable() or char == "\\" for char in text):
+        return "holds white space, a backslash or control characters"
+    if read_url(text) is None:
+        return "cannot be read as a URL: check its host and port"
+    parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError('base_url must start with "http://" or "https://" and name a host')
+        return 'must start with "http://" or "https://" and name a host'
     if "@" in parts.netloc:
-        raise ValueError("base_url must not hold a user name or password: the token is token=")
-    if "?" in base_url or "#" in base_url:
-        raise ValueError("base_url must not have a query or a fragment")
-    return str(url).rstrip("/")
+        return "must not hold a user name or password: Golem asks for a token instead"
+    if "?" in text or "#" in text:
+        return "must not have a query or a fragment"
+    return None
 
 
-def _read_url(text: str) -> URL | None:
-    """Read a URL; None where it is none, so that no error that quotes it becomes a context."""
+def read_url(text: str) -> URL | None:
+    """Return the URL in a text; None where there is none, or no resolver can take its host."""
     try:
         _ = urlsplit(text).port  # urlsplit refuses what yarl takes, and yarl what urlsplit takes
         url = URL(text)
+        # As the resolver does: it raises UnicodeError, a ValueError, for labels that are too long.
+        is_host = len((url.raw_host or "").encode("idna")) <= _LONGEST_HOST
     except ValueError:
         return None
-    return None if " " in str(url) else url  # IDNA turns some signs, "¯" say, into a space
+    # IDNA turns some signs, "¯" say, into a space.
+    return url if is_host and " " not in str(url) else None
 
 
-def is_private_transport(base_url: str) -> bool:
-    """Whether what is sent there cannot be read on the way: TLS, or this machine itself."""
-    parts = urlsplit(base_url)
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def proxy_for(base_url: str) -> str | None:
-    """Return the proxy that the environment names for this address.
-
-    Not aiohttp's `trust_env`: with a matching netrc entry that fails on each request which has a
-    token of its own (aiohttp 3.14).
-
-    Raises:
-        ValueError: It is not an http(s) proxy.
-    """
-    parts = urlsplit(base_url)
-    if urllib.request.proxy_bypass(parts.netloc):
-        return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy is None:
-        return None
-    url = _read_url(proxy)
-    if url is None or url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"the proxy for {parts.scheme} that the environment names is not http(s)")
-    return proxy
-
-
-def checked_token(token: str) -> str:
+def checked_token(token: str, *, name: str = "the token") -> str:
     """Return the token without surrounding white space: one from a file ends in a newline.
 
+    Args:
+        token: The token.
+        name: What the caller's user calls it, for the text of errors.
+
     Raises:
-        ValueError: It is empty, or no header can carry it.
+        ValueError: It is empty, or no header can carry it, or it is more than a token: the word
+            "Bearer", quotes, or several words.
     """
     if not isinstance(token, str):
-        raise TypeError("the token must be a string")
+        raise TypeError(f"{name} must be a string")
     token = token.strip()
-    if not token:
-        raise ValueError("the token is empty: leave it out for a Golem that needs none")
-    if not (token.isascii() and token.isprintable()):
-        raise ValueError("the token holds a character that no header can carry")
+    problem = _problem_of_token(token)
+    if problem:
+        token = ""  # it may be a good one with a slip: no reporter of tracebacks is to see it
+        raise ValueError(f"{name} {problem}")
     return token
+
+
+def _problem_of_token(token: str) -> str | None:
+    if not token:
+        return "is empty: leave it out for a Golem that needs none"
+    if re.match(r"(authorization\s*:\s*)?bearer\b(?![._~+/=-])", token, re.IGNORECASE):
+        return 'begins with the word "Bearer": give the token alone, the word is added'
+    if any(quote in token for quote in "\"'`"):
+        return "holds a quotation mark: give the token without quotes"
+    if any(char.isspace() for char in token):
+        return "holds white space: give the token alone, which is one word"
+    if not (token.isascii() and token.isprintable()):
+        return "holds a character that no header can carry: it is not plain ASCII"
+    return None
 
 
 def checked_seconds(name: str, value: float) -> float:
@@ -194,6 +214,8 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     Raises:
         ValueError: One of them is ours to set, or no request can carry it.
     """
+    if headers is not None and not isinstance(headers, Mapping):
+        raise TypeError("headers must be a mapping of strings to strings")
     checked = dict(headers or {})
     for name, value in checked.items():
         if not all(isinstance(part, str) for part in (name, value)):
@@ -204,4 +226,6 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise ValueError(f"headers= must not set {name}: this client does")
         if not (value.isascii() and (value.isprintable() or not value)):
             raise ValueError(f"the value of {name} in headers= holds a character it cannot carry")
+    if len({name.lower() for name in checked}) < len(headers or ()):
+        raise ValueError("headers= holds a header twice")
     return checked

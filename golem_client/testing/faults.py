@@ -1,24 +1,22 @@
 """What can go wrong between a client and Golem, as data.
 
 There is one mechanism: a fault says how often Golem takes the request in, when, what the client
-gets instead of Golem's answer, how much of it, and what becomes of the connection. All that can
-be ordered from a FakeGolem is a value of these fields.
+gets instead of Golem's answer, how much of it, and what becomes of the connection. Everything that
+a test can order from a FakeGolem is a value of these fields.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from golem_client.testing.messages import Answer, Delivery, Ending, reason
+from golem_client.testing.promises import PromiseKey
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from golem_client.testing.promises import PromiseKey
+_TRUE, _FALSE = (Answer.json(200, stored) for stored in (True, False))
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +28,11 @@ class Fault:
         takes: How often Golem takes the request in: 0 and nothing is applied, 1, or 2 for one
             that is repeated on the way. What Golem says last is its answer.
         delay: Seconds that pass before the client gets anything.
-        late: Whether Golem takes the request in only after the delay, not before it.
+        late: Whether Golem takes the request in for the last time only after the delay.
+        wakes: Whether a worker that awaits the promise is woken by what is taken in before the
+            delay. If not, it sleeps on until another completion of the promise arrives.
+        true_to_both: Whether `true` is answered where Golem says `false`. Such a fault waits for
+            a request whose promise is completed already.
         answer: What the client gets instead of Golem's answer; raw bytes are allowed. None
             leaves Golem's own.
         keep: The part of the answer's bytes that goes out, as in `wire[:keep]`.
@@ -41,6 +43,8 @@ class Fault:
     takes: int = attrs.field(default=1, validator=attrs.validators.in_((0, 1, 2)))
     delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
     late: bool = False
+    wakes: bool = True
+    true_to_both: bool = False
     answer: Answer | bytes | None = None
     keep: int | None = None
     ending: Ending = Ending.KEEP
@@ -48,13 +52,24 @@ class Fault:
     @property
     def applied(self) -> bool:
         """Whether Golem takes the request in before the client gets anything."""
-        return self.takes > 0 and not self.late
+        return self.takes > self.late
+
+    def can_meet(self, *, is_completed: bool) -> bool:
+        """Return whether it can meet a request for a promise that is completed, or is not."""
+        return is_completed or not self.true_to_both
 
     def deliver(self, answer: Answer | None) -> Delivery:
         """Return what the client gets, given what Golem answered, if it was asked."""
+        if self.true_to_both and answer == _FALSE:
+            answer = _TRUE
         instead = answer if self.answer is None else self.answer
+        if instead is None and self.keep is None:  # Golem itself never answers
+            return Delivery(b"", ending=Ending.STALL)
         return Delivery(b"" if instead is None else instead, self.keep, self.ending)
 
+
+POD_LOST = "Failed to connect to pod: The operation was cancelled operation was canceled"
+"""What Golem 1.2 says of an executor that is killed in mid-call."""
 
 NO_FAULT = Fault(name="none")
 
@@ -102,8 +117,29 @@ def echoed() -> Fault:
     return Fault(name="echo", takes=2)
 
 
+def true_to_both() -> Fault:
+    """Return `true` for a completion that comes second."""
+    return Fault(name="true to both", true_to_both=True)
+
+
+def sleep_on() -> Fault:
+    """Return Golem's own answer; the payload is stored, and the worker not woken."""
+    return Fault(name="sleep on", wakes=False)
+
+
+def killed(answer: Answer, *, applied: bool) -> Fault:
+    """Return an executor that is killed, of which the worker service tells at once."""
+    return Fault(name="executor killed", takes=int(applied), wakes=False, answer=answer)
+
+
+def killed_and_back(seconds: float, *, applied: bool) -> Fault:
+    """Return an executor that is killed, and asked again by Golem when it is back."""
+    takes = 1 + int(applied)
+    return Fault(name="executor killed", takes=takes, late=True, delay=seconds, wakes=False)
+
+
 def html_page(status: int) -> Answer:
-    """Return the page of an nginx before Golem (facts 2.7)."""
+    """Return the page of an nginx before Golem."""
     title = f"{status} {reason(status)}".strip()
     lines = (
         "<html>",
@@ -217,17 +253,28 @@ class FaultPlan:
         """Count the requests of each promise from here on, as a schedule's n-th."""
         self._requests.clear()
 
-    def next_fault(self, key: PromiseKey | None) -> Fault:
-        """Return what happens to the request that comes now."""
+    def next_fault(self, key: PromiseKey | None, *, is_completed: bool = False) -> Fault:
+        """Return what happens to the request that comes now.
+
+        It needs to know whether its promise is completed already: some faults wait for that.
+        """
         nth = self._requests[key]
         self._requests[key] += 1
-        fault = self._ordered(key) or self.random_faults.fault_for(str(key), nth)
+        fault = self._ordered(key, is_completed) or self._random(key, nth, is_completed)
         latency = self.latency.delay_for(str(key), nth)
         return attrs.evolve(fault, delay=fault.delay + latency) if latency else fault
 
-    def _ordered(self, key: PromiseKey | None) -> Fault | None:
+    def _random(self, key: PromiseKey | None, nth: int, is_completed: bool) -> Fault:  # noqa: FBT001
+        fault = self.random_faults.fault_for(str(key), nth)
+        return fault if fault.can_meet(is_completed=is_completed) else NO_FAULT
+
+    def _ordered(self, key: PromiseKey | None, is_completed: bool) -> Fault | None:  # noqa: FBT001
         for order in self.orders:
-            if order.pending and order.promise_key in (None, key):
+            if (
+                order.pending
+                and order.promise_key in (None, key)
+                and order.fault.can_meet(is_completed=is_completed)
+            ):
                 order.fired += 1
                 return order.fault
         return None

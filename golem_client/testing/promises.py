@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 
 @attrs.frozen
@@ -31,7 +28,7 @@ class WorkerKey:
 
 @attrs.frozen
 class PromiseKey:
-    """A promise as Golem's store names it (facts 3.1)."""
+    """A promise as Golem's store names it."""
 
     worker: WorkerKey
     oplog_idx: int
@@ -56,8 +53,8 @@ class PromiseKey:
 class Promises:
     """The store. First write wins; it knows no rules beyond that.
 
-    A payload may be there without its promise: Golem 1.1 writes before it looks (facts 3.2), and
-    deleting a worker deletes neither (facts 3.3).
+    A payload may be there without its promise: Golem 1.1 writes before it looks, and
+    deleting a worker deletes neither.
     """
 
     def __init__(self) -> None:
@@ -68,6 +65,7 @@ class Promises:
         self._created: set[PromiseKey] = set()
         self._payloads: dict[PromiseKey, bytes] = {}
         self._last_idx: dict[WorkerKey, int] = {}
+        self._asleep: set[PromiseKey] = set()
         self._waiters: dict[PromiseKey, set[asyncio.Future[bytes]]] = {}
 
     def next_idx(self, worker: WorkerKey, first: int, step: int) -> int:
@@ -94,14 +92,25 @@ class Promises:
         """Return whether the promise was created, and not deleted since."""
         return key in self._created
 
-    def write(self, key: PromiseKey, payload: bytes) -> bool:
-        """Store the payload if none is stored, and return whether it was."""
-        if key in self._payloads:
-            return False
-        self._payloads[key] = payload
-        self.writes += 1
-        self._wake(key, payload)
-        return True
+    def write(self, key: PromiseKey, payload: bytes, *, wakes: bool = True) -> bool:
+        """Store the payload if none is stored, and return whether it was.
+
+        A first completion that does not wake the worker leaves it asleep until the next one.
+        """
+        is_first = key not in self._payloads
+        if is_first:
+            self._payloads[key] = payload
+            self.writes += 1
+        if wakes:
+            self._asleep.discard(key)
+            self._wake(key, self._payloads[key])
+        elif is_first:
+            self._asleep.add(key)
+        return is_first
+
+    def is_ready(self, key: PromiseKey) -> bool:
+        """Return whether a worker that awaits the promise has its payload at once."""
+        return key in self._payloads and key not in self._asleep
 
     def payload(self, key: PromiseKey) -> bytes | None:
         """Return what is stored under the key, whether or not the promise exists."""
@@ -111,6 +120,7 @@ class Promises:
         """Delete the promise and its payload; whoever waits for it learns of it."""
         self._created.discard(key)
         self._payloads.pop(key, None)
+        self._asleep.discard(key)
         self._fail(key, LookupError, f"the promise {key} was deleted while a worker awaited it")
 
     def delete_worker(self, worker: WorkerKey) -> None:
@@ -127,8 +137,8 @@ class Promises:
 
     async def wait(self, key: PromiseKey) -> bytes:
         """Return the payload once it is there."""
-        if (payload := self.payload(key)) is not None:
-            return payload
+        if self.is_ready(key):
+            return self._payloads[key]
         waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(key, set()).add(waiter)
         try:

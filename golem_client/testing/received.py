@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from golem_client.ids import PromiseId
+from golem_client.ids import PromiseId
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
@@ -35,6 +33,7 @@ class ReceivedRequest:
         fault: The name of the fault that met it; None for fair weather.
         connection: The number of the connection that it came on, from 1.
         received_at: When it was there in full, on the clock of the event loop, in seconds.
+        answered_at: When its answer went out, on the same clock. None where `status` is None.
     """
 
     method: str
@@ -50,6 +49,7 @@ class ReceivedRequest:
     fault: str | None = None
     connection: int = attrs.field(default=0, repr=False)
     received_at: float = attrs.field(default=0.0, repr=False)
+    answered_at: float | None = attrs.field(default=None, repr=False)
 
     def payload_json(self) -> Any:
         """Return the payload read as JSON."""

@@ -1,74 +1,52 @@
-"""The plain text spellings of ids: a component's, and what follows it.
+"""The plain text spellings of ids: a component, and what follows it.
 
-Each way to write a component is one row, with the Golem that writes it; another one is another
-row. Rows match at the start of a text and have no optional parts, so no text makes them go back.
-Text that holds a record is read elsewhere: JSON by `json_text`, and the notations of Rust, WAVE
-and MoonBit by `record_text`.
+Each way to write a component is one row, with the Golem that writes it. Rows match at the start
+of a text and have no optional parts, so that no text makes them go back.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
 from uuid import UUID
 
 from golem_client.errors import InvalidIdError
 from golem_client.ids.rules import decimal, shown, uuid_of_halves
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 # Python's own idea of white space includes control characters (U+001C to U+001F, U+0085).
 WHITE_SPACE = " \t\n\r\v\f"
 
 _UUID = r"([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12})"
-HYPHENATED = re.compile(_UUID)
 _HALF = r"(0|[1-9][0-9]{0,19})"
-
-
-class ComponentSpelling(NamedTuple):
-    """How a component's id can stand at the start of a text."""
-
-    written_by: str
-    pattern: re.Pattern[str]
-    uuid: Callable[..., UUID]
 
 
 def _uuid_of_decimals(high_bits: str, low_bits: str) -> UUID:
     return uuid_of_halves(int(high_bits), int(low_bits))
 
 
-COMPONENT_SPELLINGS = (
-    ComponentSpelling("Golem, all versions; golem-rust 1.4.0-", HYPHENATED, UUID),
-    ComponentSpelling("uuid crate, simple", re.compile(r"([0-9A-Fa-f]{32})"), UUID),
-    ComponentSpelling("uuid crate, braced", re.compile(rf"\{{{_UUID}\}}"), UUID),
-    ComponentSpelling(
-        "golem-rust 1.1.0-1.3.0",
-        re.compile(rf"Uuid \{{ high-bits: {_HALF}, low-bits: {_HALF} \}}"),
-        _uuid_of_decimals,
-    ),
+HYPHENATED = re.compile(_UUID)
+COMPONENT_SPELLINGS: tuple[tuple[re.Pattern[str], Callable[..., UUID]], ...] = (
+    # Golem, all versions; golem-rust 1.4 and later
+    (HYPHENATED, UUID),
+    # the uuid crate, simple and braced
+    (re.compile(r"([0-9A-Fa-f]{32})"), UUID),
+    (re.compile(rf"\{{{_UUID}\}}"), UUID),
+    # golem-rust 1.1 to 1.3
+    (re.compile(rf"Uuid \{{ high-bits: {_HALF}, low-bits: {_HALF} \}}"), _uuid_of_decimals),
 )
 
-# URNs are Golem's of all versions, but for urn:uuid:, which is the uuid crate's.
+# The uuid crate's URN; and those of Golem, all versions.
 _UUID_URN = "urn:uuid:"
 _COMPONENT_URN = "urn:component:"
 _WORKER_URN = "urn:worker:"
 _VERSION_IN_URN = re.compile(r"/[0-9]{1,20}")
 
-# Golem's Redis holds a promise under `<uuid>:<name>:<index>`, its completion beside it.
+# Golem's Redis holds a promise under `<uuid>:<name>:<index>`, and its completion beside it.
 _REDIS_COMPLETION = ":completed"
 
 
-def component_at_start(text: str) -> tuple[UUID, int] | None:
-    """Return the component with which the text begins, and where it ends; None for no component."""
-    for spelling in COMPONENT_SPELLINGS:
-        if found := spelling.pattern.match(text):
-            return spelling.uuid(*found.groups()), found.end()
-    return None
-
-
 def component_from_text(text: str, where: str = "") -> UUID:
-    """Read a component's id, alone or in a URN, whose version is passed over."""
+    """Read a component id, alone or in a URN, whose version is ignored."""
     noun = f"component id at {where}" if where else "component id"
     bare = text.strip(WHITE_SPACE)
     urn = next(filter(bare.startswith, (_COMPONENT_URN, _UUID_URN)), "")
@@ -86,8 +64,8 @@ def component_from_text(text: str, where: str = "") -> UUID:
 def worker_from_text(text: str) -> tuple[UUID, str]:
     """Read `<component>/<name>`, `<component>:<name>` or a URN; all of the rest is the name.
 
-    White space at the end is the name's. Golem 1.1 writes URNs that end in the name of a function
-    after the worker's; nothing tells it from a name with a slash, so it is taken as one.
+    White space at the end is part of the name. In the URNs of Golem 1.1, the name of a function
+    may follow the worker's; it looks like a name with a slash, and is read as one.
     """
     bare = text.lstrip(WHITE_SPACE)
     uuid, rest = _split(bare.removeprefix(_WORKER_URN), "worker id", text)
@@ -104,7 +82,7 @@ def promise_from_text(text: str) -> tuple[UUID, str, int]:
     the right, and the separator after the component is the one before the index.
     """
     bare = text.strip(WHITE_SPACE)
-    if bare.startswith("urn:"):
+    if bare[:4].lower() == "urn:":
         raise _refusal(
             "promise id",
             "there are no URNs of promises",
@@ -124,11 +102,11 @@ def promise_from_text(text: str) -> tuple[UUID, str, int]:
 
 
 def _split(bare: str, noun: str, text: str) -> tuple[UUID, str]:
-    found = component_at_start(bare)
-    if found is None:
-        raise _refusal(noun, "it does not begin with a component's UUID", text)
-    uuid, end = found
-    return uuid, bare[end:]
+    """Return the component with which the text begins, and the rest of the text."""
+    for pattern, uuid_of in COMPONENT_SPELLINGS:
+        if found := pattern.match(bare):
+            return uuid_of(*found.groups()), bare[found.end() :]
+    raise _refusal(noun, "it does not begin with a component's UUID", text)
 
 
 def _refusal(noun: str, problem: str, text: str, advice: str = "") -> InvalidIdError:
