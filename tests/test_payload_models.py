@@ -458,6 +458,14 @@ def test_what_pydantic_writes_is_checked() -> None:
         encode_json([Row(id=1)] * 10, max_bytes=100)
 
 
+@pytest.mark.parametrize("text", ['"', "\\", '\\"', '"]', "]]", '[\\"['])
+def test_no_text_hides_the_depth(text: str) -> None:
+    """Brackets, quotes and backslashes in a text are no structure."""
+    assert encode_json(Free(value=[text, _deep(125), text]))
+    with pytest.raises(PayloadError, match="nested deeper"):
+        encode_json(Free(value=[text, _deep(126), text]))
+
+
 def test_a_text_may_say_nan() -> None:
     """Only outside texts is it no JSON."""
     assert encode_json(Row(id=1, names={"NaN": ["Infinity"]})) == (
