@@ -517,6 +517,17 @@ def test_a_hook_serves_a_class_that_the_rules_refuse() -> None:
     assert _written(converter, [Labelled(), Longer()], list[Labelled]) == '["x","x"]'
 
 
+def test_the_value_of_an_enum_is_final() -> None:
+    """A hook for every text does not change what an enum says."""
+
+    class Status(Enum):
+        DONE = "done"
+
+    converter = make_converter()
+    converter.register_unstructure_hook(str, lambda text: f"<{text}>")
+    assert _written(converter, ["a", Status.DONE]) == '["<a>","done"]'
+
+
 def test_threads_may_share_a_converter() -> None:
     """Also at first use, when the rules of a class that names itself are made."""
     tree = Tree("a", [Tree("b", []), Tree("c", [Tree("d", [])])])
