@@ -299,6 +299,7 @@ REFUSED = [
             ("enum", {Word.ONE: SECRET, 1: SECRET}, '["1"]'),
         ]
     ),
+    Refused("second key", {"a": 1, 1.5: 2}, f"$: has a key that is of type float; {_KEYS}"),
     Refused("cycle", _cycle(), f"$.a[1].back: {_ITSELF}"),
     Refused("cycle of classes", _cyclic_class(), f"$.next[0]: {_ITSELF}"),
     Refused("128 levels", _deep(128), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
