@@ -420,14 +420,11 @@ class TestGoingOn:
 class TestStopping:
     """What will hit every line ends the run."""
 
-    @pytest.mark.parametrize("status", [401, 403])
-    async def test_a_refused_token_stops_the_run(
-        self, golem: FakeGolem, bulk: Bulk, status: int
-    ) -> None:
+    async def test_a_refused_token_stops_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """What it refused is as if it had not been sent: the next run sends it."""
         lines = lines_for(golem, 30)
         bulk.write(lines.values())
-        golem.fail_next(status, times=99)
+        golem.fail_next(401, times=99)
         ended = await bulk.run("--concurrency", "4")
         assert 6 == ended.code
         assert 4 >= len(golem.requests)
