@@ -235,7 +235,9 @@ class MockedResponse(aiohttp.ClientResponse):
         self._mocked_body: Any = None
 
     @property
-    def content(self) -> aiohttp.StreamReader:
+    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self,
+    ) -> aiohttp.StreamReader:
         """The body. It takes any number of bytes."""
         body: aiohttp.StreamReader = self._mocked_body
         return body
