@@ -512,14 +512,13 @@ async def test_a_delayed_request_arrives_even_when_its_client_has_left(
 
 async def test_latency_delays_every_answer(golem: FakeGolem, post: Post) -> None:
     golem.latency(0.05, jitter=0.01, seed=1)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
     await asyncio.gather(*(post(golem.create_promise()) for _ in range(5)))
-    assert 0.05 <= loop.time() - start < 0.3
+    took = [(each.answered_at or 0) - each.received_at for each in golem.requests]
+    assert min(took) >= 0.05
+    golem.latency(60)
     golem.clear_faults()
-    start = loop.time()
-    await post(golem.create_promise())
-    assert loop.time() - start < 0.05
+    async with asyncio.timeout(10):
+        await post(golem.create_promise())
 
 
 async def test_random_faults_meet_requests_and_end(golem: FakeGolem, post: Post) -> None:
