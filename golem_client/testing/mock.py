@@ -235,15 +235,15 @@ class MockedResponse(aiohttp.ClientResponse):
         self._mocked_body: Any = None
 
     @property
-    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
-        self,
-    ) -> aiohttp.StreamReader:
+    def content(self) -> aiohttp.StreamReader:
         """The body. It takes any number of bytes."""
         body: aiohttp.StreamReader = self._mocked_body
         return body
 
     @content.setter
-    def content(self, _: aiohttp.StreamReader) -> None:
+    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, _: aiohttp.StreamReader
+    ) -> None:
         # The reader that aioresponses brings pauses its connection at 128 KiB, and has none.
         connection: Any = Mock(_reading_paused=False)
         loop = self._loop
