@@ -1,40 +1,40 @@
-"""A FastAPI handler that takes a promise id in any spelling; what is none is answered with 422."""
+"""Stripe says that a payment is settled, and the workflow that waits for it goes on (FastAPI)."""
 
-import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
-import httpx
-from fastapi import FastAPI, HTTPException, Request
-from pydantic import BaseModel
+from fastapi import Body, Depends, FastAPI, Request
 
-from golem_client import GolemClient, GolemError, PromiseId
-from golem_client.testing import FakeGolem
-
-app = FastAPI()
-
-
-class Decision(BaseModel):
-    promise_id: PromiseId
-    approved: bool
+from golem_client import GolemClient, PromiseId
+from golem_client.outbox import Key, Outbox
+from golem_client.webhooks import Complete, Webhook, stripe
 
 
-@app.post("/decide")
-async def decide(decision: Decision, request: Request) -> PromiseId:
-    client: GolemClient = request.app.state.golem
-    try:
-        await client.complete_json(decision.promise_id, {"approved": decision.approved})
-    except GolemError as error:
-        raise HTTPException(503 if error.worth_retrying else 422, str(error)) from None
-    return decision.promise_id
+async def settled(event: Any) -> Complete:
+    return Complete(Key(event["data"]["object"]["id"]), event["data"]["object"])
 
 
-async def main() -> None:
-    async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
-        app.state.golem, promise_id = client, golem.create_promise()
-        body = {"promise_id": str(promise_id), "approved": True}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as caller:
-            print((await caller.post("http://app/decide", json=body)).json())
-        print(await golem.await_promise_json(promise_id))
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with GolemClient.from_env() as client, await Outbox.open(os.environ["OUTBOX"]) as outbox:
+        hook = Webhook(stripe(os.environ["STRIPE_SECRET"]), settled, to=outbox)
+        app.add_route("/hooks/stripe", hook.starlette, methods=["POST"])
+        app.state.outbox = outbox
+        async with outbox.delivering(client):
+            yield
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+async def outbox_of(request: Request) -> Any:
+    return request.app.state.outbox
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.put("/promises/{payment}", status_code=204)  # for our own workers: keep it internal
+async def bind(
+    payment: str, id_: Annotated[PromiseId, Body()], outbox: Annotated[Outbox, Depends(outbox_of)]
+) -> None:
+    await outbox.bind(payment, id_)

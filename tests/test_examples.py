@@ -87,17 +87,6 @@ def test_backend_service_has_an_answer_to_each_outcome() -> None:
     ]
 
 
-def test_webhook_handler_answers_redeliveries() -> None:
-    """Both deliveries are answered 2xx, and the workflow has the event."""
-    ended = run("webhook_handler.py")
-    assert ended.stderr == ""
-    assert ended.stdout.splitlines() == [
-        "The first delivery is answered with 204",
-        "The second delivery is answered with 204",
-        "The workflow received {'event': 'evt-1', 'amount': 4200, 'status': 'settled'}",
-    ]
-
-
 def test_outbox_delivers_what_another_process_accepted() -> None:
     """In less than forty lines."""
     ended = run("outbox.py")

@@ -1,19 +1,24 @@
-"""Which worker names each generation accepts, and what it makes of them (facts 4.4)."""
+"""UUIDs and worker names: which each generation of Golem accepts, and what it makes of them."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-from golem_client.testing import uuid_crate
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-AGENT_ID = re.compile(r"([^(]+)\((.*)\)(?:\[([^\]]+)\])?")
-"""`<type>(<params>)`, optionally `[<phantom uuid>]`; `.` does not cross newlines."""
+from uuid import UUID
 
 MAX_BYTES = 512
+
+_HYPHENATED = "-".join(f"[0-9a-fA-F]{{{length}}}" for length in (8, 4, 4, 4, 12))
+_UUID = re.compile(
+    rf"[0-9a-fA-F]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}",
+)
+# `.` does not cross newlines, as in Golem.
+_AGENT_ID = re.compile(r"([^(]+)\((.*)\)(?:\[([^\]]+)\])?")
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^"]+')
+
+
+def read_uuid(text: str) -> UUID | None:
+    """Return the UUID in any syntax that Rust's uuid crate reads, or None."""
+    return UUID(text) if _UUID.fullmatch(text) else None
 
 
 class BadNameError(ValueError):
@@ -34,7 +39,7 @@ def name_of_1_1(name: str) -> str:
     return name
 
 
-def name_of_1_3(name: str) -> str:
+def name_of_1_2(name: str) -> str:
     """Golem 1.2 and 1.3: 1 to 512 bytes, no white space, no `/`, no dash first."""
     if not 1 <= len(name.encode()) <= MAX_BYTES:
         raise BadNameError("Worker name must be between 1 and 512 characters")
@@ -49,7 +54,7 @@ def name_of_1_3(name: str) -> str:
 
 def name_of_1_5(name: str) -> str:
     """Golem 1.5: an agent id, which is normalised, or a name without `/`; 512 bytes of either."""
-    agent_id = normalised(name)
+    agent_id = _normalised(name)
     if agent_id is not None:
         _check_length("Agent id", "agent id", agent_id)
         return agent_id
@@ -59,32 +64,24 @@ def name_of_1_5(name: str) -> str:
     return name
 
 
-def normalised(name: str) -> str | None:
+def _normalised(name: str) -> str | None:
     """Return the agent id without its needless white space, or None where it is no agent id."""
-    match = AGENT_ID.fullmatch(name.strip())
-    if match is None:
+    match = _AGENT_ID.fullmatch(name.strip())
+    if match is None or not match[1].strip():
         return None
     type_name, params, phantom = match.groups()
     agent_id = f"{type_name.strip()}({_without_whitespace(params)})"
-    if not type_name.strip() or phantom is None:
-        return agent_id if type_name.strip() else None
-    uuid = _phantom(phantom.strip())
+    if phantom is None:
+        return agent_id
+    uuid = read_uuid(phantom.strip())
     return None if uuid is None else f"{agent_id}[{uuid}]"
-
-
-def _phantom(text: str) -> UUID | None:
-    try:
-        return uuid_crate.parse(text)
-    except ValueError:
-        return None
 
 
 def _without_whitespace(params: str) -> str:
     """Drop ASCII white space outside double-quoted strings."""
-    strings = re.compile(r'"(?:[^"\\]|\\.)*"?|[^"]+')
     return "".join(
         part if part.startswith('"') else re.sub(r"[ \t\r\n]", "", part)
-        for part in strings.findall(params)
+        for part in _STRINGS.findall(params)
     )
 
 

@@ -1,20 +1,23 @@
-"""`golem-promise doctor`: check the way to Golem, step by step."""
+"""`golem-promise doctor`: check the way to Golem, step by step.
+
+checks       one line of the report
+connection   settings, name, port and TLS
+answers      what Golem answers over HTTP, and what it says of the token
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
-from golem_client.cli.checks import Check, State, Way, check_connection, check_settings
+from golem_client.cli.doctor.answers import check_answers
+from golem_client.cli.doctor.checks import Check, State
+from golem_client.cli.doctor.connection import check_connection, check_settings
 from golem_client.cli.exit_codes import ExitCode
-from golem_client.cli.http_checks import check_http
-from golem_client.cli.options import Target, output_option, seconds_option, target_options
+from golem_client.cli.options import Target, Way, output_option, seconds_option, target_options
 from golem_client.cli.running import run_to_the_end
 from golem_client.cli.screen import say, say_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _TIMEOUT = 5.0
 
@@ -48,9 +51,9 @@ def doctor(
 ) -> None:
     """Check the way to Golem, one line a step, with what to do.
 
-    Settings and where they come from, name, connection, TLS, health, redirects, and whether the
-    token is accepted. Nothing is completed: what asks about the token names no promise that any
-    version of Golem could have. No secret is shown.
+    Settings and where they come from, proxy, name, connection, TLS, health, redirects, and
+    whether the token is accepted. A step that cannot run has no line. Nothing is completed: what
+    asks about the token names no promise that any version of Golem could have. No secret is shown.
     """
     target = Target(url, profile, token_file)
     target.check()
@@ -64,7 +67,8 @@ def doctor(
         say_json({"ok": not failed, "checks": [check.to_json() for check in checks]})
     else:
         for check in checks:
-            _say(check)
+            todo = f" -> {check.todo}" if check.todo else ""
+            say(f"{check.state.value:<5} {check.name:<10} {check.found}{todo}", indent=" " * 17)
     ctx.exit(ExitCode.FAILED if failed else ExitCode.FULFILLED)
 
 
@@ -72,9 +76,4 @@ async def _check(way: Way, timeout: float) -> list[Check]:
     checks = await check_connection(way, timeout)
     if checks[-1].state is State.FAILED:
         return checks
-    return checks + await check_http(way, timeout)
-
-
-def _say(check: Check) -> None:
-    todo = f" -> {check.todo}" if check.todo else ""
-    say(f"{check.state.value:<5} {check.name:<10} {check.found}{todo}", indent=" " * 17)
+    return checks + await check_answers(way, timeout)

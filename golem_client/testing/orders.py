@@ -1,10 +1,12 @@
-"""Faults on order: what a test asks to go wrong."""
+"""Faults on order: what a test asks a fake Golem to do wrong."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from golem_client.testing import faults
+from golem_client.testing.completion import Installation
 from golem_client.testing.dialects import GOLEMS_OWN
 from golem_client.testing.faults import (
     WEATHER,
@@ -16,27 +18,24 @@ from golem_client.testing.faults import (
 )
 from golem_client.testing.messages import TEXT, Answer, Ending
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
-    from golem_client.testing.completion import Installation
+class FaultOrders:
+    """The part of a fake Golem that takes orders for faults.
 
-
-class FaultsOnOrder:
-    """Each method orders one fault, for the next request that completes a promise.
-
-    All take `promise_id=`, for the requests of one promise, and `times=`, for more than one
-    request. `applied=` says whether Golem completes the promise before the fault: where it is
-    true, only the answer is lost. Each returns its order, which counts how often it has `fired`.
-    Orders are served oldest first.
+    The methods named `…_next` order a fault for the next request that completes a promise, and
+    return the order, which counts how often it has `fired`. With `promise_id=` it is for the
+    requests of one promise, with `times=` for more than one request. `applied=` says whether
+    Golem completes the promise before the fault: if so, only the answer is lost. Orders are
+    served oldest first.
     """
 
-    _golem: Installation
-    _plan: FaultPlan
+    def __init__(self, golem: Installation) -> None:
+        self._golem = golem
+        self._plan = FaultPlan()
 
     @property
     def url(self) -> str:
-        """The base URL of the fake; see FakeGolem."""
+        """The base URL for a client."""
         raise NotImplementedError
 
     def drop_next(self, *, applied: bool, promise_id: Any = None, times: int = 1) -> FaultOrder:
@@ -135,7 +134,7 @@ class FaultsOnOrder:
     def echo_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
         """Let Golem's own routing repeat the request.
 
-        It is then answered `false` although it is what stored the payload (facts 3.2).
+        It is then answered `false` although it is what stored the payload.
         """
         return self.fault_next(faults.echoed(), promise_id=promise_id, times=times)
 
@@ -174,7 +173,7 @@ class FaultsOnOrder:
             times: The number of requests that it is to meet.
         """
         if back_after is None:
-            answer = Answer.json(500, self._golem.dialect.errors(500, faults.POD_LOST))
+            answer = self._golem.dialect.error(500, faults.POD_LOST, "INTERNAL_ROUTING_FAILURE")
             fault = faults.killed(answer, applied=applied)
         else:
             fault = faults.killed_and_back(back_after, applied=applied)
@@ -185,13 +184,23 @@ class FaultsOnOrder:
         key = None if promise_id is None else self._golem.key(promise_id)
         return self._plan.order(FaultOrder(fault, key, times))
 
-    def random_faults(self, rate: float, *, seed: int, faults: Sequence[Fault] = WEATHER) -> None:
+    def random_faults(
+        self, rate: float, *, seed: int, faults: Sequence[Fault] | None = None
+    ) -> None:
         """Let each request meet one of the faults with a probability of `rate`.
 
         The same seed gives the same faults: what the n-th request of a promise meets depends on
-        the seed, the promise and n alone. Faults on order go first. A rate of 0 ends it.
+        the seed, the promise and n alone. Faults on order go first.
+
+        Args:
+            rate: From 0 to 1; 0 ends it.
+            seed: Any number.
+            faults: The faults to choose from; by default lost, broken and foreign answers that a
+                client can survive by repeating.
         """
-        self._plan.random_faults = RandomFaults(rate=rate, seed=seed, faults=tuple(faults))
+        self._plan.random_faults = RandomFaults(
+            rate=rate, seed=seed, faults=WEATHER if faults is None else tuple(faults)
+        )
         self._plan.start_anew()
 
     def latency(self, seconds: float, *, jitter: float = 0.0, seed: int = 0) -> None:

@@ -1,12 +1,12 @@
-"""What a class declares: its fields, their keys and their types."""
+"""What types and classes declare: aliases, unions, fields, keys."""
 
 from __future__ import annotations
 
 import sys
 import typing
 from dataclasses import fields as dataclass_fields
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NotRequired, Required, get_args, get_origin
+from types import NoneType, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, ForwardRef, NotRequired, Required, get_args, get_origin
 
 import attrs
 from cattrs import override
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _Override = type(override())
+# What stands around a type in a declaration, and says nothing about its JSON.
+_QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
+# Self, Never and their kind, type variables that stand for nothing, and names in quotes.
+_VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
 
 
 @attrs.frozen
@@ -28,8 +32,8 @@ class Field:
     declared: Any
 
 
-def has_fields(cls: Any) -> bool:
-    """Tell whether it is an attrs class or a dataclass."""
+def is_record(cls: Any) -> bool:
+    """Return whether it is an attrs class or a dataclass."""
     return hasattr(cls, "__attrs_attrs__") or hasattr(cls, "__dataclass_fields__")
 
 
@@ -52,7 +56,7 @@ def fields_of(declared: Any, key_of: Callable[[str], str]) -> tuple[Field, ...]:
 
 
 def is_typed_dict(cls: Any) -> bool:
-    """Tell whether it is a TypedDict, of typing or of typing_extensions."""
+    """Return whether it is a TypedDict, of typing or of typing_extensions."""
     return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
@@ -70,6 +74,69 @@ def typed_keys(declared: Any) -> tuple[dict[str, Any], frozenset[str]]:
             required.add(name)
     keys = cls.__required_keys__ | cls.__optional_keys__
     return {key: filled(hints.get(key, Any), values) for key in keys}, frozenset(required)
+
+
+def is_named_tuple(cls: Any) -> bool:
+    """Return whether it is a NamedTuple."""
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+def is_model(cls: Any) -> bool:
+    """Return whether it is a model or a dataclass of pydantic 2."""
+    return hasattr(cls, "__pydantic_serializer__") and hasattr(cls, "__pydantic_decorators__")
+
+
+def class_of(declared: Any) -> Any:
+    """Return the class of a generic class with its arguments, and of None."""
+    return NoneType if declared is None else get_origin(declared) or declared
+
+
+def is_vague(declared: Any) -> bool:
+    """Return whether it says nothing: the value's own class decides."""
+    return declared is Any or isinstance(declared, _VAGUE)
+
+
+def is_union(declared: Any) -> bool:
+    """Return whether it is a union, without a name of its own."""
+    return get_origin(declared) in (typing.Union, UnionType)
+
+
+def members_of(declared: Any) -> tuple[Any, ...]:
+    """Return the members of a union, and of the unions in it that have names of their own."""
+    if is_union(declared):
+        found = [each for arg in get_args(declared) for each in members_of(arg)]
+        return tuple(dict.fromkeys(found))
+    target = target_of(declared)
+    inner = () if target is None else members_of(target)
+    return inner if len(inner) > 1 else (declared,)
+
+
+def unions_in(declared: Any) -> list[Any]:
+    """Return the unions that are part of a union: the one without None, and those with names."""
+    arguments = get_args(declared)
+    rest = tuple(each for each in arguments if each is not NoneType)
+    found = [typing.Union[rest]] if 1 < len(rest) < len(arguments) else []  # noqa: UP007
+    for each in arguments:
+        if not is_union(each) and len(members_of(each)) > 1:
+            found += [each, *unions_in(target_of(each))]
+    return found
+
+
+def target_of(declared: Any) -> Any:
+    """Return the type that this is another name of; None where it is none."""
+    origin, arguments = get_origin(declared), get_args(declared)
+    if isinstance(declared, typing.NewType):
+        return declared.__supertype__
+    if declared is typing.LiteralString:
+        return str
+    # The type statement of Python 3.12, which typing_extensions has as well.
+    if hasattr(origin, "__value__") and not isinstance(origin, type):
+        return filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
+    if hasattr(declared, "__value__") and not isinstance(declared, type):
+        return declared.__value__
+    if getattr(origin, "__name__", getattr(origin, "_name", None)) in _QUALIFIERS:
+        return declared.__origin__ if hasattr(declared, "__metadata__") else arguments[0]
+    return None
 
 
 def hints_of(cls: Any) -> dict[str, Any]:

@@ -1,0 +1,379 @@
+"""Signed links: who has one may make the one decision in it, until it expires."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import math
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+import cattrs
+from typing_extensions import TypeForm
+
+from golem_client import (
+    AnyPromiseId,
+    BadLinkError,
+    Completion,
+    ExpiredLinkError,
+    GolemError,
+    Outcome,
+    PayloadError,
+    PromiseId,
+    PromiseNotFoundError,
+    WorkerNotFoundError,
+)
+from golem_client.answer import Answer
+from golem_client.links.page import Texts, page
+from golem_client.payload import encode_json
+
+logger = logging.getLogger("golem_client")
+
+_LEAST_KEY_BYTES = 32
+_LONGEST_TOKEN = 6_000  # the request line that proxies take is 8 kB
+_MOST_SECONDS = 100 * 366 * 86_400
+_ENGLISH = Texts()
+
+
+@attrs.frozen
+class Link:
+    """What a token says.
+
+    Attributes:
+        promise_id: The promise that it completes.
+        payload: The bytes that it completes the promise with.
+        expires_at: When it expires.
+    """
+
+    promise_id: PromiseId
+    payload: bytes = attrs.field(repr=False)
+    expires_at: datetime
+
+
+Words = str | Callable[[Link], str | Awaitable[str]]
+"""A text, or a function (a coroutine function, too) that returns it for a link."""
+
+
+class PromiseLinks:
+    """Makes links by which people decide, and answers those who follow them.
+
+        links = PromiseLinks([key], purpose="order-approval")
+        yes = links.token(promise_id, Decision(approved=True), expires_in=timedelta(days=7))
+        send_mail(f"Approve: https://ops.example/decide/{yes}")
+        app.add_route(
+            "/decide/{token}",
+            links.starlette(client, question="Approve order 17?", button="Approve"),
+            methods=["GET", "HEAD", "POST"],
+        )
+
+    Whoever has a link can decide, and can read what is in it: put no secrets into the payload,
+    and into links that are forwarded only what anybody may decide. A link is not used up: the
+    promise takes the first decision, and every later one is told so.
+
+    Following a link only asks, because mail scanners follow links; the button decides.
+
+    Args:
+        keys: Secret keys, text or bytes, of at least 32 bytes each. The first one signs, all of
+            them verify: to change the key, put the new one in front, and drop the old one when
+            its last link has expired.
+        purpose: What the links are for. Links of another purpose are refused, with the same keys
+            too.
+        converter: Encodes the payloads; start from `make_converter()`.
+
+    Raises:
+        TypeError: A key is neither text nor bytes, or `keys` is one key instead of a list.
+        ValueError: There is no key, one is too short, or the purpose is empty.
+        ImportError: The extra `links` is not installed.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[str | bytes],
+        *,
+        purpose: str,
+        converter: cattrs.Converter | None = None,
+    ) -> None:
+        try:
+            from itsdangerous import URLSafeSerializer  # noqa: PLC0415 - optional
+        except ImportError:
+            raise ImportError('links need an extra: pip install "golem-client[links]"') from None
+        if not purpose:
+            raise ValueError("purpose is empty: name what the links are for")
+        self._serializer = URLSafeSerializer(
+            _checked_keys(keys),
+            salt=f"golem_client.links {purpose}",
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+        self._purpose = purpose
+        self._converter = converter
+
+    def __repr__(self) -> str:
+        return f"<PromiseLinks purpose={self._purpose!r}>"
+
+    def token(
+        self,
+        promise_id: AnyPromiseId,
+        value: Any,
+        as_type: TypeForm[Any] | None = None,
+        *,
+        expires_in: timedelta | float,
+    ) -> str:
+        """Return a token: the last part of a link, or the value of a Slack button.
+
+        It has only letters, digits, `-`, `_` and `.`. Slack takes 2,000 characters in a button.
+
+        Args:
+            promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
+            value: The payload, encoded and checked now, by the rules of `golem_client.payload`.
+            as_type: The type to encode it as, where the value alone does not tell.
+            expires_in: For how long the link works, as a timedelta or in seconds.
+
+        Raises:
+            InvalidIdError: It is not an id.
+            PayloadError: The value cannot be encoded, or makes the token longer than 6,000
+                characters, which not every server takes in a URL.
+            ValueError: The link would have expired already.
+            TypeError: `expires_in` is no time.
+        """
+        parsed = PromiseId.parse(promise_id)
+        expires_at = math.ceil(time.time() + _seconds(expires_in))
+        try:
+            payload = encode_json(value, as_type, self._converter, max_bytes=_LONGEST_TOKEN)
+        except PayloadError as error:
+            del value
+            traceback.clear_frames(error.__traceback__)
+            raise
+        token = str(self._serializer.dumps([expires_at, str(parsed), payload.decode()]))
+        if len(token) > _LONGEST_TOKEN:
+            size = len(token)
+            del value, payload, token
+            raise PayloadError(
+                f"the token has {size} characters, and not every server takes more than "
+                f"{_LONGEST_TOKEN} in a URL: send a reference instead"
+            )
+        return token
+
+    def read(self, token: str) -> Link:
+        """Return what a token says.
+
+        Raises:
+            ExpiredLinkError: It is genuine, and too old.
+            BadLinkError: It is forged, made for another purpose, or not a token at all.
+        """
+        link = self._opened(token)
+        del token
+        if link is None:
+            raise BadLinkError("the link is not valid: forged, cut off, or of another purpose")
+        if link.expires_at.timestamp() <= time.time():
+            expired_at = link.expires_at
+            del link
+            raise ExpiredLinkError(f"the link expired at {expired_at:%Y-%m-%d %H:%M} UTC")
+        return link
+
+    def _opened(self, token: object) -> Link | None:
+        from itsdangerous import BadData  # noqa: PLC0415 - optional
+
+        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii():
+            return None
+        try:
+            expires_at, text, payload = self._serializer.loads(token)
+        except BadData:
+            return None
+        expires = datetime.fromtimestamp(expires_at, UTC)
+        return Link(PromiseId.parse(text), payload.encode(), expires)
+
+    async def answer(
+        self,
+        to: Any,
+        method: str,
+        token: str,
+        *,
+        question: str,
+        button: str,
+        texts: Texts = _ENGLISH,
+    ) -> Answer:
+        """Answer a request for a link, whatever the web framework.
+
+        GET and HEAD only ask. POST decides: with a client the promise is completed when the
+        answer comes, with an outbox it is recorded.
+
+        Args:
+            to: The `GolemClient` or `Outbox` that completes the promise.
+            method: The request's method.
+            token: The token, from the request's path.
+            question: What the person is asked, as plain text.
+            button: The name of the button that decides.
+            texts: The page's other words, in another language.
+
+        Returns:
+            The page: 200; 410 for a link that has expired or whose promise is gone, 404 for one
+            that is not valid, 503 with a button to try again where Golem is away. It is 405 for
+            any other method.
+
+        Raises:
+            TypeError: `to` is neither a `GolemClient` nor an `Outbox`.
+        """
+        _check_target(to)
+        method = method.upper()
+        if method not in ("GET", "HEAD", "POST"):
+            return Answer.of_text(405, "method not allowed", {"Allow": "GET, HEAD, POST"})
+        if method == "POST":
+            answering = self._decide(to, token, question, button, texts)
+            del token
+            return await answering
+        asked = self._ask(token, question, button, texts)
+        return attrs.evolve(asked, body=b"") if method == "HEAD" else asked
+
+    def starlette(
+        self, to: Any, *, question: Words, button: Words, texts: Texts = _ENGLISH
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """Return a route `/decide/{token}` for Starlette and FastAPI.
+
+            app.add_route(path, links.starlette(client, …), methods=["GET", "HEAD", "POST"])
+
+        Args:
+            to: As for `answer`.
+            question: As for `answer`, or a function that returns it for a `Link`.
+            button: Likewise.
+            texts: As for `answer`.
+        """
+        _check_target(to)
+
+        async def decide(request: Any) -> Any:
+            path = request.path_params
+            answer = await self._answer_route(to, request.method, path, question, button, texts)
+            return answer.for_starlette()
+
+        return decide
+
+    def aiohttp(
+        self, to: Any, *, question: Words, button: Words, texts: Texts = _ENGLISH
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """Return a route `/decide/{token}` for aiohttp; the arguments are those of `starlette`.
+
+        app.router.add_route("*", path, links.aiohttp(client, …))
+        """
+        _check_target(to)
+
+        async def decide(request: Any) -> Any:
+            path = request.match_info
+            answer = await self._answer_route(to, request.method, path, question, button, texts)
+            return answer.for_aiohttp()
+
+        return decide
+
+    async def _answer_route(
+        self,
+        to: Any,
+        method: str,
+        path: Any,
+        question: Words,
+        button: Words,
+        texts: Texts,
+    ) -> Answer:
+        """Answer with the words for this link; a link that is not valid needs none."""
+        words = ["", ""]
+        try:
+            link = self.read(path["token"])
+        except BadLinkError:
+            pass
+        else:
+            words = [await _worded(each, link) for each in (question, button)]
+            del link
+        answering = self.answer(
+            to, method, path["token"], question=words[0], button=words[1], texts=texts
+        )
+        return await answering
+
+    def _ask(self, token: str, question: str, button: str, texts: Texts) -> Answer:
+        try:
+            self.read(token)
+        except BadLinkError as error:
+            return _bad_link(error, texts)
+        return page(200, texts, question, button=button, hint=texts.final)
+
+    async def _decide(
+        self, to: Any, token: str, question: str, button: str, texts: Texts
+    ) -> Answer:
+        try:
+            link = self.read(token)
+        except BadLinkError as error:
+            return _bad_link(error, texts)
+        completing = to.complete_bytes(link.promise_id, link.payload)
+        del token, link  # what waits below shows neither to error reporters
+        try:
+            completed = await completing
+        except GolemError as error:
+            return _failure(error, question, button, texts)
+        return page(200, texts, *_result(completed, texts), question)
+
+
+def _result(completed: Any, texts: Texts) -> tuple[str, str]:
+    """Return what may be said of a Completion, or of an outbox's Entry."""
+    if not isinstance(completed, Completion):
+        if completed.is_new:
+            return texts.recorded, texts.recorded_hint
+        return texts.before, texts.before_hint
+    return {
+        Outcome.FULFILLED: (texts.counts, ""),
+        Outcome.ALREADY_FULFILLED: (texts.before, texts.before_hint),
+        Outcome.FULFILLED_BY_UNKNOWN: (texts.unknown, texts.unknown_hint),
+    }[completed.outcome]
+
+
+def _bad_link(error: BadLinkError, texts: Texts) -> Answer:
+    if isinstance(error, ExpiredLinkError):
+        return page(410, texts, texts.expired, texts.expired_hint)
+    return page(404, texts, texts.invalid, texts.invalid_hint)
+
+
+def _failure(error: GolemError, question: str, button: str, texts: Texts) -> Answer:
+    if isinstance(error, PromiseNotFoundError | WorkerNotFoundError) and not error.worth_retrying:
+        logger.warning("link: nobody waits for the decision: %s", error)
+        return page(410, texts, texts.gone, question)
+    logger.error("link: the decision is not made: %s: %s", type(error).__name__, error)
+    again = f"{texts.again}: {button}"
+    return page(503, texts, texts.failed, texts.failed_hint, question, button=again)
+
+
+async def _worded(words: Words, link: Link) -> str:
+    if isinstance(words, str):
+        return words
+    text = words(link)
+    return await text if inspect.isawaitable(text) else text
+
+
+def _check_target(to: Any) -> None:
+    if not inspect.iscoroutinefunction(getattr(to, "complete_bytes", None)):
+        raise TypeError(f"to is a GolemClient or an Outbox, not {type(to).__name__}")
+
+
+def _checked_keys(keys: Iterable[str | bytes]) -> list[bytes]:
+    """Return the keys as itsdangerous takes them: the one that signs comes last."""
+    if isinstance(keys, str | bytes):
+        raise TypeError("keys is a list of keys, the first of which signs")
+    checked = []
+    for key in keys:
+        if not isinstance(key, str | bytes):
+            raise TypeError(f"a key is text or bytes, not {type(key).__name__}")
+        checked.append(key.encode() if isinstance(key, str) else key)
+        if len(checked[-1]) < _LEAST_KEY_BYTES:
+            raise ValueError(f"a key has at least {_LEAST_KEY_BYTES} bytes: secrets.token_hex()")
+    if not checked:
+        raise ValueError("keys is empty: the first key signs")
+    return checked[::-1]
+
+
+def _seconds(expires_in: timedelta | float) -> float:
+    if isinstance(expires_in, timedelta):
+        expires_in = expires_in.total_seconds()
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        raise TypeError(f"expires_in is a timedelta or seconds, not {type(expires_in).__name__}")
+    if not 0 < expires_in <= _MOST_SECONDS:
+        raise ValueError("expires_in is in the past, or more than a hundred years")
+    return expires_in

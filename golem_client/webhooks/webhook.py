@@ -1,0 +1,323 @@
+"""A webhook: from a signed request to a completed promise, and to the answer for the sender."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from multidict import CIMultiDict
+
+from golem_client import (
+    AuthenticationError,
+    GolemClient,
+    GolemError,
+    OutboxError,
+    PermissionDeniedError,
+    RateLimitedError,
+)
+from golem_client.answer import Answer
+from golem_client.outbox.key import Key
+from golem_client.webhooks.bodies import decoded, read_body
+from golem_client.webhooks.completions import AnyCompletion
+from golem_client.webhooks.signatures import Headers, Verifier, Verify
+
+logger = logging.getLogger("golem_client")
+
+Route = Callable[[Any], Any]
+"""Takes the event; returns (or is a coroutine that returns) what to complete, or None."""
+
+AnyHeaders = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+"""Headers as frameworks have them: a mapping or pairs, of text or of bytes."""
+
+_SAFETY = 0.8  # of the sender's patience: our answer has to travel, too
+_RETRY_AFTER = 30  # seconds
+
+
+class Webhook:
+    """Completes promises with the events of one sender. It can be shared by many tasks.
+
+    ==========================================  =====================================
+    What happened                               Answer
+    ==========================================  =====================================
+    the promise is completed (by whomever), or  204
+    nobody waits for it
+    no delivery can ever succeed                204, after `undeliverable` was called
+    a later delivery can succeed                503 with `Retry-After`
+    `route` failed, or its answer is no use     500, and the log says where
+    the signature is missing or wrong           401
+    the body is neither JSON nor a form         400
+    the body took too long to come              408
+    the body is too large                       413
+    ==========================================  =====================================
+
+    Args:
+        verifier: Who may send: `stripe(…)`, `github(…)` and their like, or any callable
+            `(headers, body) -> bool`, a coroutine function too. Only True lets a request in.
+        route: Takes an event and returns a `Complete`, `CompleteText` or `CompleteBytes`, a list
+            of them, or None where nobody waits for the event. A coroutine function, or a plain
+            one that does not block.
+        to: A `GolemClient`: the sender is answered when the promise is completed. Or an `Outbox`:
+            the sender is answered when the completion is stored in its database.
+        undeliverable: Called with the event and the `GolemError` when no delivery can succeed: an
+            unknown promise, a payload that cannot be encoded. Without it the log has a line.
+        max_bytes: The largest body. It is counted while it is read.
+        timeout: The seconds until the answer is out, reading the body included; None for 0.8 of
+            what the sender waits.
+
+    Raises:
+        TypeError: `to` is neither, `route` or `verifier` cannot be called, or `max_bytes` or
+            `timeout` is no number.
+        ValueError: The sender never repeats a delivery and `to` is a client, or a number makes
+            no sense.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier | Verify,
+        route: Route,
+        *,
+        to: Any,
+        undeliverable: Callable[[Any, Any], Any] | None = None,
+        max_bytes: int = 1_000_000,
+        timeout: float | None = None,
+    ) -> None:
+        functions = {"verifier": verifier, "route": route, "undeliverable": undeliverable or print}
+        for name, function in functions.items():
+            if not callable(function):
+                raise TypeError(f"{name} is a function, not {type(function).__name__}")
+        if not isinstance(verifier, Verifier):
+            verifier = Verifier(getattr(verifier, "__name__", "a webhook"), verifier)
+        self._verifier = verifier
+        self._route = route
+        self._to = to
+        self._is_direct = _is_client(to)
+        self._undeliverable = undeliverable
+        self._max_bytes = _positive("max_bytes", max_bytes)
+        self._timeout = (
+            _SAFETY * verifier.sender_timeout if timeout is None else _positive("timeout", timeout)
+        )
+        if self._is_direct and verifier.never_repeats:
+            raise ValueError(
+                f"{verifier.never_repeats}, so that it is lost when Golem is away: give the "
+                "webhook to=outbox, or the verifier lossy=True"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
+
+    async def receive(self, headers: AnyHeaders, body: bytes) -> Answer:
+        """Answer one request, whatever the web framework.
+
+        Args:
+            headers: The request's headers, as a mapping or as pairs; their case does not matter.
+            body: The request's body, raw, as it was received: the signature covers its bytes.
+
+        Returns:
+            The answer to send. Whatever the request holds, nothing is raised.
+        """
+        reading = _ready(body)
+        del body
+        return await self._answered(headers, reading)
+
+    async def starlette(self, request: Any) -> Any:
+        """Answer a request of Starlette or FastAPI: `app.add_route(path, hook.starlette, …)`."""
+        from starlette.requests import ClientDisconnect  # noqa: PLC0415 - optional
+
+        reading = self._read(request.stream(), ClientDisconnect)
+        return (await self._answered(request.headers, reading)).for_starlette()
+
+    async def aiohttp(self, request: Any) -> Any:
+        """Answer a request of aiohttp: `app.router.add_post(path, hook.aiohttp)`."""
+        from aiohttp import ClientError  # noqa: PLC0415 - as the other
+
+        reading = self._read(request.content.iter_any(), ClientError, OSError)
+        return (await self._answered(request.headers, reading)).for_aiohttp()
+
+    async def _read(self, chunks: AsyncIterator[bytes], *broken: type[Exception]) -> bytes | Answer:
+        """Return the body, or the answer to a body that is none."""
+        try:
+            body = await read_body(chunks, self._max_bytes)
+        except broken:
+            return Answer.of_text(400, "the body ended early")
+        return _TOO_LARGE if body is None else body
+
+    async def _answered(self, headers: AnyHeaders, reading: Awaitable[bytes | Answer]) -> Answer:
+        """Read the body and answer, both within one deadline."""
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        body: bytes | Answer = b""
+        try:
+            async with asyncio.timeout_at(deadline):
+                body = await reading
+        except TimeoutError:
+            return Answer.of_text(408, "the body took too long")
+        if isinstance(body, Answer):
+            return body
+        try:
+            return await self._answer_to(CIMultiDict(_pairs(headers)), body, deadline)
+        except BaseException as error:
+            # A cancellation, say. Error reporters send the local variables of its frames.
+            headers, body = {}, b""
+            traceback.clear_frames(error.__traceback__)
+            raise
+
+    async def _answer_to(self, headers: Headers, body: bytes, deadline: float) -> Answer:
+        """Check and decode the request, and answer it."""
+        if len(body) > self._max_bytes:
+            return _TOO_LARGE
+        if not await self._is_genuine(headers, body):
+            logger.warning("%s: a request without a good signature is refused", self._name)
+            return Answer.of_text(401, "bad signature")
+        try:
+            event = decoded(headers, body, self._verifier.json_field)
+        except ValueError:
+            return Answer.of_text(400, "the body is neither JSON nor a form")
+        handshake = self._verifier.handshake(headers, event)
+        return handshake or await self._answer_to_event(event, deadline)
+
+    async def _is_genuine(self, headers: Headers, body: bytes) -> bool:
+        try:
+            return await _awaited(self._verifier(headers, body)) is True
+        except Exception as error:  # noqa: BLE001 - a verifier that fails on garbage refuses it
+            logger.warning("%s: the verifier raised %s", self._name, _place(error))
+            return False
+
+    async def _answer_to_event(self, event: Any, deadline: float) -> Answer:
+        """Ask the route what the event completes, and complete it."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                completions = _listed(await _awaited(self._route(event)))
+        except TimeoutError:
+            return self._come_again(["route took too long"])
+        except Exception as error:  # noqa: BLE001 - it is the user's; answered and logged
+            return self._failed(f"route raised {_place(error)}")
+        if problem := self._problem_of(completions):
+            return self._failed(problem)
+        errors = await asyncio.gather(*(self._error_of(each, deadline) for each in completions))
+        return await self._answer_after(event, [error for error in errors if error is not None])
+
+    def _problem_of(self, completions: list[Any]) -> str:
+        """Return what is wrong with what the route returned; empty for nothing."""
+        for each in completions:
+            if not isinstance(each, AnyCompletion):
+                return f"route returned {type(each).__name__}: a Complete, a list of them, or None"
+            if self._is_direct and isinstance(each.promise_id, Key):
+                return "route returned a Key, and only an outbox knows keys: give the webhook one"
+        return ""
+
+    async def _error_of(self, completion: AnyCompletion, deadline: float) -> Exception | None:
+        """Complete one promise; return the error of it, without its frames."""
+        try:
+            if self._is_direct:
+                left = deadline - asyncio.get_running_loop().time()
+                await completion.by(self._to, timeout=max(left, 0.001))
+            else:
+                async with asyncio.timeout_at(deadline):
+                    await completion.by(self._to)
+        except Exception as error:  # noqa: BLE001 - each is answered and logged by the caller
+            return error.with_traceback(None)
+        return None
+
+    async def _answer_after(self, event: Any, errors: list[Exception]) -> Answer:
+        """Answer an event whose completions have ended with these errors."""
+        foreign = [error for error in errors if not isinstance(error, GolemError | TimeoutError)]
+        if foreign:
+            return self._failed(f"completing raised {type(foreign[0]).__name__}")
+        repeated = [error for error in errors if _is_worth_repeating(error)]
+        if repeated:
+            return self._come_again([_words(error) for error in repeated], _seconds(repeated))
+        for error in errors:
+            logger.error("%s: undeliverable: %s", self._name, _words(error))
+        if self._undeliverable is not None:
+            try:
+                for error in errors:
+                    await _awaited(self._undeliverable(event, error))
+            except Exception as error:  # noqa: BLE001 - it is the user's; answered and logged
+                return self._failed(f"undeliverable raised {_place(error)}")
+        return Answer(204)
+
+    def _come_again(self, reasons: list[str], seconds: int = _RETRY_AFTER) -> Answer:
+        logger.warning("%s: the event must come again: %s", self._name, " ".join(reasons))
+        return Answer.of_text(503, "come again later", {"Retry-After": str(seconds)})
+
+    def _failed(self, why: str) -> Answer:
+        logger.error("%s: %s", self._name, why)
+        return Answer.of_text(500, "failed")
+
+    @property
+    def _name(self) -> str:
+        return f"webhook of {self._verifier.sender}"
+
+
+_OURS = (TimeoutError, OutboxError, AuthenticationError, PermissionDeniedError)
+_TOO_LARGE = Answer.of_text(413, "the body is too large")
+
+
+async def _ready(body: bytes) -> bytes:
+    return body
+
+
+async def _awaited(value: Any) -> Any:
+    """Return the value, or what it is a coroutine of."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def _pairs(headers: AnyHeaders) -> list[tuple[str, str]]:
+    items = getattr(headers, "items", None)
+    return [(_text(name), _text(value)) for name, value in (items() if items else headers)]
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _listed(returned: Any) -> list[Any]:
+    if returned is None:
+        return []
+    return list(returned) if isinstance(returned, list | tuple) else [returned]
+
+
+def _is_client(to: Any) -> bool:
+    """Return whether it is a client; False for an outbox, which alone has `bind`."""
+    if isinstance(to, GolemClient):
+        return True
+    if inspect.iscoroutinefunction(getattr(to, "bind", None)):
+        return False
+    raise TypeError(f"to is a GolemClient or an Outbox, not {type(to).__name__}")
+
+
+def _positive(name: str, number: float) -> Any:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise TypeError(f"{name} is a number, not {type(number).__name__}")
+    if not (0 < number < math.inf):
+        raise ValueError(f"{name} is finite and more than 0, not {number}")
+    return number
+
+
+def _is_worth_repeating(error: Exception) -> bool:
+    """Return whether a later delivery can succeed: after our token or database is mended, too."""
+    if isinstance(error, _OURS):
+        return True
+    return isinstance(error, GolemError) and error.worth_retrying
+
+
+def _seconds(errors: list[Exception]) -> int:
+    """Return when the sender is to come again."""
+    asked = [error.retry_after or 0 for error in errors if isinstance(error, RateLimitedError)]
+    return math.ceil(max(asked, default=0)) or _RETRY_AFTER
+
+
+def _place(error: Exception) -> str:
+    """Return the class and the lines of an error; its text may hold the event."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if frame.filename != __file__]
+    lines = ", ".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in theirs)
+    return f"{type(error).__name__} ({lines})" if lines else type(error).__name__
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
