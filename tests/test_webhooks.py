@@ -320,7 +320,7 @@ class Timed(GolemClient):
 
     seen: float | None = None
 
-    async def complete_json(self, *_: Any, timeout: float | None = None) -> Any:  # type: ignore[override]
+    async def complete_json(self, *_: Any, timeout: float | None = None) -> Any:
         self.seen = timeout
 
 
