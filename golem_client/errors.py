@@ -101,7 +101,11 @@ class GolemError(Exception):
         self.message = message
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (f"{self._sentence()}.", self._advice, self._facts())))
+        parts = (f"{self._sentence()}.", self._what_to_do(), self._facts())
+        return " ".join(filter(None, parts))
+
+    def _what_to_do(self) -> str:
+        return self._advice
 
     def _sentence(self) -> str:
         where = [] if self.promise_id is None else [f"promise {brief(self.promise_id)}"]
@@ -195,9 +199,10 @@ class ConnectionFailedError(DeliveryError):
 
 
 class ConnectionLostError(DeliveryError):
-    """The connection broke after the request was sent.
+    """The connection broke after the request was sent, at least in part.
 
-    The promise may or may not be completed. Complete it again with the same payload: that is
+    The promise may or may not be completed, unless `may_have_completed` is false: then the request
+    was cut off before its last byte. Complete it again with the same payload: that is
     harmless, and wakes a worker whose wake-up was lost.
     """
 
@@ -215,12 +220,22 @@ class AttemptTimeoutError(DeliveryError):
 
 
 class DeadlineExceededError(DeliveryError, TimeoutError):
-    """The whole `timeout` of the call was up: in an attempt, or waiting for a connection.
+    """The whole `timeout` of the call was up: in an attempt, or waiting for one.
 
-    `may_have_completed` tells whether anything was sent that may have been stored.
+    `may_have_completed` says whether anything was sent that may have been stored.
+
+    Attributes:
+        seconds_down: How long Golem had been down then, in seconds; 0 where it was not.
     """
 
-    _advice = "A longer timeout=, or more max_connections, gives it more room."
+    def __init__(self, message: str, seconds_down: float = 0.0) -> None:
+        super().__init__(message, seconds_down)
+        self.seconds_down = seconds_down
+
+    def _what_to_do(self) -> str:
+        if self.seconds_down:
+            return "Check base_url and that Golem is up."
+        return "A longer timeout=, or more max_connections, gives it more room."
 
 
 class ResponseError(GolemError):
@@ -231,8 +246,12 @@ class ResponseError(GolemError):
     Attributes:
         status: The HTTP status.
         code: Golem's machine-readable code (1.5), its error type (1.1, 1.2), or None.
+        from_golem: Whether Golem itself worded the answer. Where it is false, something before
+            Golem answered (a proxy, a firewall, a load balancer): the class follows the status
+            all the same, and `worth_retrying` is true, because people can mend that.
     """
 
+    from_golem: bool = True
     _summary: ClassVar[str] = "The server refused the completion"
 
     def __init__(self, message: str, status: int, code: str | None = None, *more: object) -> None:
@@ -242,7 +261,13 @@ class ResponseError(GolemError):
 
     def _sentence(self) -> str:
         said = " ".join(filter(None, (str(self.status), self.code)))
-        return f"{self._summary}: {said}: {super()._sentence()}"
+        summary = self._summary if self.from_golem else "Something before Golem answered"
+        return f"{summary}: {said}: {super()._sentence()}"
+
+    def _what_to_do(self) -> str:
+        if self.from_golem:
+            return super()._what_to_do()
+        return "Check what stands before Golem: the address, a proxy, a firewall."
 
 
 class BadRequestError(ResponseError):
@@ -257,23 +282,30 @@ class BadRequestError(ResponseError):
 
 
 class AuthenticationError(ResponseError):
-    """Golem does not know the token: 401.
+    """Golem does not know the token: 401. Nothing was stored.
 
-    Nothing was stored. On Golem 1.3, 401 `Get project error` can also mean an unknown component
-    or a backend that is down: then `worth_retrying` is true.
+    `worth_retrying` is true: a mended token lets the same call through.
+
+    Attributes:
+        is_certain: Whether it is the token that is refused. False for Golem 1.3's 401
+            `Get project error`, which can also mean an unknown component or a backend that is
+            down.
     """
 
+    is_certain: bool = True
+    worth_retrying = True
     _summary = "Golem did not accept the token"
     _advice = "Check token=: Golem wants an API token for this environment."
 
 
 class PermissionDeniedError(ResponseError):
-    """The token may not complete this promise: 403.
+    """The token may not complete this promise: 403. Nothing was stored.
 
-    Nothing was stored. Golem caches permissions for up to ten minutes, so that a fresh grant
-    may lag.
+    `worth_retrying` is true: a grant lets the same call through. Golem caches permissions for up
+    to ten minutes, so that a fresh grant may lag.
     """
 
+    worth_retrying = True
     _summary = "The token may not complete this promise"
     _advice = "Grant it UpdateWorker on the environment; a grant takes up to ten minutes."
 

@@ -1,19 +1,45 @@
-"""Fixtures for tests with a fake Golem, in the event loop of each test.
+"""Fixtures for tests with a fake Golem.
 
-    async def test_approve(fake_golem, golem_client):
+    async def test_approve(fake_golem, fake_golem_client):
         promise_id = fake_golem.create_promise()
-        await approve(golem_client, promise_id)
+        await approve(fake_golem_client, promise_id)
         fake_golem.assert_completed_json(promise_id, {"approved": True})
 
-pytest imports the plugins of all that is installed, at every start, so before a test asks for a
-fixture nothing is imported here but pytest. The package around this file is not either: the entry
-point names `pytest_golem_client`, which runs this file by itself.
+    def test_view(blocking_fake_golem, blocking_golem_client):
+        promise_id = blocking_fake_golem.create_promise()
+        ...  # call your Flask, Django or FastAPI app
+        blocking_fake_golem.assert_completed_json(promise_id, {"approved": True})
+
+The async ones run in the event loop of each test, with pytest-asyncio 0.24 or later, or anyio.
+Override `golem_client_options` to give the clients other options, and `golem_dialect` to choose
+another generation of Golem.
+
+Each test has a fake of its own. For one in a whole session, write a fixture:
+
+    @pytest.fixture(scope="session")
+    def session_golem():
+        with FakeGolem.in_thread() as golem:
+            yield golem
+
+or, for async tests that share one event loop (`@pytest.mark.asyncio(loop_scope="session")`):
+
+    @pytest_asyncio.fixture(scope="session", loop_scope="session")
+    async def session_golem():
+        async with FakeGolem() as golem:
+            yield golem
 """
+
+# pytest imports the plugins of all that is installed, at every start. So before a test asks for a
+# fixture, nothing is imported here but pytest; and the wheel has a copy of this file at its top,
+# `pytest_golem_client`, because the name golem_client.pytest_plugin would import golem_client
+# (0.2 s) on the way.
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import warnings
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,13 +47,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from golem_client import GolemClient
-    from golem_client.testing import FakeGolem
+    from golem_client.blocking import (  # type: ignore[import-not-found,unused-ignore]
+        BlockingGolemClient,
+    )
+    from golem_client.testing import BlockingFakeGolem, FakeGolem
 
 _MARK = "golem_dialect"
 _INNER = "golem_client_fixtures"
+_OLDEST_ASYNCIO = (0, 24)
 _LOOP_SCOPES = ("function", "class", "module", "package", "session")
 
 
@@ -35,14 +65,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and what must be there once though this file is loaded twice."""
     config.addinivalue_line(
         "markers",
-        f'{_MARK}(name, ...): the Golem that fake_golem plays: "1.1", "1.3" or "1.5"; '
+        f'{_MARK}(name, ...): the Golem that fake_golem plays: "1.1", "1.2", "1.3" or "1.5"; '
         "several run the test once for each.",
     )
     if config.pluginmanager.has_plugin(_INNER):
         return
     inner = ModuleType(_INNER)  # pytest finds fixtures in modules and classes only
     vars(inner).update(_async_fixtures("anyio", pytest.fixture))
-    if _has_pytest_asyncio(config):
+    if _asyncio_version(config) >= _OLDEST_ASYNCIO:
         import pytest_asyncio  # noqa: PLC0415 - it is loaded already, where it is there at all
 
         for scope in _LOOP_SCOPES:
@@ -84,13 +114,74 @@ def fake_golem(
 
 
 @pytest.fixture
-def golem_client(
+def golem_client_options() -> dict[str, Any]:
+    """The options of the fixtures' clients: override it to add some, as in `{"timeout": 2.0}`.
+
+    A retry policy with short delays is the default, so that a test of a failure is quick.
+    """
+    return {}
+
+
+@pytest.fixture
+def fake_golem_client(
     request: pytest.FixtureRequest,
     fake_golem: FakeGolem,  # noqa: ARG001 - it shows in --setup-plan, and ends after the client
+    golem_client_options: dict[str, Any],  # noqa: ARG001 - so that a test can parametrise it
 ) -> GolemClient:
-    """A GolemClient of `fake_golem`, with the usual settings, closed after the test."""
+    """A GolemClient of `fake_golem`, with `golem_client_options`, closed after the test."""
+    client: GolemClient = _opened("fake_golem_client", request)
+    return client
+
+
+@pytest.fixture
+def golem_client(
+    request: pytest.FixtureRequest,
+    fake_golem: FakeGolem,  # noqa: ARG001 - as above
+    golem_client_options: dict[str, Any],  # noqa: ARG001 - as above
+) -> GolemClient:
+    """The old name of `fake_golem_client`, which hides the package in tests that import it."""
+    message = "the fixture golem_client has the name fake_golem_client now"
+    warnings.warn(message, DeprecationWarning, stacklevel=1)
     client: GolemClient = _opened("golem_client", request)
     return client
+
+
+@pytest.fixture
+def blocking_fake_golem(golem_dialect: str) -> Iterator[BlockingFakeGolem]:
+    """A fake Golem with blocking methods, in a thread of its own: for tests that are not async."""
+    from golem_client.testing import FakeGolem  # noqa: PLC0415 - see above
+
+    with _made(FakeGolem.in_thread, golem_dialect) as golem:
+        yield golem
+
+
+@pytest.fixture
+def blocking_golem_client(
+    blocking_fake_golem: BlockingFakeGolem, golem_client_options: dict[str, Any]
+) -> Iterator[BlockingGolemClient]:
+    """A BlockingGolemClient of `blocking_fake_golem`, with `golem_client_options`."""
+    from golem_client.blocking import BlockingGolemClient  # noqa: PLC0415 - see above
+
+    options = _options(blocking_fake_golem, golem_client_options)
+    with BlockingGolemClient(blocking_fake_golem.url, **options) as client:
+        yield client
+
+
+def _options(golem: FakeGolem | BlockingFakeGolem, options: dict[str, Any]) -> dict[str, Any]:
+    from golem_client import RetryPolicy  # noqa: PLC0415 - see above
+
+    return {
+        "token": golem.token,
+        "retry": RetryPolicy(min_delay=0.001, max_delay=0.01),
+        **options,
+    }
+
+
+def _made(make: Callable[..., Any], dialect: str) -> Any:
+    try:
+        return make(dialect=dialect)
+    except ValueError as error:
+        raise pytest.fail.Exception(f"{_MARK}: {error}", pytrace=False) from None
 
 
 def _async_fixtures(loop: str, fixture: Callable[..., Any]) -> dict[str, Any]:
@@ -99,20 +190,19 @@ def _async_fixtures(loop: str, fixture: Callable[..., Any]) -> dict[str, Any]:
     async def open_golem(golem_dialect: str) -> AsyncIterator[FakeGolem]:
         from golem_client.testing import FakeGolem  # noqa: PLC0415 - see above
 
-        try:
-            golem = FakeGolem(dialect=golem_dialect)
-        except ValueError as error:
-            raise pytest.fail.Exception(f"{_MARK}: {error}", pytrace=False) from None
-        async with golem:
+        async with _made(FakeGolem, golem_dialect) as golem:
             yield golem
 
-    async def open_client(fake_golem: FakeGolem) -> AsyncIterator[GolemClient]:
+    async def open_client(
+        fake_golem: FakeGolem, golem_client_options: dict[str, Any]
+    ) -> AsyncIterator[GolemClient]:
         from golem_client import GolemClient  # noqa: PLC0415 - see above
 
-        async with GolemClient(fake_golem.url, token=fake_golem.token) as client:
+        options = _options(fake_golem, golem_client_options)
+        async with GolemClient(fake_golem.url, **options) as client:
             yield client
 
-    opened = {_name("fake_golem", loop): open_golem, _name("golem_client", loop): open_client}
+    opened = {_name("fake_golem", loop): open_golem, _name("fake_golem_client", loop): open_client}
     return {name: fixture(function, name=name) for name, function in opened.items()}
 
 
@@ -126,8 +216,13 @@ def _opened(fixture: str, request: pytest.FixtureRequest) -> Any:
     In any other loop, nobody would serve its sockets while the test runs, and the test would hang.
     """
     if _asks_for(fixture, request.node) and not _is_async(request.node):
-        _fail(f"{fixture} runs in the event loop of an async test, and {request.node} is not async")
-    return request.getfixturevalue(_name(fixture, _loop_of(fixture, request)))
+        blocking = "blocking_fake_golem" if fixture == "fake_golem" else "blocking_golem_client"
+        _fail(
+            f"{fixture} runs in the event loop of an async test, and {request.node} is not async: "
+            f"use {blocking}"
+        )
+    opened = "fake_golem" if fixture == "fake_golem" else "fake_golem_client"
+    return request.getfixturevalue(_name(opened, _loop_of(fixture, request)))
 
 
 def _loop_of(fixture: str, request: pytest.FixtureRequest) -> str:
@@ -138,11 +233,15 @@ def _loop_of(fixture: str, request: pytest.FixtureRequest) -> str:
         if request.getfixturevalue("anyio_backend_name") != "asyncio":
             _fail(f"{fixture} needs asyncio: have anyio_backend return that alone")
         return "anyio"
-    if not _has_pytest_asyncio(request.config):
+    version = _asyncio_version(request.config)
+    if not version:
         _fail(f"{fixture} needs a plugin that runs async tests: pip install pytest-asyncio")
+    if version < _OLDEST_ASYNCIO:
+        oldest = ".".join(map(str, _OLDEST_ASYNCIO))
+        _fail(f"{fixture} needs pytest-asyncio {oldest} or later: pip install -U pytest-asyncio")
     if mark is not None:
         scope = mark.kwargs.get("loop_scope") or mark.kwargs.get("scope")
-        return str(scope or request.config.getini("asyncio_default_test_loop_scope"))
+        return str(scope or _default_loop_scope(request.config))
     if _is_async(request.node):
         _fail(f"mark {request.node} with @pytest.mark.asyncio, or set asyncio_mode = auto")
     return "function"
@@ -160,9 +259,21 @@ def _is_async(item: Any) -> bool:
     return inspect.iscoroutinefunction(getattr(hypothesis, "inner_test", function))
 
 
-def _has_pytest_asyncio(config: pytest.Config) -> bool:
+def _default_loop_scope(config: pytest.Config) -> str:
+    try:
+        return str(config.getini("asyncio_default_test_loop_scope"))
+    except (KeyError, ValueError):  # pytest-asyncio before 0.26
+        return "function"
+
+
+def _asyncio_version(config: pytest.Config) -> tuple[int, ...]:
+    """Return the version of the pytest-asyncio that is at work, or nothing."""
     plugin = sys.modules.get("pytest_asyncio.plugin")
-    return plugin is not None and config.pluginmanager.is_registered(plugin)
+    if plugin is None or not config.pluginmanager.is_registered(plugin):
+        return ()
+    from importlib.metadata import version  # noqa: PLC0415 - only for those who have it
+
+    return tuple(int(part) for part in re.findall(r"\d+", version("pytest-asyncio"))[:2])
 
 
 def _fail(message: str) -> NoReturn:

@@ -53,7 +53,12 @@ def _replaced_stdin(data: bytes) -> Iterator[None]:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment in which nothing leads to a Golem."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GOLEM_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        # Unbuffered output would hide what Python does with a full disk when it ends.
+        if not name.startswith("GOLEM_") and name != "PYTHONUNBUFFERED"
+    }
     return {**kept, "HOME": str(home), "COLUMNS": "80", **more}
 
 

@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -116,9 +117,15 @@ class TestParse:
         assert ("\u043f" in text.out, ascii_only.out.isascii()) == (True, True)
 
     async def test_what_is_no_id(self) -> None:
-        """It says what is wrong, and how to get help."""
+        """It says what is wrong, and then how to get help."""
         ran = await golem_promise("parse", "urn:worker:f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1")
-        assert (2, "", "see 'golem-promise parse --help'" in ran.err) == (ran.code, ran.out, True)
+        first, *_, last = ran.err.splitlines()
+        assert (2, "", True) == (
+            ran.code,
+            ran.out,
+            first.startswith("golem-promise: Invalid value"),
+        )
+        assert "golem-promise: see 'golem-promise parse --help'" == last
 
 
 class TestWithoutTheExtra:
@@ -199,6 +206,54 @@ class TestProcess:
             assert b"x" == golem.payload(promise_id)
         assert (0, "") == (done.code, done.err)
 
+    async def test_a_full_disk(self, tmp_path: Path) -> None:
+        """It changes nothing of what was done, nor the exit code; the result is told elsewhere."""
+        async with FakeGolem() as golem:
+            arguments = ("complete", str(golem.create_promise()), "--text", "x", "--url", golem.url)
+            with open("/dev/full", "w") as full:  # noqa: ASYNC230 - it opens at once
+                async with command(tmp_path, *arguments, stdout=full) as process:
+                    done = await ran(process)
+        assert (0, 1) == (done.code, done.err.count("\n"))
+        assert "this line could not be written (No space left on device): " in done.err
+        assert "fulfilled" in done.err
+
+    def test_full_disks_everywhere(self, tmp_path: Path) -> None:
+        """The exit code says all that can be said."""
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*COMMAND, "parse", "zork"],
+                env=environment(tmp_path),
+                stdout=full,
+                stderr=full,
+                check=False,
+            )
+        assert 2 == done.returncode
+
+    def test_help_onto_a_full_disk(self, tmp_path: Path) -> None:
+        """One line says so: no traceback, and no complaint at the end."""
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*COMMAND, "--help"],
+                env=environment(tmp_path),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        assert (1, b"golem-promise: failed: No space left on device\n") == (
+            done.returncode,
+            done.stderr,
+        )
+
+    def test_a_terminal_that_is_ascii(self, tmp_path: Path) -> None:
+        """What it cannot show is escaped."""
+        done = subprocess.run(
+            [*COMMAND, "parse", f"{UUID}/\u0431\u20ac/1"],
+            env={**environment(tmp_path), "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            check=False,
+        )
+        assert (0, b"", True) == (done.returncode, done.stderr, rb"\u0431\u20ac" in done.stdout)
+
     async def test_help_into_a_pipe_that_nobody_reads(self, tmp_path: Path) -> None:
         """As in `golem-promise --help | head -1`; the exit code is click's own."""
         reader, writer = os.pipe()
@@ -247,9 +302,8 @@ class TestProcess:
     async def test_serve_ends_with_a_signal(self, tmp_path: Path, name: signal.Signals) -> None:
         """That is how it is meant to end."""
         async with command(tmp_path, "serve", "--port", "0") as process:
-            line = await first_line(process.stdout)
-            url = line.split()[-1]
-            assert f"Golem 1.5, a fake one, listens on {url}\n" == line
+            url = (await first_line(process.stdout)).rstrip("\n")
+            assert url.startswith("http://127.0.0.1:")
             promise_id = "679ae459-8700-41d9-920c-7e2887459c94/w/1"
             one = await golem_promise("complete", promise_id, "--text", "x", "--url", url)
             process.send_signal(name)
@@ -258,11 +312,14 @@ class TestProcess:
         assert "golem-promise: stopped: 0 promises completed, 0 pending\n" == done.err
         assert [] == [text for text in done.out.splitlines() if len(text) > 79]
 
-    async def test_serve_with_faults(self, tmp_path: Path) -> None:
-        """Bad weather from a seed; the client comes through."""
-        options = ("--port", "0", "--faults", "0.5", "--seed", "3")
+    async def test_serve_with_faults_for_other_machines(self, tmp_path: Path) -> None:
+        """Bad weather from a seed, on all addresses; the client comes through."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        options = ("--host", "0.0.0.0", "--port", port, "--faults", "0.5", "--seed", "3")
         async with command(tmp_path, "serve", *options) as process:
-            url = (await first_line(process.stdout)).split()[-1]
+            url = (await first_line(process.stdout)).rstrip()
+            assert f"http://127.0.0.1:{port}" == url
             async with golem_client.GolemClient.from_env(url) as client:
                 for idx in range(1, 6):
                     with contextlib.suppress(golem_client.PromiseNotFoundError):

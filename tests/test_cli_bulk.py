@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import sys
 import termios
@@ -21,16 +22,21 @@ import attrs
 import pytest
 
 from golem_client import PromiseId
-from golem_client.cli import bulk_file
-from golem_client.cli.bulk_file import read_lines
-from golem_client.cli.bulk_job import job_over
-from golem_client.cli.bulk_progress import Lines
-from golem_client.cli.bulk_report import Tally
-from golem_client.cli.bulk_results import ResultsFile
+from golem_client.cli.bulk.progress import Lines
+from golem_client.cli.bulk.results import ResultsFile
+from golem_client.cli.bulk.tally import Tally
 from golem_client.cli.group import run
 from golem_client.testing import FakeGolem
 from tests.samples import PROMISE_ID, TOKEN
-from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, Step
+from tests.scripted_server import (
+    CLOSE,
+    FALSE,
+    TRUE,
+    Exchange,
+    ScriptedServer,
+    Step,
+    answer,
+)
 
 Line = dict[str, Any]
 Start = Callable[[Step], Awaitable[ScriptedServer]]
@@ -61,8 +67,8 @@ class Bulk:
         return self.folder / "out.jsonl"
 
     @property
-    def under_way(self) -> Path:
-        return self.folder / "out.jsonl.under-way"
+    def journal(self) -> Path:
+        return self.folder / "out.jsonl.journal"
 
     def write(self, lines: Iterable[Line | str]) -> None:
         texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
@@ -85,12 +91,13 @@ class Bulk:
         return Ended(code, written.out, written.err)
 
     def start(
-        self, *options: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+        self, *options: str, file: str | None = None, **streams: int
     ) -> subprocess.Popen[bytes]:
         """Start the command in a process of its own."""
-        command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk", str(self.file)]
-        command += ["--results", str(self.results), *options]
-        return subprocess.Popen(command, stdout=stdout, stderr=stderr)
+        command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk"]
+        command += [file or str(self.file), "--results", str(self.results), *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload, no-any-return]
 
 
 @pytest.fixture
@@ -182,7 +189,7 @@ class TestCompleting:
         assert 0 == ended.code
         assert_each_has_its_own(golem, lines)
         assert 60 == len(bulk.records())
-        assert not bulk.under_way.exists()
+        assert not bulk.journal.exists()
 
     async def test_a_record_says_what_became_of_a_line(self, golem: FakeGolem, bulk: Bulk) -> None:
         """And never what its payload was."""
@@ -192,7 +199,6 @@ class TestCompleting:
         ended = await bulk.run("--concurrency", "1")
         assert 1 == ended.code
         good, bad = bulk.records()
-        fingerprints = [record.pop("fingerprint") for record in (good, bad)]
         assert {"line": 1, "id": lines[0]["id"], "outcome": "fulfilled", "attempts": 1} == good
         assert {
             "line": 2,
@@ -204,7 +210,6 @@ class TestCompleting:
             "worth_retrying": False,
             "message": bad["message"],
         } == bad
-        assert 2 == len(set(fingerprints))
         assert "line 2: PromiseNotFoundError: " in ended.err
         assert ["1"] == rows(ended.out)["PromiseNotFoundError"]
 
@@ -295,7 +300,10 @@ class TestGoingOn:
         assert_each_has_its_own(golem, lines)
 
     async def test_the_file_may_be_edited_meanwhile(self, golem: FakeGolem, bulk: Bulk) -> None:
-        """Lines are moved, added and taken away; what is recorded is known by its promise."""
+        """Lines are moved, added and taken away; what is recorded is known by its promise.
+
+        It is not sent again, whatever its line says now: nothing kept tells its payload.
+        """
         lines = lines_for(golem, 6)
         one, two, three, four, five, six = lines.values()
         bulk.write([one, two, three, four])
@@ -304,31 +312,8 @@ class TestGoingOn:
         bulk.write([five, four, {**two, "text": "edited"}, six, one])
         ended = await bulk.run()
         assert {five["id"], six["id"]} == {str(request.promise_id) for request in golem.requests}
-        assert "line 3: names the promise of an earlier run with another payload" in ended.err
         assert_each_has_its_own(golem, lines)
-        assert 1 == ended.code
-
-    async def test_what_is_passed_over_does_not_hold_up_the_rest(self, bulk: Bulk) -> None:
-        """A long file that is recorded already can be interrupted, and shows how far it is."""
-        bulk.write(texts(1000))
-        with ResultsFile(bulk.results) as results:
-            for line in read_lines(bulk.file):
-                assert isinstance(line, bulk_file.Line)
-                what = {"id": str(line.promise_id), "fingerprint": line.fingerprint}
-                results.add({"line": line.number, **what, "outcome": "fulfilled", "attempts": 1})
-        turns = 0
-
-        async def count_turns() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        with job_over(bulk.file, bulk.results, retry_failed=False, changes=True) as job:
-            other = asyncio.create_task(count_turns())
-            assert [] == [item async for item in job._items()]
-            other.cancel()
-        assert turns >= 9
+        assert (0, ["2", "3", "5"]) == (ended.code, rows(ended.out)["fulfilled"])
 
     async def test_another_file_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
         """Nothing is sent, and the file is left alone."""
@@ -388,7 +373,7 @@ class TestGoingOn:
             ended = await bulk.run("--concurrency", "2")
         assert 1 == ended.code
         assert "cannot be written: No space left on device" in ended.err
-        assert 8 > len(golem.requests)
+        assert 40 > len(golem.requests)
         ended = await bulk.run()
         assert 0 == ended.code
         assert 40 == len(bulk.records())
@@ -414,28 +399,155 @@ class TestGoingOn:
             record["outcome"] for record in bulk.records()
         ]
         assert 0 == ended.code
-        assert not bulk.under_way.exists()
+        assert not bulk.journal.exists()
+
+
+class TestJournal:
+    """An outbox file beside the results."""
+
+    async def test_it_is_its_owners_and_gone_when_all_is_completed(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """Results and journal have mode 0600, and nothing that is made from a payload."""
+        lines = lines_for(golem, 3)
+        bulk.write([*lines.values(), "bad"])
+        assert 1 == (await bulk.run()).code
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (bulk.results, bulk.journal)]
+        assert [0o600, 0o600] == modes
+        keys = {key for record in bulk.records() for key in record}
+        assert {"line", "id", "outcome", "attempts", "message"} == keys
+        bulk.write(lines.values())
+        assert 0 == (await bulk.run()).code
+        assert ["in.jsonl", "out.jsonl"] == sorted(path.name for path in bulk.folder.iterdir())
+
+    async def test_it_is_for_one_server(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """Another one is refused, and nothing is sent to it."""
+        lines = lines_for(golem, 2)
+        bulk.write([*lines.values(), "bad"])
+        await bulk.run()
+        async with FakeGolem() as other:
+            ended = await bulk.run("--url", other.url)
+            assert (2, "", ()) == (ended.code, ended.out, other.requests)
+        assert f"against {golem.url}" in ended.err
+
+    async def test_what_a_kill_left_unrecorded_is_recorded(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """The journal knows how it ended: it is not sent again."""
+        lines = lines_for(golem, 5)
+        bulk.write([*lines.values(), "bad"])
+        await bulk.run()
+        whole = bulk.results.read_text().splitlines(keepends=True)
+        bulk.results.write_text("".join(whole[:2]) + whole[2][:10])
+        golem.clear_requests()
+        ended = await bulk.run()
+        assert ((), 1) == (golem.requests, ended.code)
+        assert sorted(whole) == sorted(bulk.results.read_text().splitlines(keepends=True))
+
+    async def test_a_line_met_by_a_401_after_a_kill_is_nobodys(
+        self, scripted: Start, bulk: Bulk
+    ) -> None:
+        """Sent and killed, refused by a 401 in the second run, answered `false` in the third."""
+        answers: list[Step] = [answer(401), FALSE]
+
+        async def kill_then_answer(exchange: Exchange) -> None:
+            if process.poll() is None and len(answers) == 2:
+                process.kill()
+                return
+            await (answers.pop(0) if len(answers) > 1 else answers[0])(exchange)
+
+        await scripted(kill_then_answer)
+        bulk.write(texts(1))
+        process = bulk.start()
+        await asyncio.to_thread(process.communicate)
+        assert 6 == (await bulk.run()).code
+        assert 0 == (await bulk.run()).code
+        assert ["fulfilled_by_unknown"] == [record["outcome"] for record in bulk.records()]
+
+    async def test_a_line_that_was_taken_out_is_not_sent(self, scripted: Start, bulk: Bulk) -> None:
+        """Though a run that was stopped had accepted it."""
+        server = await scripted(answer(401))
+        bulk.write(texts(9))
+        assert 6 == (await bulk.run("--concurrency", "1")).code
+        server.steps = [TRUE]
+        server.requests.clear()
+        bulk.write(texts(9)[:2])
+        assert 0 == (await bulk.run()).code
+        assert [b"t0", b"t1"] == sorted(request.payload for request in server.requests)
+
+    async def test_a_payload_that_may_be_out_is_not_replaced(
+        self, scripted: Start, bulk: Bulk
+    ) -> None:
+        """A line that was edited after a lost answer is a bad one."""
+        server = await scripted(CLOSE)
+        bulk.write(texts(1))
+        assert 1 == (await bulk.run("--timeout", "0.3")).code
+        server.steps = [FALSE]
+        bulk.write([{**texts(1)[0], "text": "edited"}])
+        ended = await bulk.run("--retry-failed")
+        assert "line 1: names the promise of an earlier run with another payload" in ended.err
+        bulk.write(texts(1))
+        await bulk.run("--retry-failed")
+        assert "fulfilled_by_unknown" == bulk.records()[-1]["outcome"]
+
+
+class TestPipe:
+    """`-` reads the standard input."""
+
+    async def test_a_slow_pipe_blocks_nothing(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """A line is sent when it comes; Ctrl-C ends the run though the pipe is open."""
+        lines = list(lines_for(golem, 3).items())
+        reading, writing = os.pipe()
+        process = bulk.start(file="-", stdin=reading)
+        os.close(reading)
+        for promise, line in lines[:2]:
+            os.write(writing, json.dumps(line).encode() + b"\n")
+            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 10)
+        await bulk.has_recorded(2)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 10)
+        assert 130 == process.returncode
+        assert b"Traceback" not in err
+        os.close(writing)
+
+    async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """With the table."""
+        lines = lines_for(golem, 3)
+        process = bulk.start(file="-", stdin=subprocess.PIPE)
+        written = "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode()
+        out, _ = await asyncio.to_thread(process.communicate, written)
+        assert 0 == process.returncode
+        assert ["3", "0", "3"] == rows(out.decode())["fulfilled"]
+        assert_each_has_its_own(golem, lines)
 
 
 class TestStopping:
     """What will hit every line ends the run."""
 
-    @pytest.mark.parametrize("status", [401, 403])
-    async def test_a_refused_token_stops_the_run(
-        self, golem: FakeGolem, bulk: Bulk, status: int
-    ) -> None:
+    async def test_a_refused_token_stops_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """What it refused is as if it had not been sent: the next run sends it."""
         lines = lines_for(golem, 30)
         bulk.write(lines.values())
-        golem.fail_next(status, times=99)
+        golem.fail_next(401, times=99)
         ended = await bulk.run("--concurrency", "4")
         assert 6 == ended.code
         assert 4 >= len(golem.requests)
         assert ([], ["30"]) == (bulk.records(), rows(ended.out)["not completed yet"])
         assert "stopped: " in ended.err
-        assert not bulk.under_way.exists()
         golem.clear_faults()
         assert 0 == (await bulk.run()).code
+        assert_each_has_its_own(golem, lines)
+
+    async def test_a_missing_grant_is_the_result_of_its_line(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """It is per environment: other lines may be of another one."""
+        lines = lines_for(golem, 10)
+        bulk.write(lines.values())
+        golem.fail_next(403, promise_id=next(iter(lines)))
+        ended = await bulk.run()
+        assert (1, ["9", "0", "9"]) == (ended.code, rows(ended.out)["fulfilled"])
+        assert 0 == (await bulk.run("--retry-failed")).code
         assert_each_has_its_own(golem, lines)
 
     async def test_a_rate_limit_without_end_stops_the_run(
@@ -447,6 +559,7 @@ class TestStopping:
         golem.fail_next(429, retry_after=86400)
         ended = await bulk.run("--concurrency", "1")
         assert (7, []) == (ended.code, bulk.records())
+        assert 1 == len(golem.requests)
         assert 0 == (await bulk.run()).code
         assert_each_has_its_own(golem, lines)
 
@@ -538,7 +651,7 @@ class TestProcess:
         assert_each_has_its_own(golem, lines)
         assert {line["id"] for line in lines.values()} == {r["id"] for r in bulk.records()}
         assert 300 == len(bulk.records())
-        assert not bulk.under_way.exists()
+        assert not bulk.journal.exists()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     async def test_ctrl_c_ends_at_once_with_a_clear_state(

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from golem_client import Outcome
-from golem_client.cli import bulk_file
-from golem_client.cli.bulk_file import BadLine, Line, count_lines, read_line, read_lines
-from golem_client.cli.bulk_index import FAILED, Index
-from golem_client.cli.bulk_plan import Plan
-from golem_client.cli.bulk_report import Tally
-from golem_client.cli.bulk_results import ResultsError, ResultsFile, load_only
-from golem_client.cli.bulk_under_way import UnderWay
+from golem_client.cli.bulk import lines as reading
+from golem_client.cli.bulk.lines import BadLine, Line, count_lines, read_line, read_lines
+from golem_client.cli.bulk.plan import Index, Known, Plan
+from golem_client.cli.bulk.results import ResultsError, ResultsFile, load_only
+from golem_client.cli.bulk.tally import FAILED, Tally
 from tests.samples import PROMISE_ID
 
 ID = str(PROMISE_ID)
@@ -51,7 +50,7 @@ class TestLines:
         for text in (f'{{"id": "{ID}", {fields}}}', f'{{ {fields} , "id":"{ID}" }}'):
             line = read_line(3, text.encode())
             assert isinstance(line, Line)
-            assert (3, PROMISE_ID, payload) == (line.number, line.promise_id, line.payload)
+            assert (3, ID, payload) == (line.number, line.promise_id, line.payload)
 
     @pytest.mark.parametrize(
         "spelling",
@@ -76,7 +75,7 @@ class TestLines:
     )
     def test_an_id_is_read_in_any_spelling(self, spelling: Any) -> None:
         """All that `PromiseId.parse` reads."""
-        assert PROMISE_ID == line_of({"id": spelling, "text": "x"}).promise_id
+        assert ID == line_of({"id": spelling, "text": "x"}).promise_id
 
     @pytest.mark.parametrize(
         ("text", "problem"),
@@ -144,15 +143,13 @@ class TestLines:
             assert kind is type(text)
             assert kind is type(read_line(1, json.dumps({"id": ID, "base64": encoded}).encode()))
 
-    def test_the_fingerprint_is_of_the_promise_and_the_bytes(self) -> None:
-        """The same in every spelling of both; another for another promise or payload."""
+    def test_a_digest_tells_payloads_apart_in_this_process_alone(self) -> None:
+        """Whatever they were written as; nobody can guess a payload from it."""
         first = line_of({"id": ID, "text": "1"})
         again = line_of({"id": PROMISE_ID.to_json(), "base64": "MQ=="}, number=9)
-        other = line_of({"id": f"{ID}0", "text": "1"})
-        assert first.fingerprint == again.fingerprint
-        assert 3 == len(
-            {first.fingerprint, other.fingerprint, line_of({"id": ID, "text": "2"}).fingerprint}
-        )
+        assert (first.promise_id, first.digest) == (again.promise_id, again.digest)
+        assert first.digest != line_of({"id": ID, "text": "2"}).digest
+        assert first.digest != blake2b(b"1", digest_size=16).digest()
 
     def test_no_payload_is_in_the_repr_of_a_line(self) -> None:
         """It may end in a traceback."""
@@ -165,14 +162,14 @@ class TestFiles:
     def read(self, tmp_path: Path, content: bytes) -> list[Line | BadLine | None]:
         path = tmp_path / "in.jsonl"
         path.write_bytes(content)
-        lines = list(read_lines(path))
-        assert len(lines) == count_lines(path)
-        return lines
+        with path.open("rb") as file:
+            return [line for some in read_lines(file.fileno()) for line in some]
 
     def test_lines_have_their_numbers(self, tmp_path: Path) -> None:
         """Empty ones count; the last needs no end; a mark of order and CR do no harm."""
         good = b'{"id": "%s", "empty": true}' % ID.encode()
         lines = self.read(tmp_path, b"\xef\xbb\xbf%s\r\n\n \t\n%s\nx\n%s" % (good, good, good))
+        assert len(lines) == count_lines(tmp_path / "in.jsonl")
         assert [1, None, None, 4, 5, 6] == [line and line.number for line in lines]
         assert [Line, type(None), type(None), Line, BadLine, Line] == [type(x) for x in lines]
 
@@ -184,15 +181,44 @@ class TestFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is a bad line, and the next one is read."""
-        monkeypatch.setattr(bulk_file, "_LONGEST_LINE", 100)
+        monkeypatch.setattr(reading, "_LONGEST_LINE", 100)
+        monkeypatch.setattr(reading, "_CHUNK", 64)
         good = b'{"id": "%s", "empty": true}' % ID.encode()
         first, second, third = self.read(tmp_path, b"x" * 999 + b"\n" + good + b"\n" + b"y" * 101)
         assert isinstance(first, BadLine)
         assert "is longer than" in first.problem
         assert [Line, BadLine] == [type(second), type(third)]
 
+    @pytest.mark.parametrize("chunk", [1, 7, 64])
+    def test_lines_are_put_together(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+    ) -> None:
+        """However a pipe cuts them."""
+        monkeypatch.setattr(reading, "_CHUNK", chunk)
+        good = [b'{"id": "%s%d", "text": "\xc3\xa9"}' % (ID.encode(), n) for n in range(5)]
+        lines = self.read(tmp_path, b"\n".join(good))
+        assert [f"{ID}{n}" for n in range(5)] == [
+            line.promise_id for line in lines if isinstance(line, Line)
+        ]
 
-RECORD = {"line": 1, "id": ID, "fingerprint": "f" * 32, "outcome": "fulfilled", "attempts": 1}
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (('{"id": "x"}\n' * 9).encode("utf-16"), "save it as UTF-8"),
+            (('{"id": "x"}\n' * 9).encode("utf-16-be"), "save it as UTF-8"),
+            (b'\n[\n  {"id": "x", "empty": true}\n]\n', "one object a line"),
+        ],
+    )
+    def test_what_is_wrong_with_a_whole_file_is_told_once(
+        self, tmp_path: Path, content: bytes, words: str
+    ) -> None:
+        """And nothing of it is sent: the last element of an array would be a good line."""
+        (problem,) = self.read(tmp_path, content)
+        assert isinstance(problem, BadLine)
+        assert words in problem.problem
+
+
+RECORD = {"line": 1, "id": ID, "outcome": "fulfilled", "attempts": 1}
 WHOLE = json.dumps(RECORD, separators=(",", ":")).encode() + b"\n"
 
 
@@ -215,7 +241,7 @@ class TestResultsFile:
         path.write_bytes(before + torn)
         with ResultsFile(path) as results:
             results.load_into(index)
-            results.add(RECORD)
+            results.add([RECORD])
         assert before + WHOLE == path.read_bytes()
 
     def test_a_record_without_its_end_of_line_is_kept(self, tmp_path: Path, index: Index) -> None:
@@ -224,7 +250,7 @@ class TestResultsFile:
         path.write_bytes(WHOLE[:-1])
         with ResultsFile(path) as results:
             results.load_into(index)
-            results.add(RECORD)
+            results.add([RECORD])
         assert WHOLE + WHOLE == path.read_bytes()
 
     @pytest.mark.parametrize(
@@ -237,7 +263,11 @@ class TestResultsFile:
             b'{"line": "1"}\n' + WHOLE,
             WHOLE + b"\n" + WHOLE,
             WHOLE + b'{"line":\n' + WHOLE,
-            b'{"line":1,"fingerprint":"","outcome":"fulfilled","id":null}\n',
+            b'{"line":1,"outcome":"fulfilled","id":null}\n',
+            WHOLE.replace(b"fulfilled", b"foo"),
+            WHOLE.replace(b"fulfilled", b"queued"),
+            WHOLE.replace(b"/42", b"/042"),
+            WHOLE.replace(b'"line":1', b'"line":true'),
             b"[]\n",
         ],
     )
@@ -269,74 +299,12 @@ class TestResultsFile:
         """`--retry-failed` writes a second one."""
         path = tmp_path / "out.jsonl"
         with ResultsFile(path) as results:
-            results.add({**RECORD, "outcome": FAILED})
-            results.add(RECORD)
+            results.add([{**RECORD, "outcome": FAILED}])
+            results.add([RECORD])
         load_only(path, index)
         known = index.find(ID)
         assert known is not None
         assert "fulfilled" == known.outcome
-
-
-class TestUnderWay:
-    """What may have been sent is known after a kill."""
-
-    def test_what_has_begun_is_there_after_a_kill(self, tmp_path: Path) -> None:
-        """What has ended is not, and its place is used again."""
-        path = tmp_path / "out.under-way"
-        one = UnderWay(path)
-        for n in range(5):
-            one.begin(f"p{n}", f"{n}" * 32)
-        one.end("p1")
-        one.begin("p9", "9" * 32)
-        after = UnderWay(path, read_only=True)
-        left = {name: after.left_with(name) for name in ("p0", "p1", "p4", "p9")}
-        assert {"p0": "0" * 32, "p1": None, "p4": "4" * 32, "p9": "9" * 32} == left
-        assert 5 * 66 == path.stat().st_size
-        one.close()
-        assert path.exists()
-
-    def test_it_survives_a_second_kill(self, tmp_path: Path) -> None:
-        """What the first left is still there, unless it has ended meanwhile."""
-        path = tmp_path / "out.under-way"
-        first = UnderWay(path)
-        first.begin("a", "a" * 32)
-        first.begin("b", "b" * 32)
-        second = UnderWay(path)
-        second.end("a")
-        second.begin("c", "c" * 32)
-        third = UnderWay(path)
-        assert [None, "b" * 32, "c" * 32] == [third.left_with(name) for name in "abc"]
-        for one in (first, second, third):
-            one.close()
-
-    def test_it_is_gone_when_nothing_is_under_way(self, tmp_path: Path) -> None:
-        """A run that ends by itself leaves the results alone."""
-        path = tmp_path / "out.under-way"
-        one = UnderWay(path)
-        one.begin("a", "a" * 32)
-        one.end("a")
-        one.close()
-        assert not path.exists()
-
-    def test_to_look_changes_nothing(self, tmp_path: Path) -> None:
-        """A dry run makes no file, and removes none."""
-        path = tmp_path / "out.under-way"
-        UnderWay(path, read_only=True).close()
-        assert not path.exists()
-
-    def test_a_torn_entry_is_none(self, tmp_path: Path) -> None:
-        """The whole ones around it are read."""
-        path = tmp_path / "out.under-way"
-        one = UnderWay(path)
-        one.begin("a", "a" * 32)
-        one.begin("b", "b" * 32)
-        one.close()
-        path.write_bytes(path.read_bytes()[:-9])
-        after = UnderWay(path)
-        assert ["a" * 32, None] == [after.left_with(name) for name in "ab"]
-        after.begin("c", "c" * 32)
-        after.close()
-        assert "c" * 32 == UnderWay(path, read_only=True).left_with("c")
 
 
 class TestPlan:
@@ -348,12 +316,11 @@ class TestPlan:
 
     @pytest.fixture
     def plan(self, index: Index, bad: list[BadLine]) -> Plan:
-        return Plan(index, Tally(), bad.append)
+        return Plan(index, Tally(), bad.append, lambda *_: None)
 
     @staticmethod
     def record(index: Index, line: Line, outcome: str, **facts: object) -> None:
-        what = {"id": str(line.promise_id), "fingerprint": line.fingerprint}
-        index.load({"line": line.number, **what, "outcome": outcome, **facts})
+        index.load({"line": line.number, "id": line.promise_id, "outcome": outcome, **facts})
 
     def test_what_is_new_is_sent(self, plan: Plan) -> None:
         """As it is."""
@@ -370,17 +337,15 @@ class TestPlan:
         assert None is plan.line_to_send(line_of({"id": ID, "text": "a"}, number))
         assert {outcome: 1} == plan.tally.before
 
-    @pytest.mark.parametrize("retry_failed", [False, True])
-    @pytest.mark.parametrize("outcome", [Outcome.FULFILLED, FAILED])
-    def test_a_recorded_promise_never_gets_another_payload(
-        self, plan: Plan, index: Index, bad: list[BadLine], outcome: str, retry_failed: bool
+    def test_what_may_be_out_is_never_sent_with_another_payload(
+        self, plan: Plan, index: Index, bad: list[BadLine]
     ) -> None:
-        """The line was edited: that is reported."""
-        plan.retry_failed = retry_failed
-        self.record(index, line_of({"id": ID, "text": "a"}), outcome)
+        """The journal has the first one, and the line was edited: that is reported."""
+        index.put(ID, Known(digest=line_of({"id": ID, "text": "a"}).digest))
         assert None is plan.line_to_send(line_of({"id": ID, "text": "b"}, 4))
         assert [4] == [line.number for line in bad]
         assert "the promise of an earlier run with another payload" in bad[0].problem
+        assert None is not plan.line_to_send(line_of({"id": ID, "text": "a"}, 5))
 
     def test_what_failed_is_sent_again_on_request(self, plan: Plan, index: Index) -> None:
         """And only that."""
@@ -395,9 +360,10 @@ class TestPlan:
         line = line_of({"id": ID, "text": "a"})
         self.record(index, line, FAILED, may_have_completed=True)
         plan.retry_failed = True
-        again = plan.line_to_send(line)
-        assert again is not None
-        assert again.may_be_ours
+        assert line == plan.line_to_send(line)
+        known = index.find(ID)
+        assert known is not None
+        assert known.may_be_ours
 
     def test_a_line_that_is_there_twice_is_sent_once(
         self, plan: Plan, index: Index, bad: list[BadLine]
@@ -418,19 +384,3 @@ class TestPlan:
         assert None is plan.line_to_send(line_of({"id": ID, "text": "b"}, 5))
         problem = "names the promise of line 2 with another payload, and is not sent"
         assert [(5, problem)] == [(line.number, line.problem) for line in bad]
-
-    def test_what_a_kill_left_under_way_is_sent_with_the_same_payload_only(
-        self, plan: Plan, bad: list[BadLine], tmp_path: Path
-    ) -> None:
-        """Golem 1.3.0 to 1.5.7 may hand another one to the waiting worker."""
-        first, second = line_of({"id": ID, "text": "a"}), line_of({"id": f"{ID}0", "text": "a"})
-        under_way = UnderWay(tmp_path / "under-way")
-        for line in (first, second):
-            under_way.begin(str(line.promise_id), line.fingerprint)
-        under_way.close()
-        plan.under_way = UnderWay(tmp_path / "under-way", read_only=True)
-        again = plan.line_to_send(first)
-        assert again is not None
-        assert again.may_be_ours
-        assert None is plan.line_to_send(line_of({"id": f"{ID}0", "text": "b"}))
-        assert 1 == len(bad)

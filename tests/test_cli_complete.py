@@ -11,12 +11,15 @@ import pytest
 import golem_client
 from golem_client import GolemError
 from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error
+from golem_client.cli.options import in_options
 from golem_client.cli.strict_json import JsonError, check_json
 from golem_client.testing import FakeGolem
 from tests.command_line import golem_promise
 from tests.scripted_server import ScriptedServer, answer
 
 ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+OF_THE_LIBRARY = ("base_url", "token=", "timeout=", "max_connections", "max_payload_bytes", "ssl=")
+ALREADY = "already fulfilled: a payload was stored before, and stays; it may be an equal one"
 QUICK = {"GOLEM_CLIENT_RETRY_MIN_DELAY": "0", "GOLEM_CLIENT_RETRY_MAX_DELAY": "0"}
 
 
@@ -24,7 +27,7 @@ QUICK = {"GOLEM_CLIENT_RETRY_MIN_DELAY": "0", "GOLEM_CLIENT_RETRY_MAX_DELAY": "0
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """Return an environment in which nothing leads to a Golem."""
     for name in os.environ:
-        if name.startswith("GOLEM_"):
+        if name.startswith("GOLEM_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name, value in QUICK.items():
@@ -69,6 +72,51 @@ class TestPayload:
             await golem_promise("complete", str(promise_id), "--file", path, "--url", golem.url)
             assert bytes(range(256)) == golem.payload(promise_id)
 
+    @pytest.mark.parametrize("name", ["decision.json", "DECISION.JSON", "a.b.json"])
+    async def test_a_json_file_is_sent_byte_for_byte(self, tmp_path: Path, name: str) -> None:
+        """White space and all; it is checked before."""
+        content = b' {"price": 1.10, "\xc3\xbc": null}\r\n'
+        (tmp_path / name).write_bytes(content)
+        async with FakeGolem() as golem:
+            promise_id = golem.create_promise()
+            path = str(tmp_path / name)
+            ran = await golem_promise(
+                "complete", str(promise_id), "--file", path, "--url", golem.url
+            )
+            assert (0, content) == (ran.code, golem.payload(promise_id))
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"\xef\xbb\xbf{}", "--file begins with a byte order mark"),
+            ("{}".encode("utf-16"), "--file begins with a byte order mark"),
+            (b"\xfe\xff\x00{\x00}", "--file begins with a byte order mark"),
+            ("{}".encode("utf-16-le"), "--file is not JSON that a worker reads"),
+            (b'"\xfc"', "--file is not UTF-8, as JSON must be"),
+            (b'{"zorro": }', "--file is not JSON that a worker reads: Expecting value at line 1"),
+            (b"{'zorro': 1}", "--file is not JSON that a worker reads"),
+            (b"NaN", "--file is not JSON that a worker reads: NaN is not JSON"),
+            (b"{} {}", "--file is not JSON that a worker reads: Extra data"),
+            (b" ", "--file is not JSON that a worker reads"),
+            (b"", "--file is empty"),
+        ],
+    )
+    async def test_a_json_file_that_is_none(
+        self, tmp_path: Path, content: bytes, message: str
+    ) -> None:
+        """It is refused; `--verbatim` sends it as it is."""
+        path = str(tmp_path / "DECISION.Json")
+        (tmp_path / "DECISION.Json").write_bytes(content)
+        async with FakeGolem() as golem:
+            promise_id = golem.create_promise()
+            arguments = ("complete", str(promise_id), "--file", path, "--url", golem.url)
+            refused = await golem_promise(*arguments)
+            assert (2, "", True) == (refused.code, refused.out, message in refused.err)
+            assert (False, None) == ("zorro" in refused.err, golem.payload(promise_id))
+            if content:
+                sent = await golem_promise(*arguments, "--verbatim")
+                assert (0, content) == (sent.code, golem.payload(promise_id))
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
@@ -76,6 +124,8 @@ class TestPayload:
             (["--json", "1", "--text", "1"], "not --json and --text"),
             (["--stdin", "--empty"], "not --stdin and --empty"),
             (["--text", "", "--empty"], "not --text and --empty"),
+            (["--json", "1", "--verbatim"], "--verbatim is for --file"),
+            (["--verbatim"], "exactly one of --json"),
             (["--json", ""], "--json is not JSON that a worker reads: Expecting value"),
             (["--text", ""], "--text is empty"),
             (["--stdin"], "--stdin is empty"),
@@ -150,13 +200,13 @@ class TestOutcome:
         assert (code, "", True) == (ran.code, ran.out, "no such promise" in ran.err)
 
     async def test_fulfilled_and_then_already_fulfilled(self) -> None:
-        """A second time it is another's, as far as Golem tells."""
+        """The second says nothing of whose payload it was: here it is the same."""
         async with FakeGolem() as golem:
             arguments = ("complete", str(golem.create_promise()), "--text", "x", "--url", golem.url)
             first, second = await golem_promise(*arguments), await golem_promise(*arguments)
         assert [
             (0, "fulfilled: this payload is stored (1 attempt)\n", ""),
-            (3, "already fulfilled: another payload is stored, and stays (1 attempt)\n", ""),
+            (3, f"{ALREADY} (1 attempt)\n", ""),
         ] == [(ran.code, ran.out, ran.err) for ran in (first, second)]
 
     async def test_by_unknown(self) -> None:
@@ -167,7 +217,12 @@ class TestOutcome:
             ran = await golem_promise(
                 "complete", str(promise_id), "--text", "x", "--url", golem.url
             )
-        assert (4, "fulfilled by unknown: it is completed, but") == (ran.code, ran.out[:42])
+        sentence = "fulfilled by unknown: the promise is completed, but an answer was lost or late"
+        assert (4, sentence, True) == (
+            ran.code,
+            ran.out[: len(sentence)],
+            ran.out.endswith("whether by this payload (2 attempts)\n"),
+        )
 
     @pytest.mark.parametrize(
         ("status", "body", "code"),
@@ -176,8 +231,11 @@ class TestOutcome:
             (403, b'{"code":"AUTH_FORBIDDEN","error":"no"}', 6),
             (404, b'{"code":"COMPONENT_NOT_FOUND","error":"Component not found"}', 5),
             (400, b'{"code":"INVALID_WORKER_ID","errors":["no"]}', 8),
+            (401, b"<html>", 7),
+            (403, b"<html>", 7),
+            (404, b"<html>", 7),
             (413, b"", 8),
-            (409, b"", 8),
+            (409, b'{"code":"X","error":"no"}', 8),
             (302, b"", 8),
             (204, b"", 8),
             (500, b"", 7),
@@ -189,18 +247,31 @@ class TestOutcome:
     async def test_a_refusal(
         self, settings: pytest.MonkeyPatch, status: int, body: bytes, code: int
     ) -> None:
-        """By whether it was delivered, and by what to do."""
+        """By whether Golem answered, and by what to do. A proxy's 401 is no verdict of Golem's."""
         settings.setenv("GOLEM_CLIENT_RETRY_MAX_ATTEMPTS", "2")
         async with ScriptedServer(answer(status, body)) as server:
             ran = await golem_promise("complete", ID, "--text", "x", "--url", server.url)
         assert (code, "") == (ran.code, ran.out)
+        is_on_the_way = code == 7 or status < 400
+        assert is_on_the_way is ("'golem-promise doctor', with the same options" in ran.err)
 
     async def test_nobody_answers(self) -> None:
-        """The port is closed."""
-        ran = await golem_promise(
-            "complete", ID, "--text", "x", "--url", "http://127.0.0.1:1", "--timeout", "0.2"
-        )
-        assert (7, "") == (ran.code, ran.out)
+        """The port is closed; what to check is told in the words of the command."""
+        arguments = ("complete", ID, "--text", "x", "--url", "http://127.0.0.1:1")
+        text = await golem_promise(*arguments, "--timeout", "0.2")
+        program = await golem_promise(*arguments, "--timeout", "0.2", "--output", "json")
+        assert (7, "", 7, "") == (text.code, text.out, program.code, program.err)
+        for words in (text.err, json.loads(program.out)["message"]):
+            assert "Check --url (or GOLEM_URL) and that Golem is up." in words
+
+    async def test_an_option_wins_over_the_environment(self, settings: pytest.MonkeyPatch) -> None:
+        """Here the time for the call."""
+        settings.setenv("GOLEM_CLIENT_TIMEOUT", "0.001")
+        async with FakeGolem() as golem:
+            golem.latency(0.05)
+            arguments = ("complete", str(golem.create_promise()), "--text", "x", "--url", golem.url)
+            ran = await golem_promise(*arguments, "--timeout", "10")
+        assert ran.code == 0
 
     async def test_json_for_programs(self) -> None:
         """One line."""
@@ -297,8 +368,11 @@ class TestTarget:
             (["--profile", "p"], "there is no profile 'p'"),
             (["--profile", "cloud"], "has no token"),
             (["--token-file", "/no/such/file"], "No such file"),
-            (["--token-file", "/dev/null"], "does not hold a token"),
-            (["--token-file", "/dev/zero"], "does not hold a token"),
+            (["--token-file", "/dev/null"], "the token in --token-file /dev/null is empty"),
+            (["--token-file", "/dev/zero"], "a character that no header can carry"),
+            (["--profile", "p"], "--profile: there is no profile 'p'"),
+            (["--url", "http://a..b"], "--url cannot be read as a URL"),
+            (["--url", "http://user:zorro@x"], "--url must not hold a user name or password"),
             (["--timeout", "0"], "a finite number greater than 0"),
             (["--timeout", "nan"], "a finite number greater than 0"),
             (["--timeout", "inf"], "a finite number greater than 0"),
@@ -310,6 +384,73 @@ class TestTarget:
         """It is named, before anything is sent."""
         ran = await golem_promise("complete", ID, "--text", "x", *options)
         assert (2, "", True) == (ran.code, ran.out, message in ran.err)
+        assert not any(word in ran.err for word in OF_THE_LIBRARY)
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"Bearer zorro", 'begins with the word "Bearer"'),
+            (b'"zorro"', "holds a quotation mark"),
+            (b"zorro zorro", "holds white space"),
+            (b"zorro\xff", "is not text in UTF-8"),
+            ("zorro".encode("utf-16"), "is not text in UTF-8"),
+        ],
+    )
+    async def test_a_file_that_holds_no_token(
+        self, tmp_path: Path, content: bytes, message: str
+    ) -> None:
+        """It says why, and never what it holds."""
+        (tmp_path / "token").write_bytes(content)
+        path = str(tmp_path / "token")
+        ran = await golem_promise("complete", ID, "--text", "x", "--token-file", path)
+        assert (2, True) == (ran.code, f"the token in --token-file {path} {message}" in ran.err)
+        assert "zorro" not in ran.err
+
+    async def test_a_token_file_of_windows(self, tmp_path: Path) -> None:
+        """With a byte order mark and CR LF."""
+        (tmp_path / "token").write_bytes(b"\xef\xbb\xbftoken-of-the-file-1\r\n")
+        async with FakeGolem(token="token-of-the-file-1") as golem:
+            promise_id = str(golem.create_promise())
+            file = ("--token-file", str(tmp_path / "token"))
+            ran = await golem_promise(
+                "complete", promise_id, "--text", "x", "--url", golem.url, *file
+            )
+        assert ran.code == 0
+
+    async def test_the_proxy_of_the_environment_is_used(self, settings: pytest.MonkeyPatch) -> None:
+        """As by every command; the token in it is warned of, without the proxy's password."""
+        settings.setenv("GOLEM_AUTH_TOKEN", "token-of-the-environment")
+        async with ScriptedServer() as proxy:
+            host = proxy.url.removeprefix("http://")
+            settings.setenv("HTTP_PROXY", f"user:zorro@{host}")
+            ran = await golem_promise("complete", ID, "--text", "x", "--url", "http://golem.test")
+            (request,) = proxy.requests
+        assert (0, "http://golem.test/v1/") == (ran.code, request.target[:21])
+        assert (
+            "golem-promise: the token goes unencrypted to http://golem.test, through the proxy "
+            f"{proxy.url}: use https\n"
+        ) == ran.err
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("NO_PROXY", "127.0.0.0/8"), ("GOLEM_CLIENT_TRUST_ENV", "false")]
+    )
+    async def test_the_environment_may_switch_it_off(
+        self, settings: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        """For one host, or for all."""
+        settings.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        settings.setenv(name, value)
+        async with FakeGolem() as golem:
+            promise_id = str(golem.create_promise())
+            ran = await golem_promise("complete", promise_id, "--text", "x", "--url", golem.url)
+        assert (0, "") == (ran.code, ran.err)
+
+    async def test_a_proxy_that_is_none(self, settings: pytest.MonkeyPatch) -> None:
+        """The variable is named, and its password not shown."""
+        settings.setenv("HTTPS_PROXY", "socks5://user:zorro@x")
+        ran = await golem_promise("complete", ID, "--text", "x", "--url", "https://golem.test")
+        assert (2, True) == (ran.code, "HTTPS_PROXY does not name an http" in ran.err)
+        assert "zorro" not in ran.err
 
     async def test_a_token_in_the_clear_is_one_line(self, settings: pytest.MonkeyPatch) -> None:
         """Not a warning of Python's, with a path and a line of code."""
@@ -344,10 +485,46 @@ def test_the_exit_codes_are_distinct_and_documented() -> None:
     assert documented == {code.value for code in ExitCode} - {ExitCode.FAILED}
 
 
-@pytest.mark.parametrize("name", [name for name in golem_client.__all__ if name.endswith("Error")])
+ERRORS = sorted(name for name in golem_client.__all__ if name.endswith("Error"))
+
+
+def an_error(name: str) -> GolemError:
+    kind = getattr(golem_client, name)
+    arguments = {"BulkStoppedError": (GolemError("x"), 1)}.get(name, ())
+    error = (
+        kind("x", 418) if issubclass(kind, golem_client.ResponseError) else kind("x", *arguments)
+    )
+    assert isinstance(error, GolemError)
+    return error
+
+
+@pytest.mark.parametrize("name", ERRORS)
 def test_every_error_has_an_exit_code(name: str) -> None:
     """None of them is that of success, or of another failure."""
-    kind = getattr(golem_client, name)
-    error = kind("x", 418) if issubclass(kind, golem_client.ResponseError) else kind("x")
-    assert isinstance(error, GolemError)
-    assert code_of_error(error) in (2, 5, 6, 7, 8)
+    assert code_of_error(an_error(name)) in (2, 5, 6, 7, 8)
+
+
+def test_a_run_that_is_stopped_has_the_code_of_its_reason() -> None:
+    """As `bulk` ends."""
+    stopped = golem_client.BulkStoppedError("x", golem_client.AuthenticationError("x", 401))
+    assert ExitCode.NOT_AUTHORISED == code_of_error(stopped)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_no_error_speaks_of_the_options_of_the_library(name: str) -> None:
+    """People at a terminal have others."""
+    text = in_options(str(an_error(name)))
+    assert [] == [word for word in OF_THE_LIBRARY if word in text]
+
+
+def test_the_options_of_the_command_are_named_instead() -> None:
+    """Where the library names its own."""
+    assert "Check --url (or GOLEM_URL) and that Golem is up." == in_options(
+        "Check base_url and that Golem is up."
+    )
+    assert "Check the token (--token-file, GOLEM_AUTH_TOKEN or the profile's): no." == in_options(
+        "Check token=: no."
+    )
+    assert "A longer --timeout gives it more room." == in_options(
+        "A longer timeout=, or more max_connections, gives it more room."
+    )

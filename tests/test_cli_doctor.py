@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,12 +16,15 @@ from typing import Any
 
 import pytest
 
-from golem_client.cli.checks import Way, _about_certificate
-from golem_client.cli.http_checks import Reply, place, read_health, read_probe
+from golem_client.cli.doctor import answers
+from golem_client.cli.doctor.answers import Reply, Silence, place, read_health, read_probe
+from golem_client.cli.doctor.connection import about_certificate, certificate_problem
+from golem_client.cli.options import Way
 from golem_client.config import Secret
+from golem_client.config.environment import Connection
 from golem_client.testing import FakeGolem
 from tests.command_line import Ran, golem_promise
-from tests.scripted_server import RESET, ScriptedServer, answer, stall
+from tests.scripted_server import RESET, ScriptedServer, answer, raw, serving, stall
 
 # Self-signed, for localhost and 127.0.0.1, for a hundred years; nobody trusts it.
 CERTIFICATE = """\
@@ -42,13 +48,15 @@ HqAtyBli1hnREda28Nlp9LaTgKCpur4dK9tbwcCuUwT+hznoHXbtKkco
 -----END PRIVATE KEY-----
 """
 TOKEN = "zorro-4f8c0a5be1d24c7f"
+ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+GOLEMS = Reply(400, text='{"code":"INVALID_WORKER_ID","errors":["Invalid worker id: x"]}')
 
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """Return an environment in which nothing leads to a Golem."""
     for name in os.environ:
-        if name.startswith(("GOLEM_", "SSL_CERT")):
+        if name.startswith(("GOLEM_", "SSL_CERT")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     return monkeypatch
@@ -154,19 +162,108 @@ class TestWay:
         """The reserved domain `invalid` has none."""
         ran, checks = await doctor("--url", "http://golem.invalid")
         assert (1, "failed", "name") == (ran.code, checks["name"][0], list(checks)[-1])
-        assert "golem.invalid is not known" in checks["name"][1]
+        assert "no host is named golem.invalid (" in checks["name"][1]
 
-    async def test_a_closed_port(self) -> None:
+    async def test_a_name_server_that_is_away(self, settings: pytest.MonkeyPatch) -> None:
+        """It says nothing of the name."""
+
+        def away(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+        settings.setattr(socket, "getaddrinfo", away)
+        ran, checks = await doctor("--url", "http://golem.example")
+        assert (1, "failed", "name") == (ran.code, checks["name"][0], list(checks)[-1])
+        assert "golem.example cannot be looked up now (Temporary" in checks["name"][1]
+
+    @pytest.mark.parametrize(
+        "url", ["http://127.0.0.1:1", "http://localhost:1", "https://127.0.0.1:1"]
+    )
+    async def test_a_closed_port(self, url: str) -> None:
         """Golem is down, or elsewhere."""
-        ran, checks = await doctor("--url", "http://127.0.0.1:1")
-        assert (1, "failed", "connection") == (ran.code, checks["connection"][0], list(checks)[-1])
+        ran, checks = await doctor("--url", url)
+        assert (1, "connection") == (ran.code, list(checks)[-1])
+        assert (
+            "failed",
+            "port 1 refuses connections: nothing listens there",
+            "start Golem, or correct the port (a local Golem's is 9881)",
+        ) == checks["connection"]
 
-    async def test_http_where_https_is_meant(self) -> None:
-        """The server does not answer the handshake."""
-        async with ScriptedServer() as server:
+    async def test_a_host_that_cannot_be_reached(self, settings: pytest.MonkeyPatch) -> None:
+        """In the system's words."""
+
+        async def unreachable(*_: object, **__: object) -> None:
+            raise OSError(errno.EHOSTUNREACH, "Connect call failed ('192.0.2.1', 1)")
+
+        settings.setattr(asyncio, "open_connection", unreachable)
+        _, checks = await doctor("--url", "http://127.0.0.1:1")
+        assert ("failed", "port 1: No route to host") == checks["connection"][:2]
+
+    async def test_a_port_that_does_not_answer(self, settings: pytest.MonkeyPatch) -> None:
+        """A firewall drops what is sent."""
+
+        async def silent(*_: object, **__: object) -> None:
+            await asyncio.sleep(60)
+
+        settings.setattr(asyncio, "open_connection", silent)
+        _, checks = await doctor("--url", "http://127.0.0.1:1", "--timeout", "0.05")
+        assert ("failed", "port 1: no answer within 0.05 s") == checks["connection"][:2]
+
+    @pytest.mark.parametrize("step", [answer(), answer(404, b"<html>")], ids=["golem", "web"])
+    async def test_https_to_a_port_of_plain_http(self, step: Any) -> None:
+        """It says to try http."""
+        async with ScriptedServer(step) as server:
             url = server.url.replace("http:", "https:")
-            ran, checks = await doctor("--url", url, "--timeout", "0.3")
-        assert (1, "failed", "TLS") == (ran.code, checks["TLS"][0], list(checks)[-1])
+            ran, checks = await doctor("--url", url, "--timeout", "0.2")
+        assert (1, "TLS") == (ran.code, list(checks)[-1])
+        assert (
+            "failed",
+            "the port speaks plain HTTP, not TLS",
+            f"try {server.url}",
+        ) == checks["TLS"]
+
+    async def test_https_to_a_server_that_refuses_tls_at_once(self) -> None:
+        """FakeGolem answers the handshake with a 400."""
+        async with FakeGolem() as golem:
+            _, checks = await doctor("--url", golem.url.replace("http:", "https:"))
+            assert ("failed", f"try {golem.url}") == checks["TLS"][::2]
+
+    async def test_https_to_a_port_that_speaks_neither(self) -> None:
+        """It says what OpenSSL says, or that nothing came."""
+        async with serving(silence) as url:
+            _, checks = await doctor("--url", url.replace("http:", "https:"), "--timeout", "0.05")
+        assert ("failed", "no TLS: no answer within 0.05 s") == checks["TLS"][:2]
+
+    async def test_https_to_a_port_of_something_else(self) -> None:
+        """It is not told to be HTTP."""
+
+        async def ssh(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        async with serving(ssh) as url:
+            _, checks = await doctor("--url", url.replace("http:", "https:"))
+        assert ("failed", "no TLS: ", "check the port") == (
+            checks["TLS"][0],
+            checks["TLS"][1][:8],
+            checks["TLS"][2],
+        )
+
+    async def test_http_to_a_port_of_tls_that_answers(self, settings: pytest.MonkeyPatch) -> None:
+        """As nginx does: with a page that says 400."""
+
+        async def speaks(*_: object) -> bool:
+            return True
+
+        settings.setattr(answers, "speaks_tls", speaks)
+        async with ScriptedServer(answer(400, b"<html>", "text/html")) as server:
+            _, checks = await doctor("--url", server.url)
+            assert f"try {server.url.replace('http:', 'https:')}" == checks["health"][2]
+
+    async def test_http_to_a_port_of_tls(self, tmp_path: Path) -> None:
+        """It says to try https."""
+        async with tls_server(tmp_path) as url:
+            ran, checks = await doctor("--url", url.replace("https:", "http:"))
+        assert (1, "health") == (ran.code, list(checks)[-1])
+        assert ("failed", "the port speaks TLS, not plain HTTP", f"try {url}") == checks["health"]
 
     async def test_no_token_and_plain_http(self, settings: pytest.MonkeyPatch) -> None:
         """Both are worth a note."""
@@ -176,8 +273,9 @@ class TestWay:
         assert ("note", "note", True) == (
             without["token from"][0],
             checks["transport"][0],
-            "use https" in checks["transport"][2],
+            "unencrypted to http://golem.invalid: use https" in checks["transport"][1],
         )
+        assert "transport" not in without
         assert TOKEN not in ran.out
 
 
@@ -216,6 +314,41 @@ class TestOrigins:
         assert ran.code == 2
 
 
+def way(url: str, token: str | None = None) -> Way:
+    secret = None if token is None else Secret(token)
+    return Way(Connection(url, "--url", secret, "a test"), None, {})
+
+
+async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    while await reader.read(1024):
+        pass
+
+
+@asynccontextmanager
+async def connecting(url: str) -> AsyncIterator[str]:
+    """Be a proxy that leads every CONNECT to one server."""
+    port = int(url.rpartition(":")[2])
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await asyncio.gather(forward(reader, far_writer), forward(far_reader, writer))
+        finally:
+            far_writer.close()
+
+    async with serving(handle) as proxy:
+        yield proxy
+
+
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
 @asynccontextmanager
 async def tls_server(tmp_path: Path) -> AsyncIterator[str]:
     """Serve `{}` over TLS, with a certificate that nobody trusts."""
@@ -248,7 +381,32 @@ class TestTls:
         async with tls_server(tmp_path) as url:
             ran, checks = await doctor("--url", url)
         assert (1, "failed", "TLS") == (ran.code, checks["TLS"][0], list(checks)[-1])
-        assert "certificate is refused: self" in checks["TLS"][1]
+        assert "refused: it is self-signed, so no authority vouches for it (" in checks["TLS"][1]
+        assert "SSL_CERT_FILE" in checks["TLS"][2]
+
+    @pytest.mark.parametrize(
+        ("code", "found", "todo"),
+        [
+            (9, "it is not valid yet", "check the clocks"),
+            (10, "it has expired", "renew it"),
+            (18, "it is self-signed", "trust it: SSL_CERT_FILE"),
+            (19, "no authority that this machine trusts has signed it", "trust it: SSL_CERT_FILE"),
+            (20, "no authority that this machine trusts has signed it", "trust it: SSL_CERT_FILE"),
+            (62, "it is not for the name golem.example", "use the name"),
+            (64, "it is not for 10.0.0.1", "use the name"),
+        ],
+    )
+    def test_what_is_wrong_with_a_certificate(self, code: int, found: str, todo: str) -> None:
+        """In words, and in OpenSSL's."""
+        error = ssl.SSLCertVerificationError()
+        error.verify_code, error.verify_message = code, "OpenSSL's words"
+        host = "10.0.0.1" if code == 64 else "golem.example"
+        said = certificate_problem(error, f"https://{host}:1/x")
+        assert (f"the certificate is refused: {found}", todo) == (
+            said[0][: 28 + len(found)],
+            said[1][: len(todo)],
+        )
+        assert said[0].endswith(" (OpenSSL's words)")
 
     async def test_one_that_is_trusted(self, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Its last day is told."""
@@ -270,12 +428,15 @@ class TestTls:
             file = tmp_path / ".golem" / "config-v4.json"
             file.write_text(json.dumps({"profiles": {"p": profile}}))
             _, checks = await doctor("--profile", "p")
+            done = await golem_promise("complete", ID, "--text", "x", "--profile", "p")
         assert ("note", "ok") == (checks["TLS"][0], checks["health"][0])
+        assert "any certificate is accepted" in checks["TLS"][1]
+        assert 8 == done.code  # the server answers, and not as Golem does
 
     def test_one_that_ends_soon(self) -> None:
         """In time to renew it."""
-        way = Way("https://x", None, verifies_tls=True)
-        assert "note" == _about_certificate(way, "TLSv1.3", "Jan  1 00:00:00 2020 GMT").state.value
+        check = about_certificate(way("https://x"), "TLSv1.3", "Jan  1 00:00:00 2020 GMT")
+        assert ("note", "renew it") == (check.state.value, check.todo)
 
 
 class TestHttp:
@@ -288,35 +449,65 @@ class TestHttp:
             ran, checks = await doctor("--url", server.url)
         assert ("failed", "status 301, to https://golem.example") == checks["redirects"][:2]
         assert (1, False) == (ran.code, "zorro" in ran.out)
+        assert ("redirects", False) == (list(checks)[-1], "health" in checks)
 
-    async def test_something_that_is_no_golem(self) -> None:
-        """A web server."""
-        async with ScriptedServer(answer(404, b"<html>zorro</html>", "text/html")) as server:
-            ran, checks = await doctor("--url", server.url)
-        assert (1, "note", "failed") == (ran.code, checks["health"][0], checks["token"][0])
-        assert "no Golem API at this address" in checks["token"][1]
+    @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500, 502, 503])
+    async def test_a_server_that_answers_html_to_everything(self, status: int) -> None:
+        """A web server, a login page, a proxy whose Golem is down."""
+        async with ScriptedServer(answer(status, b"\n<html>zorro</html>", "text/html")) as server:
+            ran, checks = await doctor("--url", server.url, "--timeout", "0.2")
+        found = f"not Golem's answer: status {status}, a web page"
+        assert (1, ("failed", found), ("failed", found)) == (
+            ran.code,
+            checks["health"][:2],
+            checks["token"][:2],
+        )
+        assert "check the address: another server" in checks["token"][2]
+        assert "zorro" not in ran.out
 
-    @pytest.mark.parametrize("step", [stall, RESET], ids=["stall", "reset"])
-    async def test_no_answer(self, step: Any) -> None:
-        """It ends in time."""
-        async with ScriptedServer(step) as server:
-            ran, checks = await doctor("--url", server.url, "--timeout", "0.1")
-        assert (1, "failed", "note") == (ran.code, checks["health"][0], checks["token"][0])
+    @pytest.mark.parametrize("body", [b'{"error":"no"}', b"{}", b"[]", b"true", b"no"])
+    async def test_a_server_that_answers_json_to_everything(self, body: bytes) -> None:
+        """It is no Golem either."""
+        async with ScriptedServer(answer(400, body)) as server:
+            ran, checks = await doctor("--url", server.url, "--timeout", "0.2")
+        assert (1, "failed", "failed") == (ran.code, checks["health"][0], checks["token"][0])
 
     @pytest.mark.parametrize(
-        ("reply", "state", "found"),
+        ("step", "found"),
         [
-            (Reply(200, text="{}"), "ok", "healthy"),
-            (Reply(200, text="<html>"), "note", "an answer, but not as Golem's"),
-            (Reply(404), "note", "no health endpoint at this address: cannot tell"),
-            (Reply(503), "note", "status 503"),
-            (Reply(401), "note", "status 401"),
+            (stall, "no answer in time"),
+            (RESET, "no answer: the connection broke"),
+            (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "no answer: the connection broke"),
+        ],
+        ids=["stall", "reset", "ssh"],
+    )
+    async def test_no_answer(self, step: Any, found: str) -> None:
+        """It ends in time, and says nothing of what was not answered."""
+        async with ScriptedServer(step) as server:
+            ran, checks = await doctor("--url", server.url, "--timeout", "0.1")
+        assert (1, ("failed", found), "health") == (
+            ran.code,
+            checks["health"][:2],
+            list(checks)[-1],
+        )
+
+    @pytest.mark.parametrize(
+        ("reply", "probe", "state", "found"),
+        [
+            (Reply(200, text="{}"), GOLEMS, "ok", "healthy"),
+            (Reply(200, text="<html>"), GOLEMS, "note", "not Golem's answer: status 200, a web"),
+            (Reply(404), GOLEMS, "note", "no health endpoint at this address: cannot tell"),
+            (Reply(503), GOLEMS, "note", "not Golem's answer: status 503"),
+            (Reply(401), GOLEMS, "note", "not Golem's answer: status 401"),
+            (Reply(200, text="{}"), Reply(200, text="<html>"), "ok", "healthy"),
+            (Reply(404), Reply(404), "failed", "not Golem's answer: status 404"),
+            (Reply(404), Silence("x"), "failed", "not Golem's answer: status 404"),
         ],
     )
-    def test_health(self, reply: Reply, state: str, found: str) -> None:
+    def test_health(self, reply: Reply, probe: Reply | Silence, state: str, found: str) -> None:
         """One that is missing is no failure: a proxy may let the API alone through."""
-        check = read_health(reply, Reply(404))
-        assert (state, found) == (check.state.value, check.found)
+        check = read_health(reply, Reply(404), probe)
+        assert (state, found) == (check.to_json()["state"], check.found[: len(found)])
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -329,7 +520,7 @@ class TestHttp:
     )
     def test_version(self, text: str, found: str) -> None:
         """Only what looks like one is shown."""
-        assert found == read_health(Reply(200, text="{}"), Reply(200, text=text)).found
+        assert found == read_health(Reply(200, text="{}"), Reply(200, text=text), GOLEMS).found
 
     @pytest.mark.parametrize(
         ("status", "text", "expected"),
@@ -346,14 +537,18 @@ class TestHttp:
             (401, '{"error":"Unauthorized: Get project error"}', "cannot tell: Golem 1.3"),
             (401, "authorization error", "Golem says that it is no token"),
             (401, '{"error":"Could not authenticate user using token"}', "Golem does not know it"),
-            (403, "request-origin not allowed", "cannot tell: forbidden"),
+            (403, "request-origin not allowed", "cannot tell: status 403"),
             (404, "not found", "no Golem API"),
             (404, '{"error":"Internal error"}', "no Golem API"),
-            (400, "<html>", "cannot tell: status 400"),
+            (400, '{"error":"no"}', "not Golem's answer: status 400"),
+            (400, '{"errors":[]}', "not Golem's answer: status 400"),
+            (400, "<html>", "not Golem's answer: status 400, a web page"),
             (500, '{"error":"Internal error","workerError":null}', "cannot tell: status 500"),
-            (502, "<html>", "cannot tell: status 502"),
-            (200, "true", "cannot tell: status 200"),
-            (400, "[" * 100_000, "cannot tell: status 400"),
+            (502, "<html>", "not Golem's answer: status 502, a web page"),
+            (401, "<html>", "not Golem's answer: status 401, a web page"),
+            (403, "<html>", "not Golem's answer: status 403, a web page"),
+            (200, "true", "not Golem's answer: status 200"),
+            (400, "[" * 100_000, "not Golem's answer: status 400"),
         ],
     )
     def test_token(self, status: int, text: str, expected: str) -> None:
@@ -362,7 +557,9 @@ class TestHttp:
         assert expected == check.found[: len(expected)]
 
     def test_no_token(self) -> None:
-        """Golem asks for one."""
+        """Golem asks for one, and what is before it is not Golem."""
+        page = read_probe(Reply(401, text="<html>"), has_token=False)
+        assert "not Golem's answer: status 401, a web page" == page.found
         check = read_probe(Reply(401, text="authorization error"), has_token=False)
         assert "Golem asks for a token, and there is none" == check.found
 
@@ -379,7 +576,66 @@ class TestHttp:
     )
     def test_where_a_redirect_leads(self, location: str, expected: str) -> None:
         """Its server alone is shown."""
-        assert expected == place(location, Way("http://x", Secret(TOKEN), verifies_tls=True))
+        assert expected == place(location, way("http://x", TOKEN))
+
+
+class TestProxy:
+    """Behind the environment's proxy."""
+
+    async def test_it_is_named_and_used(self, settings: pytest.MonkeyPatch) -> None:
+        """Name and port are then the proxy's; its password is not shown."""
+        async with ScriptedServer(answer(200, b"{}")) as server:
+            proxy = server.url.removeprefix("http://")
+            settings.setenv("http_proxy", f"user:zorro@{proxy}")
+            ran, checks = await doctor("--url", "http://golem.test:9881")
+            asked = [request.target for request in server.requests]
+        assert ("ok", f"http://{proxy}, from http_proxy") == checks["proxy"][:2]
+        assert ("127.0.0.1 is 127.0.0.1", "ok") == (checks["name"][1], checks["health"][0])
+        assert "http://golem.test:9881/healthcheck" == asked[0]
+        assert "zorro" not in ran.out
+
+    async def test_one_for_which_no_proxy_speaks(self, settings: pytest.MonkeyPatch) -> None:
+        """There is no line."""
+        settings.setenv("http_proxy", "http://127.0.0.1:1")
+        settings.setenv("no_proxy", "127.0.0.0/8")
+        async with FakeGolem() as golem:
+            ran, checks = await doctor("--url", golem.url)
+        assert (0, False) == (ran.code, "proxy" in checks)
+
+    @pytest.mark.parametrize(
+        ("scheme", "status", "todo"),
+        [
+            ("https", 407, "give it a user and a password"),
+            ("https", 503, "ask who runs the proxy"),
+            ("http", 407, "give it a user and a password"),
+        ],
+    )
+    async def test_one_that_refuses(
+        self, settings: pytest.MonkeyPatch, scheme: str, status: int, todo: str
+    ) -> None:
+        """Its status is told; nothing is said of TLS, which was never tried."""
+        async with ScriptedServer(answer(status, b"zorro")) as server:
+            settings.setenv("ALL_PROXY", server.url)
+            ran, checks = await doctor("--url", f"{scheme}://golem.test")
+        found = f"the proxy {server.url} answers {status} and opens no way"
+        assert ("failed", found, True) == (*checks["health"][:2], todo in checks["health"][2])
+        assert (False, False) == ("TLS" in checks, "zorro" in ran.out)
+
+    async def test_a_certificate_that_nobody_trusts(
+        self, settings: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """It is told in the same words as without a proxy."""
+        async with tls_server(tmp_path) as url, connecting(url) as proxy:
+            settings.setenv("HTTPS_PROXY", proxy)
+            ran, checks = await doctor("--url", "https://golem.test")
+        assert (1, "health", "failed") == (ran.code, list(checks)[-1], checks["health"][0])
+        assert "the certificate is refused: it is self-signed" in checks["health"][1]
+
+    async def test_one_that_is_down(self, settings: pytest.MonkeyPatch) -> None:
+        """It is the connection that fails."""
+        settings.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+        _, checks = await doctor("--url", "https://golem.test")
+        assert ("connection", "failed") == (list(checks)[-1], checks["connection"][0])
 
 
 async def test_a_line_a_check_for_people() -> None:
@@ -394,4 +650,4 @@ async def test_a_line_a_check_for_people() -> None:
 async def test_what_to_do_follows_an_arrow() -> None:
     """On the same line."""
     ran = await golem_promise("doctor", "--url", "http://127.0.0.1:1")
-    assert " -> check that Golem is up" in ran.out.splitlines()[-1]
+    assert " -> start Golem, or correct the port" in ran.out.splitlines()[-1]

@@ -18,7 +18,6 @@ from golem_client import (
     Outcome,
     PayloadError,
     Promise,
-    RetryPolicy,
     make_converter,
 )
 from golem_client.version import __version__
@@ -263,12 +262,23 @@ def test_nothing_else_warns(url: str, token: str | None) -> None:
 
 def test_local_and_cloud_are_golems_own_addresses() -> None:
     """The addresses and the local token are those of golem-cli."""
-    local, cloud = GolemClient.local(timeout=5.0), GolemClient.cloud(TOKEN)
-    assert repr(local) == "<GolemClient http://localhost:9881>"
+
+    class Recording(GolemClient):
+        def __init__(self, base_url: str, **options: Any) -> None:
+            super().__init__(base_url, **options)
+            self.options = options
+
+    local, cloud = Recording.local(timeout=5.0), GolemClient.cloud(TOKEN)
+    assert repr(local) == "<Recording http://localhost:9881>"
     assert repr(cloud) == "<GolemClient https://release.api.golem.cloud>"
-    assert local._settings.token is not None
-    assert local._settings.token.reveal() == "5c832d93-ff85-4a8f-9803-513950fdfdb1"
-    assert local._settings.timeout == 5.0
+    token = "5c832d93-ff85-4a8f-9803-513950fdfdb1"
+    assert local.options == {"token": token, "timeout": 5.0}
+
+
+def test_cloud_without_a_token_is_an_error() -> None:
+    """Golem Cloud knows nobody without one."""
+    with pytest.raises(ValueError, match="Golem Cloud needs a token"):
+        GolemClient.cloud(None)  # type: ignore[arg-type]
 
 
 async def test_a_converter_of_the_caller_encodes() -> None:
@@ -344,8 +354,3 @@ async def test_the_proxy_of_the_environment_is_used_only_when_asked(
             await client.complete_json(PROMISE_ID, 1)
     assert proxy.requests[0].target.startswith("http://golem.invalid/v1/components/")
     assert len(proxy.requests) == len(server.requests) == 1
-
-
-def test_a_retry_policy_is_shared_by_default() -> None:
-    """The default policy is a frozen value."""
-    assert GolemClient("http://localhost")._settings.retry == RetryPolicy()

@@ -20,6 +20,7 @@ from golem_client import (
     RetryPolicy,
     ServerError,
 )
+from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, client_of
 from tests.scripted_server import TRUE, ScriptedServer, Step, answer, late, raw, serving, stall
 
@@ -187,9 +188,7 @@ async def test_cancelled_in_an_attempt() -> None:
             await cancelled(call)
         assert watch.seconds < SLACK
         await asyncio.sleep(0.02)
-        assert not client._session.connector._acquired  # type: ignore[union-attr]
-        assert not client._session.calls  # type: ignore[union-attr]
-        assert not client._session.slots.locked()  # type: ignore[union-attr]
+        assert [] == leftovers(client)
         assert len(server.requests) == 1
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
 import ssl
 import traceback
+import warnings
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+import golem_client
+from golem_client import GolemClient, InsecureTransportWarning
 from golem_client.config import (
     CLOUD_URL,
     LOCAL_TOKEN,
@@ -293,6 +298,7 @@ class TestProxy:
         [
             ("golem", "http://golem"),
             ("GOLEM", "http://golem"),
+            ("GOLEM:80", "http://golem"),
             ("golem.", "http://golem"),
             ("golem", "http://golem."),
             ("example", "http://golem.example"),
@@ -668,6 +674,50 @@ class TestHeaders:
         """One of the values would be lost."""
         with pytest.raises(ValueError, match=r"^headers= holds a header twice$"):
             checked_headers(headers)
+
+
+OPTIONS = [
+    name
+    for name in inspect.signature(GolemClient).parameters
+    # An aiohttp connector and an observer are objects of the caller's, not values.
+    if name not in ("base_url", "connector", "observers")
+]
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.binary(max_size=5)
+    | st.lists(st.integers(), max_size=2)
+    | st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5), max_size=2)
+    | st.just(object())
+)
+
+
+@given(
+    st.text(max_size=20).map("http://{}".format) | st.just("http://golem") | VALUES,
+    st.dictionaries(st.sampled_from(OPTIONS), VALUES, max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_a_client_is_made_of_it_is_made_or_refused(
+    base_url: Any, options: dict[str, Any]
+) -> None:
+    """With a ValueError or a TypeError of ours; no exception of a dependency leaves."""
+    refusal: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureTransportWarning)
+        try:
+            GolemClient(base_url, **options)
+        except (TypeError, ValueError) as error:
+            refusal = error
+    if refusal is not None:
+        place = traceback.extract_tb(refusal.__traceback__)[-1].filename
+        assert (True, True) == (type(refusal) in (TypeError, ValueError), place.startswith(OURS))
+
+
+OURS = str(Path(golem_client.__file__).parent)
 
 
 @attrs.frozen

@@ -17,6 +17,15 @@ from golem_client.config.environment import Connection, connection_from_env, opt
 from golem_client.testing import FakeGolem
 from tests.scripted_server import ScriptedServer
 
+
+class Recording(GolemClient):
+    """A client that remembers the options it was made with."""
+
+    def __init__(self, base_url: str, **options: Any) -> None:
+        super().__init__(base_url, **options)
+        self.options = options
+
+
 LOCAL = "http://localhost:9881"
 PROFILES = {
     "profiles": {
@@ -299,23 +308,20 @@ class TestFromEnv:
         """Over the environment's; what neither says keeps its default."""
         process.setenv("GOLEM_CLIENT_TIMEOUT", "7")
         process.setenv("GOLEM_CLIENT_ATTEMPT_TIMEOUT", "3")
-        settings = GolemClient.from_env(timeout=5.0)._settings
-        assert (5.0, 3.0, RetryPolicy()) == (
-            settings.timeout,
-            settings.attempt_timeout,
-            settings.retry,
-        )
+        options = Recording.from_env(timeout=5.0).options
+        assert {"token": LOCAL_TOKEN, "timeout": 5.0, "attempt_timeout": 3.0} == options
 
     @pytest.mark.parametrize(
         ("options", "expected"), [({}, False), ({"ssl": True}, True)], ids=["profile", "caller"]
     )
+    @pytest.mark.filterwarnings("ignore::golem_client.InsecureTransportWarning")
     def test_any_certificate_is_accepted_where_the_profile_says_so(
         self, process: pytest.MonkeyPatch, home: Path, options: Any, *, expected: bool
     ) -> None:
         """Unless the caller says otherwise."""
         process.setenv("HOME", str(home))
-        clients = (GolemClient.from_env(**options), GolemClient.from_profile("team", **options))
-        assert [expected, expected] == [client._settings.ssl for client in clients]
+        clients = (Recording.from_env(**options), Recording.from_profile("team", **options))
+        assert [expected, expected] == [client.options["ssl"] for client in clients]
 
     @pytest.mark.usefixtures("process")
     def test_a_subclass_makes_its_own(self) -> None:

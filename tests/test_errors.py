@@ -174,8 +174,8 @@ def test_an_error_outside_of_a_call_has_no_promise_and_no_attempts(kind: type[Go
         (DeadlineExceededError, False, True),
         (ResponseError, False, False),
         (BadRequestError, False, False),
-        (AuthenticationError, False, False),
-        (PermissionDeniedError, False, False),
+        (AuthenticationError, False, True),
+        (PermissionDeniedError, False, True),
         (NotFoundError, False, False),
         (PromiseNotFoundError, False, False),
         (WorkerNotFoundError, True, False),
@@ -300,7 +300,7 @@ def test_an_answers_text_names_summary_status_code_words_promise_and_attempts() 
     assert (
         "The token may not complete this promise: 403 AUTH_FORBIDDEN: not allowed "
         f"(promise {COMPONENT}/w1/42, 2 attempts). Grant it UpdateWorker on the environment; "
-        "a grant takes up to ten minutes."
+        "a grant takes up to ten minutes. Nothing was stored; the same call can succeed later."
     ) == str(error)
 
 

@@ -87,6 +87,18 @@ def test_backend_service_has_an_answer_to_each_outcome() -> None:
     ]
 
 
+def test_outbox_delivers_what_another_process_accepted() -> None:
+    """In less than forty lines."""
+    ended = run("outbox.py")
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == [
+        "Accepted: pending; a redelivered event is new: False",
+        "Delivered: completed, fulfilled",
+        "The worker received {'paid': True}",
+    ]
+    assert 40 > len((EXAMPLES / "outbox.py").read_text().splitlines())
+
+
 def test_the_users_tests_pass() -> None:
     """With aioresponses and with FakeGolem, on the aiohttp that is installed."""
     ended = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_with_mocks.py")

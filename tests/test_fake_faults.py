@@ -94,7 +94,7 @@ async def raw_answer(
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition, five seconds at most."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of another task
             await asyncio.sleep(0.001)
 
 
@@ -394,7 +394,7 @@ async def test_a_worker_can_sleep_on_until_the_next_completion(
     assert (early.done(), late.done()) == (False, False)
     assert golem.payload(promise_id) == golem.poll_promise(promise_id) == b"first"
     assert (await post(promise_id, b"second"))[2] == b"false"
-    assert await asyncio.gather(early, late) == [b"first", b"first"]
+    assert list(await asyncio.gather(early, late)) == [b"first", b"first"]
     assert await golem.await_promise(promise_id) == b"first"
 
 

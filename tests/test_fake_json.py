@@ -10,76 +10,26 @@ from uuid import UUID
 
 import attrs
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from golem_client.testing import serde_json, worker_json
 from golem_client.testing.serde_json import JsonError
 
 REFUSED = [
-    (b"", "EOF while parsing a value at line 1 column 0"),
-    (b"\n ", "EOF while parsing a value at line 2 column 1"),
-    (b"nul", "EOF while parsing a value at line 1 column 3"),
-    (b"nulx", "expected ident at line 1 column 4"),
-    (b"True", "expected value at line 1 column 1"),
-    (b"Infinity", "expected value at line 1 column 1"),
-    (b"-Infinity", "invalid number at line 1 column 2"),
-    (b"'a'", "expected value at line 1 column 1"),
-    (b"// a\n1", "expected value at line 1 column 1"),
-    (b"1 2", "trailing characters at line 1 column 3"),
-    (b"[", "EOF while parsing a list at line 1 column 1"),
-    (b"[1", "EOF while parsing a list at line 1 column 2"),
-    (b"[1 2]", "expected `,` or `]` at line 1 column 4"),
-    (b"[1,", "EOF while parsing a value at line 1 column 3"),
-    (b"[1,]", "trailing comma at line 1 column 4"),
-    (b"[,1]", "expected value at line 1 column 2"),
-    (b"{", "EOF while parsing an object at line 1 column 1"),
-    (b"{1:2}", "key must be a string at line 1 column 2"),
-    (b'{"a"', "EOF while parsing an object at line 1 column 4"),
-    (b'{"a" 1}', "expected `:` at line 1 column 6"),
-    (b'{"a":1', "EOF while parsing an object at line 1 column 6"),
-    (b'{"a":1 "b"}', "expected `,` or `}` at line 1 column 8"),
-    (b'{"a":1,}', "trailing comma at line 1 column 8"),
-    (b'{"a":1,', "EOF while parsing a value at line 1 column 7"),
-    (b'"a', "EOF while parsing a string at line 1 column 2"),
-    (
-        b'"a\nb"',
-        "control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0",
-    ),
-    (
-        b'"a\tb"',
-        "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 3",
-    ),
-    (b'"\\x"', "invalid escape at line 1 column 3"),
-    (b'"\\u12G4"', "invalid escape at line 1 column 6"),
-    (b'"\\u12', "EOF while parsing a string at line 1 column 5"),
-    (b'"\\ud800"', "unexpected end of hex escape at line 1 column 8"),
-    (b'"\\ud800\\n"', "unexpected end of hex escape at line 1 column 9"),
-    (b'"\\ud800\\u0041"', "lone leading surrogate in hex escape at line 1 column 13"),
-    (b'"\\udc00"', "lone leading surrogate in hex escape at line 1 column 7"),
-    (b'"\xff"', "invalid unicode code point at line 1 column 3"),
-    (b"\xff", "expected value at line 1 column 1"),
-    (b"01", "invalid number at line 1 column 2"),
-    (b"-", "EOF while parsing a value at line 1 column 1"),
-    (b"-x", "invalid number at line 1 column 2"),
-    (b"1.", "EOF while parsing a value at line 1 column 2"),
-    (b"1.x", "invalid number at line 1 column 3"),
-    (b"1e", "EOF while parsing a value at line 1 column 2"),
-    (b"1ex", "invalid number at line 1 column 3"),
-    (b"[1e400]", "number out of range at line 1 column 6"),
-    (b"[" * 128, "recursion limit exceeded at line 1 column 128"),
-    (b"[" * 128 + b"]" * 128, "recursion limit exceeded at line 1 column 128"),
-    (b'{"a":' * 128 + b"1" + b"}" * 128, "recursion limit exceeded at line 1 column 636"),
-    (b'["]",' * 128 + b"1" + b"]" * 128, "recursion limit exceeded at line 1 column 636"),
-    (b"[" * 200_000, "recursion limit exceeded at line 1 column 128"),
-]
+    b"", b"\n ", b"nul", b"nulx", b"True", b"NaN", b"Infinity", b"-Infinity", b"'a'", b"// a\n1",
+    b"1 2", b"[", b"[1 2]", b"[1,]", b"[,1]", b"{1:2}", b'{"a" 1}', b'{"a":1,}', b'"a', b'"a\nb"',
+    b'"\\x"', b'"\\u12G4"', b'"\\ud800"', b'["\\ud800\\n"]', b'{"\\uDC00":1}', b'"\xff"', b"\xff",
+    b"\xef\xbb\xbf1", b"01", b"-", b"1.", b"1e", b"[1e400]", b"1" * 5000,
+    b"[" * 128 + b"]" * 128, b'{"a":' * 128 + b"1" + b"}" * 128, b'["]",' * 128 + b"1" + b"]" * 128,
+    b"[" * 200_000,
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "error"), REFUSED, ids=lambda value: repr(value)[:40])
-def test_what_serde_json_refuses_is_refused_in_its_words(text: bytes, error: str) -> None:
-    with pytest.raises(JsonError) as raised:
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: ascii(text)[:40])
+def test_what_serde_json_refuses_is_refused(text: bytes) -> None:
+    with pytest.raises(JsonError):
         serde_json.loads(text)
-    assert str(raised.value) == error
 
 
 @pytest.mark.parametrize(
@@ -91,6 +41,9 @@ def test_what_serde_json_refuses_is_refused_in_its_words(text: bytes, error: str
         (b"18446744073709551615", 2**64 - 1),
         (b"18446744073709551616", float(2**64)),
         (b"-9223372036854775809", -float(2**63)),
+        (b"18446744073709551616000000", 18446744073709551616e6),
+        (b"-9223372036854775808", -(2**63)),
+        (b"-0", -0.0),
         (b"1e-400", 0.0),
         (b'"' + b"[" * 300 + b'"', "[" * 300),
     ],
@@ -104,24 +57,6 @@ def test_127_levels_are_read_and_128_are_not() -> None:
     assert serde_json.loads(b"[" * 127 + b"]" * 127)
     with pytest.raises(JsonError):
         serde_json.loads(b"[" * 128 + b"]" * 128)
-
-
-JSONISH = st.text(alphabet='{}[]:,"\\/ u0d8ce19-+.Etrfalsn\n\x00é', max_size=12)
-
-
-@given(JSONISH)
-@example('"\\ud83d\\ude00"')
-@example("-0")
-def test_the_scanner_and_the_standard_library_agree(text: str) -> None:
-    """Text is refused by both, or read by both: no text falls between them."""
-    data = text.encode()
-    try:
-        serde_json.loads(data)
-    except JsonError:
-        with pytest.raises(JsonError):
-            serde_json.scan(data)
-    else:
-        serde_json.scan(data)
 
 
 @given(st.binary(max_size=12))

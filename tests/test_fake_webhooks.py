@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import unquote
 from uuid import UUID
 
 import aiohttp
@@ -27,10 +28,10 @@ async def golem() -> AsyncIterator[FakeGolem]:
 async def post() -> AsyncIterator[Post]:
     async with aiohttp.ClientSession() as session:
 
-        async def send(url: str, data: bytes = b"", method: str = "POST") -> Told:
+        async def send(url: str, data: bytes = b"", method: str = "POST", **headers: str) -> Told:
             target = URL(url, encoded=True)
             async with session.request(
-                method, target, data=data, skip_auto_headers=["Content-Type"]
+                method, target, data=data, headers=headers, skip_auto_headers=["Content-Type"]
             ) as told:
                 return told.status, told.headers.get("Content-Type"), await told.text()
 
@@ -58,6 +59,37 @@ async def test_the_raw_body_is_the_payload_and_duplicates_are_204_too(
         (promise_id, b"\x00 raw", True),
         (promise_id, b"other", False),
     ]
+
+
+async def test_a_trailing_slash_and_percent_encoding_are_accepted(
+    golem: FakeGolem, post: Post
+) -> None:
+    promise_id = golem.create_promise()
+    head, _, webhook_id = golem.webhook_url(promise_id).rpartition("/")
+    encoded = "".join(f"%{ord(char):02X}" for char in webhook_id)
+    assert (await post(f"{head}/{webhook_id}/", b"x"))[0] == 204
+    assert (await post(f"{head}/{encoded}", b"y"))[0] == 204
+    golem.assert_completed(promise_id, b"x")
+
+
+async def test_bytes_are_taken_verbatim(golem: FakeGolem, post: Post) -> None:
+    """Whatever the headers say about them, and wherever they come from."""
+    promise_id = golem.create_promise()
+    headers = {"Content-Encoding": "gzip", "Origin": "https://example.org"}
+    assert (await post(golem.webhook_url(promise_id), b"\x1f\x8b", **headers))[0] == 204
+    golem.assert_completed(promise_id, b"\x1f\x8b")
+
+
+async def test_another_host_is_no_route(golem: FakeGolem, post: Post) -> None:
+    url = golem.webhook_url(golem.create_promise())
+    assert await post(url, Host="localhost") == NO_ROUTE
+    assert await post(url.replace("127.0.0.1", "localhost")) == NO_ROUTE
+
+
+def test_a_webhook_has_no_url_before_the_fake_listens() -> None:
+    golem = FakeGolem()
+    with pytest.raises(RuntimeError, match="async with"):
+        golem.webhook_url(golem.create_promise())
 
 
 async def test_an_empty_body_is_an_empty_payload(golem: FakeGolem, post: Post) -> None:
@@ -113,7 +145,7 @@ async def test_another_spelling_of_the_same_id_is_undecodable(golem: FakeGolem, 
 @pytest.mark.parametrize("webhook_id", ["nonsense", "A", "%21", "AAAA=", "_" * 64])
 async def test_an_undecodable_id_is_400(golem: FakeGolem, post: Post, webhook_id: str) -> None:
     status, content_type, body = await post(f"{golem.url}/webhooks/approval-agent/{webhook_id}")
-    error = f"Failed parsing value; Provided: {webhook_id}; Expected type: AgentWebhookId"
+    error = f"Failed parsing value; Provided: {unquote(webhook_id)}; Expected type: AgentWebhookId"
     assert (status, content_type) == (400, JSON)
     assert json.loads(body) == {"code": "REQUEST_VALUE_PARSING_FAILED", "errors": [error]}
 
@@ -157,7 +189,7 @@ async def test_faults_meet_webhooks_too(golem: FakeGolem, post: Post) -> None:
     golem.assert_completed(promise_id, b"x")
 
 
-@pytest.mark.parametrize("dialect", ["1.1", "1.3"])
+@pytest.mark.parametrize("dialect", ["1.1", "1.2", "1.3"])
 async def test_older_generations_have_no_webhooks(post: Post, dialect: str) -> None:
     async with FakeGolem(dialect=dialect) as golem:
         promise_id = golem.create_promise()

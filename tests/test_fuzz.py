@@ -45,6 +45,7 @@ from golem_client import (
     WorkerNotFoundError,
     wire,
 )
+from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, TOKEN
 from tests.scripted_server import serving
 
@@ -271,10 +272,7 @@ class Fuzzed:
             GolemClient(url, token=TOKEN, retry=once, attempt_timeout=hasty) as client,
         ):
             await asyncio.gather(*(self._call_all(client, numbers) for _ in range(at_once)))
-            session = client._session
-            assert session is not None
-            if session.slots._value != 100 or session.calls or session.connector._acquired:
-                self.wrong.append("something is left in the client")
+            self.wrong += leftovers(client)
         self.wrong += [
             f"case {number} of seed {self.seed} arrived, and was told: {error}"
             for number, error in self._unsent.items()
@@ -327,7 +325,9 @@ class Fuzzed:
 
 def fuzz_verdicts(cases: int, seed: int) -> list[str]:
     """Judge junk that HTTP would not let through; return what is wrong."""
-    request = wire.completion_request("http://h", PROMISE_ID, SECRET)
+    request = wire.completion_request(
+        "http://h", PROMISE_ID, SECRET, {"Authorization": f"Bearer {TOKEN}"}
+    )
     wrong = []
     for number in range(cases):
         dice = random.Random(f"{seed}/{number}")
@@ -340,7 +340,7 @@ def fuzz_verdicts(cases: int, seed: int) -> list[str]:
             headers.add(name, value)
         whole = mutated(dice)
         body = whole.partition(b"\r\n\r\n")[2]
-        verdict = wire.read_answer(request, TOKEN, status, headers, body)
+        verdict = wire.read_answer(request, status, headers, body)
         if (verdict.answer is None) == (verdict.error is None):
             wrong.append(f"case {number}: neither an answer nor an error, or both")
         if verdict.answer is not None and (

@@ -22,7 +22,7 @@ AGENT = WorkerId(COMPONENT, 'MyAgent("a/b: c")')
 P1 = PromiseId(W1, 42)
 PA = PromiseId(AGENT, 42)
 
-REST = {"workerId": {"componentId": U, "workerName": "w1"}, "oplogIdx": 42}
+REST: dict[str, Any] = {"workerId": {"componentId": U, "workerName": "w1"}, "oplogIdx": 42}
 REST_AGENT = {"agentId": {"componentId": U, "agentId": AGENT.worker_name}, "oplogIdx": 42}
 WIT = {
     "worker-id": {
@@ -56,6 +56,7 @@ TEXT_SPELLINGS: list[tuple[str, str, Any]] = [
     ("uuid crate, URN", f"urn:uuid:{U}", COMPONENT),
     ("server, component URN", f"urn:component:{U}", COMPONENT),
     ("server, component URN with a version", f"urn:component:{U}/7", COMPONENT),
+    ("server, component URN with the last version", f"urn:component:{U}/{2**64 - 1}", COMPONENT),
     ("golem-rust 1.1-1.3, Display", RUST, COMPONENT),
     ("golem-rust, Debug", f"ComponentId {{ uuid: {RUST} }}", COMPONENT),
     ("WAVE", f"{{uuid: {{{HALVES}}}}}", COMPONENT),
@@ -153,6 +154,110 @@ TEXT_SPELLINGS: list[tuple[str, str, Any]] = [
     ),
 ]
 
+NAME = json.dumps(AGENT.worker_name)
+PRINTED: list[tuple[str, str, Any]] = [
+    # what prints it or logs it, the text, the id
+    (
+        "Scala",
+        (
+            f"PromiseId(agentId = AgentId(componentId = ComponentId(uuid = Uuid(highBits = {HIGH}, "
+            f"lowBits = {LOW})), agentId = {NAME}), oplogIdx = 42)"
+        ),
+        PA,
+    ),
+    (
+        "Scala, record without names",
+        (
+            f"{{ agentId = {{ componentId = {{ uuid = {{ highBits = {HIGH}, lowBits = {LOW} }} }}, "
+            f"agentId = {NAME} }}, oplogIdx = 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "MoonBit, with names",
+        (
+            "PromiseId::{ agent_id: AgentId::{ component_id: ComponentId::{ uuid: Uuid::{ "
+            f"high_bits: {HIGH}, low_bits: {LOW} }} }}, agent_id: {NAME} }}, oplog_idx: 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "golem-cli 1.5, TypeScript syntax",
+        (
+            f"{{ agentId: {{ componentId: {{ uuid: {{ highBits: {HIGH}, lowBits: {LOW} }} }}, "
+            f"agentId: {NAME} }}, oplogIdx: 42 }}"
+        ),
+        PA,
+    ),
+    (
+        "JavaScript, console.log",
+        (
+            "{\n  agentId: {\n    componentId: {\n      uuid: { highBits: "
+            f"{HIGH}n, lowBits: {LOW}n }}\n    }},\n    agentId: '{AGENT.worker_name}'\n  }},\n"
+            "  oplogIdx: 42n\n}\n"
+        ),
+        PA,
+    ),
+    (
+        "JavaScript, console.log of a class, a WIT record and other fields",
+        (
+            f"PromiseId {{ 'worker-id': {{ 'component-id': '{U}', 'worker-name': `it's \"1\"` }},"
+            " 'oplog-idx': { '#bigint': '42' }, note: undefined, 'is it': true, no: null }"
+        ),
+        PromiseId(WorkerId(COMPONENT, 'it\'s "1"'), 42),
+    ),
+    (
+        "Python SDK, repr",
+        (
+            "PromiseId(agent_id=AgentId(component_id=ComponentId(uuid=Uuid(high_bits="
+            f"{HIGH}, low_bits={LOW})), agent_id={AGENT.worker_name!r}), oplog_idx=42)"
+        ),
+        PA,
+    ),
+    (
+        "Python SDK, repr with escapes",
+        (
+            f"PromiseId(worker_id=WorkerId(component_id='{U}', worker_name='"
+            r"""it\'s "1"\xa0\u200b\U000e0001'), oplog_idx=42)"""
+        ),
+        PromiseId(WorkerId(COMPONENT, 'it\'s "1"\xa0\u200b\U000e0001'), 42),
+    ),
+    (
+        "Python SDK, repr of asdict",
+        (
+            f"{{'agent_id': {{'component_id': {{'uuid': {{'high_bits': {HIGH}, 'low_bits': {LOW}"
+            f"}}}}, 'agent_id': {AGENT.worker_name!r}}}, 'oplog_idx': 42, 'x': None, 'y': True}}"
+        ),
+        PA,
+    ),
+    (
+        "Python SDK, repr of a worker",
+        (
+            f"AgentId(component_id=ComponentId(uuid=Uuid(high_bits={HIGH}, low_bits={LOW})), "
+            "agent_id='w1')"
+        ),
+        W1,
+    ),
+    (
+        "JavaScript, console.log with bigints as objects, and Windows' line ends",
+        (
+            f"{{\r\n  agentId: {{ componentId: {{ uuid: {{ highBits: {{ '#bigint': '{HIGH}' }},"
+            f" lowBits: {{ '#bigint': '{LOW}' }} }} }},\r\n agentId: 'w1' }}, oplogIdx: 42n,"
+            r" x: '\0\b\f\v\t\n\r\\' }"
+        ),
+        P1,
+    ),
+    (
+        "Rust, Debug of the last character",
+        f'WorkerId {{ component_id: "{U}", worker_name: "\\u{{10ffff}}" }}',
+        WorkerId(COMPONENT, "\U0010ffff"),
+    ),
+    ("JVM, signed", f"Uuid(highBits = {HIGH - 2**64}, lowBits = {LOW - 2**64})", COMPONENT),
+    ("Scala, of a component", f"Uuid(highBits = {HIGH}, lowBits = {LOW})", COMPONENT),
+    ("MoonBit, of a component", f"Uuid::{{ high_bits: {HIGH}, low_bits: {LOW} }}", COMPONENT),
+]
+TEXT_SPELLINGS += PRINTED
+
 JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     # what writes it, the JSON, the id
     ("server, all versions", U, COMPONENT),
@@ -169,6 +274,18 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("server 1.5", REST_AGENT, PA),
     ("fields in another order", dict(reversed(REST.items())), P1),
     ("unknown fields", {**REST, "x": [1.5, None], "": {}, "workerName": "other"}, P1),
+    ("brackets in a string after a quote", {**REST, "x": '"' + "[" * 200}, P1),
+    ("brackets in a string after a backslash", {**REST, "x": "\\", "y": "[" * 200}, P1),
+    (
+        "unknown fields like known ones",
+        {"workerId": {**REST["workerId"], "uuid": U}, "oplogIdx": 42, "worker": {}, "idx": 1},
+        P1,
+    ),
+    (
+        "an answer's key beside the halves",
+        {"highBits": str(HIGH), "lowBits": str(LOW), "value": None},
+        COMPONENT,
+    ),
     (
         "golem-schema",
         {"agentId": {"componentId": {"uuid": U}, "agentId": "w1"}, "oplogIdx": 42},
@@ -218,6 +335,60 @@ JSON_SPELLINGS: list[tuple[str, object, Any]] = [
     ("text in JSON", f"{U}/w1/42", P1),
     ("text in an answer of 1.1, 1.2", {"result": {"typ": {}, "value": [f"{U}/w1/42"]}}, P1),
     ("text in an answer of 1.5", agent_first(result={"elements": [{"value": f"{U}:w1:42"}]}), P1),
+    (
+        "golem-cli 1.3, 1.4",
+        {"idempotency_key": "x", "result_json": {"typ": {}, "value": WIT}, "result_wave": ["?"]},
+        P1,
+    ),
+    (
+        "golem-cli 1.3, 1.4, WAVE",
+        {
+            "result_wave": [
+                f'{{worker-id: {{component-id: "{U}", worker-name: "w1"}}, oplog-idx: 42}}'
+            ]
+        },
+        P1,
+    ),
+    ("golem-cli 1.3, 1.4, text in WAVE", {"result_wave": [json.dumps(f"{U}/w1/42")]}, P1),
+    (
+        "golem-cli 1.5",
+        {
+            "idempotency_key": "x",
+            "result_json": {"typ": {}, "value": "?"},
+            "result": PRINTED[0][1],
+            "result_format": "Scala syntax",
+        },
+        PA,
+    ),
+    ("golem-cli 1.5, text", {"result": json.dumps(f"{U}/w1/42"), "result_format": "Rust"}, P1),
+    ("golem-cli 1.5, JSON text", {"result": json.dumps(json.dumps(BIGINTS))}, PA),
+    ("golem-cli 1.5, result_json alone", {"result_json": {"typ": {}, "value": REST}}, P1),
+    ("golem-go", list(UUID(U).bytes), COMPONENT),
+    ("golem-go, the last one", [255] * 16, ComponentId(UUID(int=2**128 - 1))),
+    ("golem-go, the first one", [0] * 16, ComponentId(UUID(int=0))),
+    ("golem-go, in an answer", {"result": {"value": list(UUID(U).bytes)}}, COMPONENT),
+    ("golem-go", {"ComponentID": list(UUID(U).bytes), "WorkerName": "w1"}, W1),
+    (
+        "golem-go",
+        {"WorkerID": {"ComponentID": list(UUID(U).bytes), "WorkerName": "w1"}, "OplogIdx": 42},
+        P1,
+    ),
+    (
+        "golem-go, newer",
+        {"AgentID": {"ComponentID": U, "AgentID": AGENT.worker_name}, "OplogIndex": 42},
+        PA,
+    ),
+    (
+        "Python SDK, asdict",
+        {
+            "agent_id": {
+                "component_id": {"uuid": {"high_bits": HIGH, "low_bits": LOW}},
+                "agent_id": AGENT.worker_name,
+            },
+            "oplog_idx": 42,
+        },
+        PA,
+    ),
     ("JSON text of the worker's own in JSON", json.dumps(BIGINTS), PA),
     ("JSON text of the worker's own in an answer", [json.dumps(BIGINTS)], PA),
 ]
@@ -240,6 +411,28 @@ def test_json_spells_the_id(_by: str, value: object, expected: Any) -> None:
     loose = f"\t\n {json.dumps(value, indent=1)}\r\n"
     for spelling in (value, json.dumps(value), json.dumps(value).encode(), loose):
         assert expected == type(expected).parse(spelling)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            (
+                "Invocation results in WAVE format:\n"
+                f'  - {{component-id: "{U}", worker-name: "w1"}}\n'
+            ),
+            W1,
+        ),
+        (f'  - "{U}/w1/42"', P1),
+        (f"- {U}/w1/42", P1),
+        (f"Invocation result in Rust syntax:\n{RUST}\n", COMPONENT),
+        (f"Invocation result in fallback TypeScript syntax:\n{json.dumps(json.dumps(REST))}\n", P1),
+    ],
+    ids=ascii,
+)
+def test_what_golem_cli_prints_as_text_spells_the_id(text: Any, expected: Any) -> None:
+    """1.3 and 1.4 print a list in WAVE; 1.5 prints the value in the worker's language."""
+    assert expected == type(expected).parse(text) == type(expected).parse(text.encode())
 
 
 STRIPPED = [row for row in TEXT_SPELLINGS if type(row[2]) is not WorkerId]
@@ -270,6 +463,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (ComponentId, f"urn:worker:{U}", "does not begin"),
     (ComponentId, f"urn:component:{U}/", "more follows"),
     (ComponentId, f"urn:uuid:{U}/1", "more follows"),
+    (ComponentId, f"urn:component:{U}/{10**20}", "more follows"),
     (ComponentId, f"\x1f{U}", "does not begin"),
     (ComponentId, f"\u00a0{U}", "does not begin"),
     (ComponentId, f"\ufeff{U}", "does not begin"),
@@ -283,7 +477,9 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (ComponentId, {"highBits": ROUNDED_HIGH, "lowBits": ROUNDED_LOW}, "rounded by JavaScript"),
     (ComponentId, {"highBits": SIGNED_HIGH, "lowBits": SIGNED_LOW}, "rounded by JavaScript"),
     (ComponentId, {"highBits": 18446744073709552000, "lowBits": ROUNDED_LOW}, "JavaScript"),
+    (ComponentId, f"{{ highBits: {ROUNDED_HIGH}, lowBits: {ROUNDED_LOW} }}", "JavaScript"),
     (ComponentId, {"highBits": float(HIGH), "lowBits": float(LOW)}, "float"),
+    (ComponentId, {"highBits": 2**53 + 2, "lowBits": -(2**53) - 2}, "rounded by JavaScript"),
     (ComponentId, {"highBits": 2**64, "lowBits": 1}, "64 bits"),
     (ComponentId, {"highBits": "-0", "lowBits": 1}, "zero"),
     (ComponentId, {"highBits": True, "lowBits": 1}, "highBits must be a whole number"),
@@ -295,6 +491,8 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (WorkerId, f"urn:worker:{U}:w1", "no '/' and worker name follow"),
     (WorkerId, f"urn:agent:{U}/w1", "does not begin"),
     (WorkerId, f"urn:component:{U}/w1", "does not begin"),
+    (WorkerId, "Uuid { high-bits: 01, low-bits: 1 }/w1", "does not begin"),
+    (WorkerId, f"{RUST.replace('{ ', '{')}/w1", "does not begin"),
     (WorkerId, REST, "no field of one"),
     (WorkerId, {"componentId": U}, "no workerName or agentId"),
     (WorkerId, {"workerName": "w1"}, "no componentId"),
@@ -305,6 +503,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, "w1/42", "does not begin with a component's UUID"),
     (PromiseId, U, "no '/' and worker name follow"),
     (PromiseId, f"{U}/w1", "no '/' and oplog index follow"),
+    (PromiseId, f"{U} w1 42", "no '/' and worker name follow"),
     (PromiseId, f"{U}/w1:42", "no '/' and oplog index follow"),
     (PromiseId, f"{U}:w1/42", "no ':' and oplog index follow"),
     (PromiseId, f"{U}//42", "is empty"),
@@ -326,6 +525,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, f"{U}/w1/{10**20}", "is larger than 64 bits"),
     (PromiseId, f"urn:worker:{U}/w1", "PromiseId(WorkerId.parse(urn), oplog_idx)"),
     (PromiseId, f"urn:promise:{U}/w1/42", "there are no URNs of promises"),
+    (PromiseId, f" URN:worker:{U}/w1", "PromiseId(WorkerId.parse(urn), oplog_idx)"),
     (PromiseId, [f"urn:worker:{U}/w1/42"], "there are no URNs of promises"),
     (PromiseId, REST["workerId"], "no field of one"),
     (PromiseId, {"workerId": REST["workerId"]}, "the record has no oplogIdx"),
@@ -338,6 +538,16 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
         PromiseId,
         {"workerId": {"componentId": U, "component-id": U}, "oplogIdx": 42},
         "workerId.component-id and workerId.componentId spell one field twice",
+    ),
+    (
+        PromiseId,
+        {"workerId": {**REST["workerId"], "agentId": "w1"}, "oplogIdx": 42},
+        "workerId.agentId and workerId.workerName spell one field twice",
+    ),
+    (
+        PromiseId,
+        {"workerId": {"componentId": f"{U}0", "workerName": "w1"}, "oplogIdx": 42},
+        "component id at workerId.componentId: more follows its UUID",
     ),
     (PromiseId, {**REST, "oplog_idx": 42}, "spell one field twice"),
     (PromiseId, {**REST, "oplogIdx": 42.0}, "the float 42.0"),
@@ -358,9 +568,15 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, json.dumps({**REST, "oplogIdx": 0}).replace("0}", "-0}"), "the float -0.0"),
     (PromiseId, json.dumps(REST).replace("42}", "4.2e1}"), "the float 42.0"),
     (PromiseId, json.dumps(REST).replace("42}", f"{'4' * 9999}}}"), "must be from 0 to"),
-    (PromiseId, json.dumps(REST) + ",", "none: Extra data"),
-    (PromiseId, json.dumps(REST)[:-1], "none: Expecting"),
-    (PromiseId, "{'workerId': {}, 'oplogIdx': 42}", "does not begin"),
+    (PromiseId, json.dumps(REST) + ",", "not valid: Extra data"),
+    (PromiseId, json.dumps(REST)[:-1], "not valid: Expecting"),
+    (PromiseId, "{'workerId': {}, 'oplogIdx': 42}", "workerId has no componentId"),
+    (PromiseId, None, "this is None, which is neither text nor decoded JSON"),
+    (
+        PromiseId,
+        {"result": {"value": {**REST, "workerId": {}}}},
+        "result.value.workerId has no componentId",
+    ),
     (PromiseId, [], "an array of 0 items"),
     (PromiseId, [REST, REST], "an array of 2 items"),
     (PromiseId, (REST,), "a value of class 'tuple'"),
@@ -372,6 +588,18 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (PromiseId, {"elements": {"value": REST}}, "elements must be an array"),
     (PromiseId, {"result": {"typ": None, "value": None}}, "result.value is null"),
     (PromiseId, {"result": None}, "result is null: the invocation returned nothing"),
+    (PromiseId, {"value": {"result_json": REST}}, "no answer of Golem's"),
+    (PromiseId, {"result_wave": [f"{U}/w1/42", f"{U}/w1/42"]}, "an array of 2 items"),
+    (PromiseId, {"result": json.dumps({"value": REST})}, "no field of one"),
+    (PromiseId, {"result": json.dumps(json.dumps(json.dumps(REST)))}, "JSON text within JSON"),
+    (PromiseId, {"value": json.dumps(json.dumps(REST))}, "JSON text within JSON"),
+    (ComponentId, [1] * 15, "an array of 15 items"),
+    (ComponentId, [1] * 15 + [256], "the array must be a UUID as 16 numbers from 0 to 255"),
+    (ComponentId, [1] * 15 + [-1], "16 numbers"),
+    (ComponentId, [1] * 15 + [True], "16 numbers"),
+    (ComponentId, {"value": [1] * 15 + [1.0]}, "value must be a UUID as 16 numbers"),
+    (WorkerId, {"ComponentID": [1] * 17, "WorkerName": "w1"}, "ComponentID must be a UUID as 16"),
+    (WorkerId, [1] * 16, "an array of 16 items"),
     (PromiseId, {"ok": REST}, "with the keys 'ok' has no field of one"),
     (PromiseId, json.dumps(json.dumps(json.dumps(REST))), "JSON text within JSON holds"),
     (PromiseId, json.dumps(json.dumps(f"{U}/w1/42")), "JSON text within JSON holds"),
@@ -383,17 +611,38 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     ),
     (PromiseId, "{oplog-idx: 42, oplog-idx: 42}", "the field 'oplog-idx' twice"),
     (PromiseId, "{oplog-idx: 042}", "no workerId"),
-    (PromiseId, "{oplog-idx: 42n}", "expected a comma or a closing brace at position 14"),
+    (PromiseId, "{oplog-idx: 42m}", "expected a comma or a closing bracket at position 14"),
+    (PromiseId, "{oplog-idx: 42)", "expected '}' at position 14"),
+    (PromiseId, "PromiseId(oplog_idx=42}", "expected ')' at position 22"),
+    (PromiseId, "(oplog_idx=42)", "does not begin"),
+    (PromiseId, "{oplog-idx; 42}", "does not begin"),
+    (PromiseId, "{oplog-idx: nul}", "expected a record, a string in quotes or a number"),
+    (PromiseId, "{oplog-idx: null}", "no workerId"),
+    (PromiseId, "{worker-id: null, oplog-idx: 1}", "worker-id must be an object, not None"),
+    (PromiseId, "{a: 'x\", oplog-idx: 42}", "expected a record, a string in quotes or a number"),
+    (PromiseId, "{ agentId: [Object], oplogIdx: 42n }", "console.log left out a part of the id"),
+    (PromiseId, f'{{x: 1}} {{worker-id: {{component-id: "{U}"}}}}', "expected nothing more"),
     (PromiseId, "{oplog-idx: 42} x", "expected nothing more at position 16"),
     (PromiseId, "{,oplog-idx: 42}", "does not begin"),
     (PromiseId, "{oplog-idx: 42,,}", "expected a label"),
-    (PromiseId, "{oplog-idx: }", "expected a record, a string in double quotes or a number"),
+    (PromiseId, "{oplog-idx: }", "expected a record, a string in quotes or a number"),
     (PromiseId, "Promise { oplog-idx: 42 }", "does not begin"),
+    (PromiseId, f"-{U}/w1/42", "does not begin"),
+    (PromiseId, f"- - {U}/w1/42", "does not begin"),
+    (PromiseId, f"Invocation result: {U}/w1/42", "does not begin"),
+    (PromiseId, "Invocation result in Rust syntax:", "does not begin"),
     (PromiseId, '{a: "\\q"}', "unknown escape"),
     (PromiseId, '{a: "\\u{}"}', "unknown escape"),
+    (PromiseId, '{a: "\\u12"}', "unknown escape"),
+    (PromiseId, '{a: "\\x1"}', "unknown escape"),
+    (PromiseId, '{a: "\\U00110000"}', "unknown escape"),
     (PromiseId, '{a: "\\u{110000}"}', "unknown escape"),
     (PromiseId, "{a:" * 9, "nested deeper"),
+    (PromiseId, "{a: " * 8 + "1" + "}" * 8, "nested deeper"),
+    (PromiseId, "{oplog-idx: 42nn}", "expected a comma or a closing bracket"),
     (PromiseId, '{"a":' * 101, "nested deeper than 100"),
+    (PromiseId, '{"b": [], "a":' + '{"a":' * 99 + "1" + "}" * 100, "no field of one"),
+    (PromiseId, "{}", "an object has no field of one"),
     (PromiseId, b"\xff" + U.encode(), "byte 0 is not UTF-8"),
     (PromiseId, "", "does not begin"),
 ]
@@ -431,5 +680,8 @@ def test_an_id_whose_halves_look_rounded_is_read_from_every_other_form() -> None
     """About one id in a million looks so; only its JSON integers are refused."""
     component = ComponentId.from_bits(ROUNDED_HIGH, ROUNDED_LOW)
     wave = f"{{high-bits: {ROUNDED_HIGH}, low-bits: {ROUNDED_LOW}}}"
+    javascript = f"{{highBits: {ROUNDED_HIGH}n, lowBits: {ROUNDED_LOW}n}}"
+    scala = f"Uuid(highBits = {ROUNDED_HIGH}, lowBits = {ROUNDED_LOW})"
+    assert component == ComponentId.parse(javascript) == ComponentId.parse(scala)
     for text in (str(component), f"Uuid {wave.replace('{', '{ ').replace('}', ' }')}", wave):
         assert component == ComponentId.parse(text)

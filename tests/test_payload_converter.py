@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -404,18 +405,127 @@ def test_where_a_union_is_tagged(value: Any, as_type: Any, expected: str) -> Non
     assert _written(converter, value, as_type) == expected
 
 
+@pytest.mark.parametrize(
+    "tagged",
+    [Decision, [Decision], (Named,), Named, {Decision: {}}, Annotated[Decision, "x"]],
+    ids=["union", "list", "tuple of an alias", "alias", "mapping", "annotated"],
+)
+def test_a_union_is_tagged_however_it_is_given(tagged: Any) -> None:
+    """The union itself, several, or a mapping that can name variants."""
+    converter = make_converter(externally_tagged=tagged)
+    assert _written(converter, [Rejected("a"), Approved()]) == (
+        '[{"Rejected":{"reason":"a"}},"Approved"]'
+    )
+
+
+def test_a_class_is_a_union_of_one() -> None:
+    """Also an enum, which is iterable."""
+    assert _written(make_converter(externally_tagged=Rejected), Rejected("a")) == (
+        '{"Rejected":{"reason":"a"}}'
+    )
+    converter = make_converter(externally_tagged=Colour)
+    assert _written(converter, Colour.RED) == '"red"'
+
+
+ADVICE = (
+    ": is declared as Approved | Rejected, and a Rust enum by default expects the variant's name "
+    "around its content: use make_converter(externally_tagged=[that union]). If the Rust enum is "
+    "#[serde(untagged)], or its tag is a field, say so on a converter from make_converter(): "
+    "converter.register_unstructure_hook(that union, converter.unstructure)."
+)
+
+
+@attrs.frozen
+class Answer:
+    decision: Decision | None
+
+
+@pytest.mark.parametrize(
+    ("value", "as_type", "path"),
+    [
+        (Rejected("a"), Decision, "$"),
+        ([Approved()], list[Decision], "$[0]"),
+        (Answer(Approved()), None, "$.decision"),
+        (Approved(), Named, "$"),
+        ("neither", Decision, "$"),
+    ],
+)
+def test_a_declared_union_of_classes_must_be_tagged(value: Any, as_type: Any, path: str) -> None:
+    """A Rust enum fails for good on what has no tag; the message has both ways out."""
+    with pytest.raises(PayloadError) as caught:
+        encode_json(value, as_type)
+    assert str(caught.value) == path + ADVICE
+
+
+def test_the_advice_for_an_untagged_enum_works() -> None:
+    """Each value is then written as its own class, and still must be of the union."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Decision, converter.unstructure)
+    assert _written(converter, [Rejected("a"), Approved()], list[Decision]) == '[{"reason":"a"},{}]'
+    assert _written(converter, Answer(Rejected("a"))) == '{"decision":{"reason":"a"}}'
+    assert _written(converter, Answer(None)) == '{"decision":null}'
+    with pytest.raises(PayloadError, match=r"^\$\.decision: is of type Moved, where"):
+        encode_json(Answer(Moved(1, 2)), converter=converter)  # type: ignore[arg-type]
+
+
+def test_classes_with_hooks_of_their_own_need_no_tag() -> None:
+    """The user writes the tag, as a field say."""
+    converter = make_converter()
+    for cls in (Approved, Rejected):
+        converter.register_unstructure_hook(cls, lambda each: {"type": type(each).__name__})
+    assert _written(converter, Approved(), Decision) == '{"type":"Approved"}'
+
+
+def test_a_class_beside_a_tagged_union_must_be_tagged_too() -> None:
+    """The wider union is no variant of the tagged one."""
+    converter = make_converter(externally_tagged=Decision)
+    with pytest.raises(PayloadError, match="externally_tagged"):
+        encode_json(Moved(1, 2), Decision | Moved, converter)
+
+
+def test_a_hook_registered_after_use_is_used() -> None:
+    """Whichever way of cattrs registers it."""
+    converter = make_converter(externally_tagged=Decision)
+    value = [Rejected("a"), Money(Decimal(1)), MOMENT, Moved(1, 2)]
+    before = '[{"Rejected":{"reason":"a"}},{"amount":"1","currency":"EUR"},'
+    assert _written(converter, value).startswith(before)
+
+    @converter.register_unstructure_hook
+    def _money(money: Money) -> str:
+        return money.currency
+
+    converter.register_unstructure_hook_func(lambda t: t is Rejected, lambda each: each.reason)
+
+    @converter.register_unstructure_hook_factory(lambda t: t is Moved)
+    def _moved(_: Any) -> Any:
+        return lambda moved: moved.x
+
+    assert _written(converter, value) == '[{"Rejected":"a"},"EUR","2026-01-01T00:00:00+00:00",1]'
+
+
+def test_threads_may_share_a_converter() -> None:
+    """Also at first use, when the rules of a class that names itself are made."""
+    tree = Tree("a", [Tree("b", []), Tree("c", [Tree("d", [])])])
+    expected = encode_json(tree)
+    for _ in range(20):
+        converter = make_converter()
+        with ThreadPoolExecutor(4) as pool:
+            encoded = pool.map(lambda _, c=converter: encode_json(tree, converter=c), range(8))
+            assert set(encoded) == {expected}
+
+
 def test_a_cycle_of_variants_is_a_cycle() -> None:
     """Found as such, and a bomb of variants as quickly as any other."""
     converter = make_converter(externally_tagged={Branch | Approved: {Branch: "Branch(..)"}})
     value = Branch(SECRET, None)
     value.right = [value]
-    with pytest.raises(PayloadError, match=r"^\$\.Branch\[1\]\[0\]: contains itself"):
+    with pytest.raises(PayloadError, match=r"^\$\.Branch\[1\]\[0\]\.Branch: contains itself"):
         encode_json(value, converter=converter)
     bomb = Branch("a" * 40, None)
     for _ in range(60):
         bomb = Branch(bomb, bomb)
     with pytest.raises(PayloadError, match="max_payload_bytes"):
-        encode_json(bomb, converter=converter)
+        encode_json(bomb, converter=converter, max_bytes=100_000)
 
 
 def test_a_tuple_is_content_as_it_is() -> None:

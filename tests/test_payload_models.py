@@ -1,20 +1,27 @@
-"""pydantic models: the keys of model_dump, the values by our rules."""
+"""pydantic models: written by pydantic itself, whatever their settings are, and checked by us."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+import warnings
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NewType, TypeVar
 from uuid import UUID
 
+import attrs
 import pydantic
 import pytest
 from pydantic import dataclasses as pydantic_dataclasses
+from pydantic import v1 as pydantic_v1
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypeAliasType, TypedDict
 
 from golem_client.errors import PayloadError
 from golem_client.ids import PromiseId
@@ -37,7 +44,6 @@ class Approved:
 @dataclass(frozen=True)
 class Rejected:
     reason: str
-    fee: Decimal = Decimal("1.0")
 
 
 class Inner(pydantic.BaseModel):
@@ -53,19 +59,41 @@ class Outer(pydantic.BaseModel):
     inner: Inner
     items: list[Inner] = []
     by_day: dict[date, int] = {}
-    parts: set[str] = set()
     id: PromiseId | None = None
     decision: Approved | Rejected | None = None
 
 
+class Settings(pydantic.BaseModel):
+    """Settings of many kinds at once, which nested serializers must keep."""
+
+    model_config = pydantic.ConfigDict(
+        ser_json_bytes="base64", ser_json_timedelta="float", use_enum_values=True
+    )
+
+    raw: bytes
+    took: timedelta
+    colour: Colour
+    text: pydantic.Base64Str
+    url: pydantic.HttpUrl
+    where: Path
+    number: NewType("Number", int)  # type: ignore[valid-type]
+    ratio: float = float("nan")
+
+
 class Aliased(pydantic.BaseModel):
-    first_name: str = pydantic.Field(default="a", serialization_alias="Vorname")
-
-
-class AliasedAlways(Aliased):
     model_config = pydantic.ConfigDict(serialize_by_alias=True, alias_generator=to_camel)
 
+    first_name: str = pydantic.Field(default="a", serialization_alias="Vorname")
     last_name: str = "b"
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # json_encoders is deprecated, and in use
+
+    class Encoded(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(json_encoders={Decimal: float})
+
+        price: Decimal
 
 
 class Hidden(pydantic.BaseModel):
@@ -90,34 +118,22 @@ class Extra(pydantic.BaseModel):
 
 
 class Serialized(pydantic.BaseModel):
-    at: datetime
     took: Annotated[timedelta, pydantic.PlainSerializer(lambda took: took.total_seconds())]
     many: list[Annotated[int, pydantic.PlainSerializer(hex, when_used="json")]]
-    plain: Decimal
-
-    @pydantic.field_serializer("at")
-    def _seconds(self, at: datetime) -> int:
-        return int(at.timestamp())
-
-
-class Whole(pydantic.BaseModel):
-    price: Decimal
-    took: timedelta
 
     @pydantic.model_serializer(mode="wrap")
-    def _versioned(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    def _versioned(self, write: Any) -> dict[str, Any]:
         return {"version": 2, **write(self)}
 
 
+class OwnDump(pydantic.BaseModel):
+    a: int | None = None
+
+    def model_dump_json(self, **options: Any) -> str:
+        return super().model_dump_json(exclude_none=True, **options)
+
+
 class Root(pydantic.RootModel[list[Inner]]):
-    pass
-
-
-class RootOfUnion(pydantic.RootModel[Approved | Rejected]):
-    pass
-
-
-class RootWithSerializer(pydantic.RootModel[Annotated[int, pydantic.PlainSerializer(hex)]]):
     pass
 
 
@@ -125,16 +141,9 @@ class Page(pydantic.BaseModel, Generic[T]):
     items: list[T]
 
 
-class Loose(pydantic.BaseModel):
-    """Values that are of other types than their annotations, as pydantic makes them."""
-
-    model_config = pydantic.ConfigDict(use_enum_values=True, arbitrary_types_allowed=True)
-
-    colour: Colour
-    past: pydantic.PastDate
-    aware: list[pydantic.AwareDatetime]
-    either: list[pydantic.PastDate] | list[int] = [date(2020, 1, 1)]
-    count: Annotated[int, pydantic.AfterValidator(str)]
+class Row(pydantic.BaseModel):
+    id: int
+    names: dict[str, list[str | None]] = {}
 
 
 @pydantic_dataclasses.dataclass
@@ -144,75 +153,139 @@ class Data:
     took: timedelta = timedelta(seconds=2)
 
 
-@pydantic_dataclasses.dataclass
-class SerializedData:
-    at: timedelta
-
-    @pydantic.field_serializer("at")
-    def _seconds(self, at: timedelta) -> float:
-        return at.total_seconds()
+class Tags(pydantic.BaseModel):
+    tags: set[str]
+    by_name: dict[str, frozenset[str]] = {}
 
 
-INNER = Inner(took=timedelta(seconds=1), raw=b"\x01")
-INNER_JSON = '{"took":{"secs":1,"nanos":0},"raw":[1]}'
-REST = '"by_day":{},"parts":[],"id":null,"decision":null'
-MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+class Free(pydantic.BaseModel):
+    value: Any = None
 
-WRITTEN = [
-    (
-        "nested",
-        Outer(inner=INNER, items=[INNER]),
-        f'{{"inner":{INNER_JSON},"items":[{INNER_JSON}],{REST}}}',
-    ),
-    (
-        "subclass",
-        Outer(inner=Wider(took=timedelta(0), raw=b"", more=Decimal("1.0"))),
-        f'{{"inner":{{"took":{{"secs":0,"nanos":0}},"raw":[],"more":"1.0"}},"items":[],{REST}}}',
-    ),
-    ("names", Aliased(), '{"first_name":"a"}'),
-    ("aliases by configuration", AliasedAlways(), '{"Vorname":"a","lastName":"b"}'),
-    ("excluded and private", Hidden(), '{"shown":1}'),
-    ("computed", Computed(net=Decimal("1.5")), '{"net":"1.5","gross":"3.0"}'),
-    ("extra", Extra(known=1, more=timedelta(1)), '{"known":1,"more":{"secs":86400,"nanos":0}}'),  # type: ignore[call-arg]
-    (
-        "own serializers",
-        Serialized(at=MOMENT, took=timedelta(seconds=1.5), many=[255], plain=Decimal("1.0")),
-        '{"at":1767225600,"took":1.5,"many":["0xff"],"plain":"1.0"}',
-    ),
-    (
-        "serializer of the whole",
-        Whole(price=Decimal("1.0"), took=timedelta(1)),
-        '{"version":2,"price":"1.0","took":{"secs":86400,"nanos":0}}',
-    ),
-    ("root", Root([INNER]), f"[{INNER_JSON}]"),
-    ("root with a serializer", RootWithSerializer(255), '"0xff"'),
-    ("generic", Page[Inner](items=[INNER]), f'{{"items":[{INNER_JSON}]}}'),
-    (
-        "loose types",
-        Loose(colour=Colour.RED, past=date(2020, 1, 1), aware=[MOMENT], count=5),
-        '{"colour":"red","past":"2020-01-01","aware":["2026-01-01T00:00:00+00:00"],"either":["2020-01-01"],"count":"5"}',
-    ),
-    ("dataclass", Data(date(2020, 1, 1)), '{"past":"2020-01-01","took":{"secs":2,"nanos":0}}'),
-    ("dataclass with a serializer", SerializedData(timedelta(seconds=2)), '{"at":2.0}'),
+
+class Mixed(pydantic.BaseModel):
+    groups: set[frozenset[str]]
+
+
+INNER = Inner(took=timedelta(seconds=1), raw=b"ab")
+SETTINGS = Settings(
+    raw=b"\xff",
+    took=timedelta(seconds=1.5),
+    colour=Colour.RED,
+    text="aGk=",
+    url="https://example.org",  # type: ignore[arg-type]
+    where=Path("x"),
+    number=1,
+)
+MODELS: list[Any] = [
+    *(Outer(inner=INNER, items=[INNER], by_day={date(2026, 1, 1): 1}, id=PROMISE),),
+    *(SETTINGS, Aliased(), Encoded(price=Decimal("1.5")), Hidden(), Computed(net=Decimal("1.5"))),
+    *(Extra(known=1, more=timedelta(1)), Root([INNER]), Page[Inner](items=[INNER])),  # type: ignore[call-arg]
+    *(Serialized(took=timedelta(1), many=[255]), OwnDump(), Row(id=1, names={"a": ["b", None]})),
+    Free(value=[1, {"a": Decimal("1.0")}]),
 ]
 
 
-@pytest.mark.parametrize(("name", "model", "expected"), WRITTEN, ids=[row[0] for row in WRITTEN])
-def test_models_are_written(name: str, model: Any, expected: str) -> None:
-    """By their keys in model_dump, with our values."""
-    assert encode_json(model).decode() == expected, name
+def _name(model: Any) -> str:
+    return type(model).__name__
+
+
+@pytest.mark.parametrize("model", MODELS, ids=_name)
+def test_a_model_is_what_its_model_dump_json_says(model: Any) -> None:
+    """Undeclared or declared; a key style leaves it alone, since it has alias generators."""
+    expected = json.loads(model.model_dump_json())
+    styled = make_converter(key_style="SCREAMING_SNAKE_CASE")
+    assert json.loads(encode_json(model)) == expected
+    assert json.loads(encode_json(model, type(model))) == expected
+    assert json.loads(encode_json(model, pydantic.BaseModel, styled)) == expected
+    assert make_converter().unstructure(model) == expected
+
+
+@pytest.mark.parametrize("model", MODELS, ids=_name)
+def test_a_model_inside_others_is_the_same(model: Any) -> None:
+    """In lists, which are written at once, and among other values, where marks are replaced."""
+    expected = json.loads(model.model_dump_json())
+    nothing: list[Any] = []
+    values: list[Any] = [[model, model], [model, 1], {"a": {"b": model}}, (model, nothing)]
+    assert json.loads(encode_json(values)) == [
+        *([expected, expected], [expected, 1], {"a": {"b": expected}}, [expected, []])
+    ]
     as_type: Any = list.__class_getitem__(type(model))
-    assert encode_json([model], as_type).decode() == f"[{expected}]"
+    assert json.loads(encode_json([model, model], as_type)) == [expected, expected]
+    assert make_converter().unstructure([model, model]) == [expected, expected]
 
 
-def test_unions_in_models_are_tagged() -> None:
-    """Where a field declares the union, and in a root model."""
-    converter = make_converter(externally_tagged=[Approved | Rejected])
+def test_a_simple_model_is_written_byte_by_byte_as_pydantic_does() -> None:
+    """No second encoder changes a float."""
+
+    class Floats(pydantic.BaseModel):
+        values: list[float]
+
+    model = Floats(values=[1e16, 1e-7, 5e-324, 1.0])
+    assert encode_json(model) == model.model_dump_json().encode()
+    assert encode_json([model]) == b"[" + model.model_dump_json().encode() + b"]"
+
+
+def test_dataclasses_of_pydantic_are_written_by_pydantic() -> None:
+    """They have no model_dump_json; TypeAdapter says the same."""
+    data = Data(date(2020, 1, 1))
+    expected = pydantic.TypeAdapter(Data).dump_json(data)
+    assert encode_json(data) == expected == b'{"past":"2020-01-01","took":"PT2S"}'
+    assert encode_json([data, data]) == b"[" + expected + b"," + expected + b"]"
+
+
+def test_a_text_that_looks_like_our_mark_stays() -> None:
+    """Marks stand for models while the rest is written."""
+    mark = "\0golem-client\0"
+    assert json.loads(encode_json([mark, Row(id=1), {mark: mark}])) == [
+        *(mark, {"id": 1, "names": {}}, {mark: mark})
+    ]
+
+
+@attrs.frozen
+class Holder:
+    any_model: pydantic.BaseModel
+    as_any: pydantic.SerializeAsAny[Inner]
+    plain: pydantic.JsonValue
+    quoted: Quoted | None = None
+
+
+Quoted = TypeAliasType("Quoted", "list[Inner]")
+
+
+class Keyed(TypedDict):
+    model: pydantic.BaseModel
+
+
+def test_a_class_decides_what_its_declaration_leaves_open() -> None:
+    """BaseModel, SerializeAsAny, JsonValue, and names in quotes."""
+    wider = Wider(took=timedelta(1), raw=b"", more=Decimal("1.0"))
+    expected = json.loads(wider.model_dump_json())
+    holder = Holder(wider, wider, {"a": [1, {"b": None}]}, [wider])
+    assert json.loads(encode_json(holder)) == {
+        "any_model": expected,
+        "as_any": expected,
+        "plain": {"a": [1, {"b": None}]},
+        "quoted": [expected],
+    }
+    assert json.loads(encode_json({"model": wider}, Keyed)) == {"model": expected}
+
+
+def test_inside_a_model_pydantic_decides() -> None:
+    """Tags, hooks and rules of ours are for what is around a model."""
+    converter = make_converter(externally_tagged=Approved | Rejected)
+    converter.register_unstructure_hook(timedelta, lambda took: took.total_seconds())
     model = Outer(inner=INNER, decision=Rejected("no"))
-    assert encode_json(model, converter=converter).endswith(
-        b'"decision":{"Rejected":{"reason":"no","fee":"1.0"}}}'
-    )
-    assert encode_json(RootOfUnion(Approved()), converter=converter) == b'"Approved"'
+    assert json.loads(encode_json([model, Rejected("no"), timedelta(1)], converter=converter)) == [
+        *(json.loads(model.model_dump_json()), {"Rejected": {"reason": "no"}}, 86400.0)
+    ]
+
+
+def test_a_hook_for_a_model_wins() -> None:
+    """Also in a list, which would be written at once."""
+    converter = make_converter()
+    converter.register_unstructure_hook(Row, lambda row: row.id)
+    assert encode_json([Row(id=1), Row(id=2)], converter=converter) == b"[1,2]"
+    assert encode_json([Row(id=1)], list[Row], converter) == b"[1]"
 
 
 def test_models_are_variants() -> None:
@@ -221,26 +294,58 @@ def test_models_are_variants() -> None:
     class Empty(pydantic.BaseModel):
         pass
 
-    union: Any = Empty | Inner
-    converter = make_converter(externally_tagged=[union])
-    expected = f'["Empty",{{"Inner":{INNER_JSON}}}]'
-    assert encode_json([Empty(), INNER], list[union], converter).decode() == expected
+    union: Any = Empty | Row
+    converter = make_converter(externally_tagged=union)
+    expected = b'["Empty",{"Row":{"id":1,"names":{}}}]'
+    assert encode_json([Empty(), Row(id=1)], list[union], converter) == expected
+    assert encode_json([Empty(), Row(id=1)], converter=converter) == expected
+    assert encode_json([Row(id=1)], converter=converter) == b'[{"Row":{"id":1,"names":{}}}]'
 
 
-def test_a_style_is_not_for_aliases() -> None:
-    """An alias that is asked for is spelled as it is."""
-    converter = make_converter(key_style="SCREAMING_SNAKE_CASE")
-    assert encode_json(Aliased(), converter=converter) == b'{"FIRST_NAME":"a"}'
-    assert encode_json(AliasedAlways(), converter=converter) == b'{"Vorname":"a","lastName":"b"}'
+def test_a_computed_field_is_content() -> None:
+    """A model of nothing else is no unit variant."""
+
+    class Now(pydantic.BaseModel):
+        @pydantic.computed_field  # type: ignore[prop-decorator]
+        @property
+        def year(self) -> int:
+            return 2026
+
+    converter = make_converter(externally_tagged=Now)
+    assert encode_json(Now(), converter=converter) == b'{"Now":{"year":2026}}'
 
 
-def test_hooks_win_inside_models() -> None:
-    """For the model itself, and for what is in it."""
-    converter = make_converter()
-    converter.register_unstructure_hook(timedelta, lambda took: took.total_seconds())
-    assert encode_json(INNER, converter=converter) == b'{"took":1.0,"raw":[1]}'
-    converter.register_unstructure_hook(Inner, lambda inner: inner.raw.hex())
-    assert encode_json(Root([INNER]), converter=converter) == b'["01"]'
+_SETS = """
+from typing import Any
+import pydantic
+from golem_client.payload import encode_json
+
+class Tags(pydantic.BaseModel):
+    tags: set[str]
+    any: Any
+    by_name: dict[str, frozenset[int]] = {}
+
+words = {"a", "b", "cc", "d", "e"}
+tags = Tags(tags=words, any=[{"x": words}], by_name={"n": frozenset({3, 10, 1})})
+print(encode_json([tags, {"t": tags}]).decode())
+"""
+
+
+def test_sets_in_models_have_an_order() -> None:
+    """The same in every process, also where a field declares nothing."""
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", _SETS],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    }
+    words = '["a","b","cc","d","e"]'
+    tags = f'{{"tags":{words},"any":[{{"x":{words}}}],"by_name":{{"n":[1,3,10]}}}}'
+    assert written == {f'[{tags},{{"t":{tags}}}]'}
 
 
 class Cyclic(pydantic.BaseModel):
@@ -248,18 +353,43 @@ class Cyclic(pydantic.BaseModel):
     next: Any = None
 
 
-class Located(pydantic.BaseModel):
-    where: Path = Path(SECRET)
-    secret: pydantic.SecretStr = pydantic.SecretStr(SECRET)
-
-
 class Failing(pydantic.BaseModel):
     a: int = 1
-    b: int = 2
 
-    @pydantic.field_serializer("b")
+    @pydantic.field_serializer("a")
     def _fail(self, _: int) -> int:
         raise ValueError(SECRET)
+
+
+class Constants(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(ser_json_inf_nan="constants")
+
+    ratio: float = float("nan")
+
+
+class Twice(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(serialize_by_alias=True)
+
+    a: int = 1
+    b: int = pydantic.Field(default=2, serialization_alias="a")
+
+
+class TwiceByExtra(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow", serialize_by_alias=True)
+
+    a: int = pydantic.Field(default=1, serialization_alias="b")
+
+
+class Keys(pydantic.BaseModel):
+    by_key: dict[int | str, int]
+
+
+class OtherInJson(pydantic.BaseModel):
+    """A dump to Python does not say where the sets are in the JSON."""
+
+    tags: Annotated[
+        Any, pydantic.PlainSerializer(lambda tags: {**tags, "n": len(tags)}, when_used="json")
+    ]
 
 
 def _cycle() -> Cyclic:
@@ -268,30 +398,76 @@ def _cycle() -> Cyclic:
     return cyclic
 
 
+def _deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def _changed() -> Row:
+    row = Row(id=1)
+    row.id = SECRET  # type: ignore[assignment]
+    return row
+
+
+_NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='error') says why"
+
+
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("model", "reason"),
     [
-        (_cycle(), "$.next[0]: contains itself"),
-        (Cyclic(next=[float("nan")]), "$.next[0]: is not a finite number"),
-        (Outer(inner=Inner(took=timedelta(-1), raw=b"")), "$.inner.took: is a negative timedelta"),
-        (
-            Outer(inner=INNER, by_day={date(2026, 1, 1): 1}),
-            "$.by_day: has a key that is of type date",
-        ),
-        (Located(), f"$.where: is of type {type(Path()).__name__}, for which there is no rule"),
-        (Cyclic(next=pydantic.SecretStr(SECRET)), "$.next: is of type SecretStr, for which"),
-        (Inner.model_construct(raw=b""), "$: has no value in its field 'took'; set it"),
-        (Cyclic(next=Rejected(5)), "$.next.reason: is of type int, where str is declared"),  # type: ignore[arg-type]
-        (Failing(), "$: could not be read: PydanticSerializationError was raised by"),
+        (_cycle(), _NOT_WRITTEN.format("PydanticSerializationError")),
+        (Failing(), _NOT_WRITTEN.format("PydanticSerializationError")),
+        (_changed(), _NOT_WRITTEN.format("PydanticSerializationError")),
+        (Row(id=1, names={"a": ["\ud800"]}), _NOT_WRITTEN.format("PydanticSerializationError")),
+        (Twice(), "is a pydantic model that writes one key twice"),
+        (TwiceByExtra(b=2), "is a pydantic model that writes one key twice"),  # type: ignore[call-arg]
+        (Free(value={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
+        (Keys(by_key={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
+        (OtherInJson(tags={"a": {1, 2}}), "is a pydantic model with a set in it"),
+        (Mixed(groups={frozenset("ab"), frozenset("c")}), "is a pydantic model with a set in it"),
+        (pydantic_v1.create_model("Old")(), "is a model of pydantic.v1"),
     ],
+    ids=lambda case: case[:30] if isinstance(case, str) else type(case).__name__,
 )
-def test_models_are_refused(value: Any, message: str) -> None:
-    """With a path, and never with the value."""
-    with pytest.raises(PayloadError) as caught:
-        encode_json(value)
-    assert caught.value.message.startswith(message)
-    assert SECRET not in repr(caught.value)
-    assert caught.value.__context__ is None
+def test_models_are_refused(model: Any, reason: str) -> None:
+    """With the path of the model and the reason, and never with the value."""
+    for value, path in [(model, "$"), ({"a": [model, model]}, "$.a[0]"), ([1, model], "$[1]")]:
+        with pytest.raises(PayloadError) as caught:
+            encode_json(value)
+        assert caught.value.message.startswith(f"{path}: {reason}")
+        assert SECRET not in repr(caught.value)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_what_pydantic_writes_is_checked() -> None:
+    """Depth, and constants that are not JSON: with the path inside the model."""
+    with pytest.raises(PayloadError, match=r"^\$\.ratio: is not a finite number"):
+        encode_json(Constants())
+    with pytest.raises(PayloadError, match=r"^\$\[1\]\.ratio: is not a finite number"):
+        encode_json([Constants(ratio=1.0), Constants()])
+    assert encode_json(Free(value=_deep(126)))
+    with pytest.raises(PayloadError, match=r"^\$\.value\[0\].*nested deeper"):
+        encode_json(Free(value=_deep(127)))
+    with pytest.raises(PayloadError, match=r"^\$\[0\]\.value.*nested deeper"):
+        encode_json([Free(value=_deep(126))])
+    with pytest.raises(PayloadError, match=r"^\$\.value\.x: is an integer of over 308 digits"):
+        encode_json(Free(value={"x": 10**400}))
+    with pytest.raises(PayloadError, match="max_payload_bytes"):
+        encode_json([Row(id=1)] * 10, max_bytes=100)
+
+
+def test_a_text_may_say_nan() -> None:
+    """Only outside texts is it no JSON."""
+    assert encode_json(Row(id=1, names={"NaN": ["Infinity"]})) == (
+        b'{"id":1,"names":{"NaN":["Infinity"]}}'
+    )
+
+
+def test_nan_is_null_where_the_model_says_nothing() -> None:
+    """That is pydantic's default."""
+    assert json.loads(encode_json(SETTINGS))["ratio"] is None
 
 
 def test_a_model_is_not_another() -> None:
@@ -300,13 +476,16 @@ def test_a_model_is_not_another() -> None:
         encode_json(Aliased(), Inner)
 
 
-def test_ids_are_fields() -> None:
-    """Also where pydantic writes the field itself."""
-    encoded = encode_json(Outer(inner=INNER, id=PROMISE))
-    assert f'"id":{encode_json(PROMISE).decode()}' in encoded.decode()
+def test_an_old_pydantic_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not an AttributeError."""
+    monkeypatch.setattr(pydantic, "VERSION", "2.6.4")
+    with pytest.raises(PayloadError, match=r"^\$: is a model of pydantic 2\.6\.4; models are writ"):
+        encode_json(Row(id=1), converter=make_converter())
+    monkeypatch.setattr(pydantic, "VERSION", "2.14.0b1")
+    assert encode_json(Row(id=1), converter=make_converter())
 
 
 def test_uuid_keys_collide_with_their_text() -> None:
     """As everywhere."""
-    with pytest.raises(PayloadError, match="text of two keys"):
-        encode_json(Cyclic(next={UUID(int=1): 1, str(UUID(int=1)): 2}))
+    with pytest.raises(PayloadError, match="writes one key twice"):
+        encode_json(Free(value={UUID(int=1): 1, str(UUID(int=1)): 2}))

@@ -6,13 +6,14 @@ import copy
 import pickle
 import time
 from collections import UserString
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from datetime import time as clock
 from decimal import Decimal
 from enum import Enum, StrEnum
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,9 +21,10 @@ from zoneinfo import ZoneInfo
 import attrs
 import cattrs
 import pytest
+from multidict import MultiDict
 
 from golem_client.errors import PayloadError
-from golem_client.payload import encode_json, make_converter
+from golem_client.payload import encode_bytes, encode_json, encode_text, make_converter
 
 SECRET = "hunter2"
 ID = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
@@ -134,6 +136,20 @@ class NoClock(clock):
 class Months(timedelta): ...
 
 
+class Form(dict[str, str]):
+    """As werkzeug's and Django's: a dict that keeps all values of a key."""
+
+    def getlist(self, key: str) -> list[str]:
+        return [self[key]]
+
+
+class Query(dict[str, str]):
+    """As Starlette's and httpx's."""
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        return [*self.items()]
+
+
 class Solar(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta:
         return timedelta(minutes=53, seconds=28)
@@ -172,7 +188,7 @@ def _bomb(wrap: Any) -> Any:
 @attrs.frozen
 class Refused:
     name: str
-    value: Any
+    value: Any = attrs.field(repr=False)  # that of a bomb has no end
     message: str
     as_type: Any = None
 
@@ -181,12 +197,10 @@ _NOT_FINITE = "is not a finite number; JSON has none such, so send None or text.
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text."
 _TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it."
 _ITSELF = "contains itself; JSON has no references, so send an id instead."
-_TOO_LONG = (
-    "is more than 1000000 bytes of JSON (max_payload_bytes); send a reference to it instead."
-)
+_TOO_LONG = "is more than 100000 bytes of JSON (max_payload_bytes); send a reference to it instead."
 _KEYS = "keys are text, integers, enums of those, or UUIDs."
 _HOOK = "register_unstructure_hook() on a converter of make_converter()."
-_NO_RULE = f"for which there is no rule; convert it first, or {_HOOK}"
+_NO_RULE = f"which cannot be written as JSON; convert it first, or {_HOOK}"
 _MIXED = f"which has fields and is a value of its own as well; {_HOOK}"
 _TWICE = "is the text of two keys, of which one would be lost; rename one."
 _LONG = "is an integer of over 308 digits, which no Rust type reads."
@@ -225,10 +239,27 @@ REFUSED = [
         datetime(2026, 1, 1, tzinfo=Solar()),
         "$: has an offset with seconds, which ISO 8601 lacks; convert it to UTC.",
     ),
-    Refused(
-        "time in a zone",
-        clock(1, tzinfo=ZoneInfo("Europe/Berlin")),
-        "$: has a time zone without an offset, which would be lost; send a datetime.",
+    *(
+        Refused(
+            f"time with {name}",
+            [clock(1, tzinfo=zone)],
+            "$[0]: is a time with a time zone, which nothing of chrono reads; send a datetime, "
+            "or replace(tzinfo=None).",
+        )
+        for name, zone in [
+            ("an offset", timezone(timedelta(hours=1))),
+            ("UTC", UTC),
+            ("a zone", ZoneInfo("Europe/Berlin")),
+        ]
+    ),
+    *(
+        Refused(
+            f"several values for a key, {type(value).__module__.partition('.')[0]}",
+            {"form": value},
+            f"$.form: is of type {type(value).__name__}, which holds several values for a key, of "
+            "which all but one would be lost; pass a dict with the values that are meant.",
+        )
+        for value in (MultiDict(a=SECRET), Form(a=SECRET), Query(a=SECRET))
     ),
     *(
         Refused(
@@ -286,8 +317,8 @@ REFUSED = [
     Refused("bomb of classes", _bomb(Both), f"$: {_TOO_LONG}"),
     Refused("bomb of dictionaries", _bomb(lambda a, b: {"a": a, "b": b}), f"$: {_TOO_LONG}"),
     Refused("bomb of sets", _bomb(lambda a, b: (a, frozenset({b}))), f"$: {_TOO_LONG}"),
-    Refused("bomb of text", [SECRET * 10_000] * 1_000, f"$: {_TOO_LONG}"),
-    Refused("bomb of integers", [10**300] * 10_000, f"$: {_TOO_LONG}"),
+    Refused("bomb of text", [SECRET * 1_000] * 1_000, f"$: {_TOO_LONG}"),
+    Refused("bomb of integers", [10**300] * 1_000, f"$: {_TOO_LONG}"),
     Refused("endless range", range(10**12), f"$: {_TOO_LONG}"),
     *(
         Refused(
@@ -383,6 +414,32 @@ def test_a_refusal_never_shows_the_value(refused: Refused) -> None:
         assert (type(error), str(error)) == (type(again), str(again))
 
 
+def test_no_local_variable_of_a_traceback_holds_the_value() -> None:
+    """Error reporters send the local variables of every frame by default."""
+    holder = {"a": [Card(SECRET, [float("nan")])]}
+    converter = make_converter()
+    wrapping = make_converter()
+    rule: Any = wrapping.get_unstructure_hook(Card)
+    calls: list[Callable[[], object]] = [
+        lambda: encode_json(holder),
+        lambda: converter.unstructure(holder),
+        lambda: rule(Card(SECRET, object())),
+        lambda: encode_text(f"{SECRET}\ud800"),
+        lambda: encode_text(SECRET, max_bytes=1),
+        lambda: encode_text(SECRET.encode()),  # type: ignore[arg-type]
+        lambda: encode_bytes(SECRET.encode(), max_bytes=1),
+        lambda: encode_bytes(SECRET),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(PayloadError) as caught:
+            call()
+        frames = [
+            frame for frame, _ in walk_tb(caught.tb) if "golem_client" in frame.f_code.co_filename
+        ]
+        assert frames
+        assert not [frame for frame in frames if SECRET in repr(frame.f_locals)]
+
+
 # Only a payload has a length, and bytes are fine inside one.
 _OF_A_TREE = [
     each for each in REFUSED if _TOO_LONG not in each.message and "is bytes" not in each.message
@@ -402,7 +459,7 @@ def test_a_converter_refuses_the_same(refused: Refused) -> None:
 
 def _error(value: Any, as_type: Any) -> PayloadError:
     with pytest.raises(PayloadError) as caught:
-        encode_json(value, as_type, max_bytes=1_000_000)
+        encode_json(value, as_type, max_bytes=100_000)
     return caught.value
 
 
@@ -439,7 +496,8 @@ def test_a_shared_value_counts_with_its_depth() -> None:
 
 def test_the_length_is_that_of_the_json() -> None:
     """Escapes and UTF-8 count: exactly max_bytes is allowed."""
-    for value in ("é" * 10, {"\x00": [ID, 1.5]}):
+    values: list[Any] = ["é" * 10, {"\x00": [ID, 1.5]}, [1] * 1_000, [[]] * 1_000, {"": 1}]
+    for value in values:
         length = len(encode_json(value))
         assert encode_json(value, max_bytes=length)
         with pytest.raises(PayloadError, match="max_payload_bytes"):
@@ -472,5 +530,5 @@ def test_another_converter_is_refused() -> None:
 
 def test_zone_offsets_of_minutes_are_fine() -> None:
     """Only seconds in an offset are refused."""
-    zone = timezone(timedelta(minutes=-90))
-    assert encode_json(clock(1, tzinfo=zone)) == b'"01:00:00-01:30"'
+    moment = datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(minutes=-90)))
+    assert encode_json(moment) == b'"2026-01-01T01:00:00-01:30"'

@@ -189,6 +189,16 @@ V4 = """{
         }
       }
     },
+    "mylocal": {
+      "config": {
+        "defaultFormat": "text"
+      },
+      "auth": {
+        "Static": {
+          "secret": "0d8a1f5e-6c53-4e8e-9f1e-6a3c0b0f7a11"
+        }
+      }
+    },
     "main-only": {
       "customUrl": "https://golem.team.example/",
       "config": {
@@ -268,6 +278,7 @@ def facts(found: Connection) -> tuple[str, str | None, bool]:
         ("1.4", "local", (LOCAL, LOCAL_TOKEN, True)),
         ("1.4", "cloud", (CLOUD, LOGIN, True)),
         ("1.4", "team", ("https://workers.team.example/golem", STATIC, False)),
+        ("1.4", "mylocal", (CLOUD, STATIC, True)),
         ("1.4", "main-only", ("https://golem.team.example", STATIC, True)),
     ],
 )

@@ -82,12 +82,12 @@ def test_the_rust_enum_of_the_readme_is_written_as_it_says() -> None:
 
 
 async def test_the_tests_of_the_readme_pass(
-    fake_golem: FakeGolem, golem_client: GolemClient
+    fake_golem: FakeGolem, fake_golem_client: GolemClient
 ) -> None:
     """A reader who pastes them sees them pass."""
     names: dict[str, Any] = {}
     exec(compile(program_with("def test_a_lost_answer"), "README.md", "exec"), names)
-    await names["test_a_lost_answer_is_no_lost_completion"](fake_golem, golem_client)
+    await names["test_a_lost_answer_is_no_lost_completion"](fake_golem, fake_golem_client)
     exec(compile(program_with("def test_false_after"), "README.md", "exec"), names)
     await names["test_false_after_a_503_is_by_unknown"]()
 

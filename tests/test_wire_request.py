@@ -20,11 +20,11 @@ def request(
     payload: bytes = b"", *, name: str = "w1", oplog_idx: int = 42, base_url: str = "http://golem"
 ) -> Request:
     worker = WorkerId(ComponentId.parse(COMPONENT), name)
-    return completion_request(base_url, PromiseId(worker, oplog_idx), payload)
+    return completion_request(base_url, PromiseId(worker, oplog_idx), payload, {})
 
 
 def body(payload: bytes) -> bytes:
-    return b"".join(request(payload).body())
+    return b"".join(request(payload).pieces())
 
 
 @pytest.mark.parametrize("value", range(256))
@@ -57,21 +57,21 @@ class TestSizes:
     def test_the_size_is_the_sum_of_the_slices(self, size: int) -> None:
         """The Content-Length is known before the first slice is made."""
         made = request(patterned(size))
-        assert sum(map(len, made.body())) == made.size
+        assert sum(map(len, made.pieces())) == made.size
 
     def test_no_slice_is_long(self, size: int) -> None:
         """Each slice takes the loop a moment only, whatever the payload's length."""
-        assert max(map(len, request(patterned(size)).body())) <= 4 * SLICE + 64
+        assert max(map(len, request(patterned(size)).pieces())) <= 4 * SLICE + 64
 
     def test_a_second_pass_yields_the_same(self, size: int) -> None:
         """A repeat sends identical bytes."""
         made = request(patterned(size))
-        assert list(made.body()) == list(made.body())
+        assert list(made.pieces()) == list(made.pieces())
 
 
 def test_the_slices_are_bytes() -> None:
     """aiohttp writes bytes as they are."""
-    assert {bytes} == {type(piece) for piece in request(bytes(2 * SLICE)).body()}
+    assert {bytes} == {type(piece) for piece in request(bytes(2 * SLICE)).pieces()}
 
 
 def test_an_empty_payload_is_an_empty_list() -> None:
@@ -88,21 +88,21 @@ def test_each_number_is_three_wide() -> None:
 def test_the_index_is_written_exactly(oplog_idx: int) -> None:
     """All of an unsigned 64-bit number arrives."""
     made = request(b"", oplog_idx=oplog_idx)
-    assert oplog_idx == json.loads(b"".join(made.body()))["oplogIdx"]
+    assert oplog_idx == json.loads(b"".join(made.pieces()))["oplogIdx"]
 
 
 @given(payload=st.binary(max_size=2000), oplog_idx=st.integers(0, 2**64 - 1))
 def test_any_body_reads_back(payload: bytes, oplog_idx: int) -> None:
     """Whatever is sent is what JSON reads: the keys as Golem spells them, nothing else."""
     made = request(payload, oplog_idx=oplog_idx)
-    assert {"oplogIdx": oplog_idx, "data": list(payload)} == json.loads(b"".join(made.body()))
+    assert {"oplogIdx": oplog_idx, "data": list(payload)} == json.loads(b"".join(made.pieces()))
 
 
 @given(payload=st.binary(max_size=2000), oplog_idx=st.integers(0, 2**64 - 1))
 def test_any_size_is_known(payload: bytes, oplog_idx: int) -> None:
     """The size that is announced is the size that is sent."""
     made = request(payload, oplog_idx=oplog_idx)
-    assert len(b"".join(made.body())) == made.size
+    assert len(b"".join(made.pieces())) == made.size
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -36,8 +37,9 @@ def error_of(
     """Return the error that an answer makes; `Location="…"` is a header."""
     raw = body.encode() if isinstance(body, str) else body
     found = CIMultiDict({"Content-Type": kind, "Content-Length": str(len(raw)), **headers})
-    request = completion_request("http://golem", PROMISE, payload)
-    error = read_answer(request, token, status, found, raw).error
+    sent = {"Authorization": f"Bearer {token}"} if token else {}
+    request = completion_request("http://golem", PROMISE, payload, sent)
+    error = read_answer(request, status, found, raw).error
     assert error is not None
     return error
 
@@ -98,18 +100,50 @@ def test_an_empty_text_is_called_so(body: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "expected"),
     [
-        ("text/html", "<html>x</html>", "not an answer of Golem's: 14 bytes of text/html"),
-        ("TEXT/Html; x=y", "", "not an answer of Golem's: 0 bytes of TEXT/Html"),
-        ("", "<style>", "not an answer of Golem's: 7 bytes of no known type"),
-        ("no type at all", "", "not an answer of Golem's: 0 bytes of no known type"),
-        ("a" * 41 + "/b", "", "not an answer of Golem's: 0 bytes of no known type"),
-        (f"text/{TOKEN}", "", "not an answer of Golem's: 0 bytes of no known type"),
-        ("text/plain", "Anything", "not an answer of Golem's: 8 bytes of text/plain"),
-        (JSON, b"\xff", "not an answer of Golem's: 1 bytes of application/json"),
+        (
+            "text/html",
+            "<html>x</html>",
+            "an answer that is not Golem's: 14 bytes of text/html",
+        ),
+        (
+            "TEXT/Html; x=y",
+            "",
+            "an answer that is not Golem's: 0 bytes of TEXT/Html",
+        ),
+        (
+            "",
+            "<style>",
+            "an answer that is not Golem's: 7 bytes of no known type",
+        ),
+        (
+            "no type at all",
+            "",
+            "an answer that is not Golem's: 0 bytes of no known type",
+        ),
+        (
+            "a" * 41 + "/b",
+            "",
+            "an answer that is not Golem's: 0 bytes of no known type",
+        ),
+        (
+            f"text/{TOKEN}",
+            "",
+            "an answer that is not Golem's: 0 bytes of no known type",
+        ),
+        (
+            "text/plain",
+            "Anything",
+            "an answer that is not Golem's: 8 bytes of text/plain",
+        ),
+        (
+            JSON,
+            b"\xff",
+            "an answer that is not Golem's: 1 bytes of application/json",
+        ),
         (
             "text/html",
             b"x" * MAX_ANSWER_BYTES,
-            "not an answer of Golem's: 65536 or more bytes of text/html",
+            "an answer that is not Golem's: 65536 or more bytes of text/html",
         ),
     ],
     ids=["html", "parameters", "no-type", "words", "long", "echo", "text", "json", "cut"],
@@ -147,15 +181,26 @@ def test_an_echo_is_cut(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'found "a payload of another call"',
-        "found null. (occurred",
-        ", found  12",
+        'Expected input type "x", found "a payload of another call"',
+        "failed to parse it: found null. (occurred",
+        "parse error, found  12",
         "Provided: something",
     ],
 )
 def test_an_echo_is_cut_whatever_it_quotes(text: str) -> None:
     """It need not be the payload as we know it: encodings differ."""
-    assert golem_says(f"x {text}") == "x …"
+    start = re.split(r",? found|:? found|Provided", text)[0].rstrip(": ,")
+    assert f"x {start}".rstrip() + " …" == golem_says(f"x {text}")
+
+
+@pytest.mark.parametrize("payload", [APPROVED, b"x" * 100_000])
+def test_the_message_about_a_size_names_the_sizes(payload: bytes) -> None:
+    """`found` quotes nothing there; a long payload does not silence it either."""
+    text = (
+        "Failed to connect to pod: Operation was attempted past the valid range Error, decoded "
+        "message length too large: found 4195045 bytes, the limit is: 4194304 bytes"
+    )
+    assert text == golem_says(text, payload=payload)
 
 
 def test_a_framework_text_is_cut_at_its_echo() -> None:
@@ -254,11 +299,21 @@ def test_a_code_that_the_payload_holds_is_none() -> None:
     assert "TOPSECRET" not in shown(error)
 
 
-def test_a_long_payload_silences_golem() -> None:
-    """To search one of megabytes would block the loop; nothing is quoted instead."""
-    payload = b"x" * 100_000
-    expected = "(its words are left out: they may quote the payload)"
-    assert expected == golem_says("Internal error", payload=payload)
+LONG = b"".join(b"order %d of card 4929-%d; " % (n, n * 7919) for n in range(20_000))
+
+
+def test_a_long_payload_does_not_silence_golem() -> None:
+    """Golem's words are shown, however much was sent."""
+    text = f"Promise not found: {COMPONENT}/w1/99"
+    assert text == golem_says(text, payload=LONG)
+
+
+@pytest.mark.parametrize("start", [*range(300_000, 300_016), len(LONG) - 60])
+def test_an_echo_of_a_long_payload_is_hidden(start: int) -> None:
+    """No run of 15 characters is shown, wherever it stands."""
+    text = golem_says(f"bad: {LONG[start : start + 60].decode()}", payload=LONG)
+    shown_runs = {text[at : at + 15] for at in range(len(text) - 14)}
+    assert set() == {run for run in shown_runs if run.encode() in LONG}
 
 
 def test_a_long_text_is_cut() -> None:
@@ -326,11 +381,11 @@ def test_a_redirect_without_a_place_leads_nowhere() -> None:
     assert message == "a redirect to nowhere, which is not followed"
 
 
-def test_a_redirect_names_its_server_when_the_payload_is_long() -> None:
-    """Where base_url is wrong, the name of the right server helps, whatever was sent."""
+def test_a_redirect_names_its_place_when_the_payload_is_long() -> None:
+    """Where base_url is wrong, the right place helps, whatever was sent."""
     location = "https://user:zorro@golem:9881/v1/x?y"
     error = error_of(307, "text/html", "", payload=b"x" * 100_000, Location=location)
-    assert error.message == "a redirect to https://golem:9881, which is not followed"
+    assert error.message == "a redirect to https://golem:9881/v1/x, which is not followed"
 
 
 @given(st.text(min_size=8, max_size=40), st.text(max_size=20), st.text(max_size=20))
@@ -364,10 +419,11 @@ HARD = [
 @pytest.mark.parametrize(("payload", "text"), HARD)
 def test_the_hardest_answer_takes_a_moment(payload: bytes, text: str) -> None:
     """No answer blocks the loop: a tenth of what quadratic time would take is far off."""
-    request = completion_request("http://golem", PROMISE, payload)
+    sent = {"Authorization": f"Bearer {TOKEN * 300}"}
+    request = completion_request("http://golem", PROMISE, payload, sent)
     body = f'{{"error":{text}}}'.encode()
     started = time.process_time()
-    read_answer(request, TOKEN * 300, 500, CIMultiDict({"Content-Type": JSON}), body)
+    read_answer(request, 500, CIMultiDict({"Content-Type": JSON}), body)
     assert time.process_time() - started < 0.2
 
 

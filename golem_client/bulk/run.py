@@ -16,7 +16,6 @@ from golem_client import (
     Completion,
     DuplicateItemError,
     GolemError,
-    PermissionDeniedError,
     PromiseId,
     RateLimitedError,
     ResponseError,
@@ -346,10 +345,5 @@ async def _complete(client: GolemClient, item: Item, promise_id: PromiseId) -> C
 
 
 def _is_for_all(error: GolemError) -> bool:
-    """Tell whether what met one item would meet every other.
-
-    A 401 that can have other reasons (Golem 1.3 words three of them alike) is worth retrying.
-    """
-    if isinstance(error, AuthenticationError):
-        return not error.worth_retrying
-    return isinstance(error, PermissionDeniedError)
+    """Whether what one item met would meet every other: a token that is refused for certain."""
+    return isinstance(error, AuthenticationError) and error.is_certain

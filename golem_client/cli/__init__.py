@@ -2,9 +2,10 @@
 
     group        the commands and their names; each is imported when it is called
     options      what all commands have in common: where Golem is, and how to print
-    exit_codes   what the exit codes say
+    exit_codes   what the exit codes mean
     screen       lines for people, wrapped on a terminal and never broken in a pipe
-    complete, parse, doctor, serve, bulk   one command each
+    running      a coroutine that Ctrl-C ends at once
+    complete, parse, doctor, serve, bulk, outbox   one command each
 
 It needs the extra `cli`: `pip install "golem-client[cli]"`.
 """
@@ -12,6 +13,7 @@ It needs the extra `cli`: `pip install "golem-client[cli]"`.
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 
 __all__ = ["main"]
@@ -27,6 +29,10 @@ def main() -> None:
             f"golem-promise needs {' and '.join(missing)}, which the extra has: "
             'pip install "golem-client[cli]"'
         )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal in ASCII gets \u escapes instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Not at the top: without the extra there is only the line above to say.
         from golem_client.cli.group import run  # noqa: PLC0415

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import click
 
-from golem_client import Completion, GolemClient, GolemError, Outcome, PromiseId
+from golem_client import (
+    Completion,
+    GolemClient,
+    GolemError,
+    Outcome,
+    PromiseId,
+    UnexpectedResponseError,
+)
 from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error, code_of_outcome
-from golem_client.cli.options import Target, output_option, seconds_option, target_options
+from golem_client.cli.options import (
+    Target,
+    in_options,
+    output_option,
+    seconds_option,
+    target_options,
+)
 from golem_client.cli.parse import checked_id
 from golem_client.cli.running import run_to_the_end
 from golem_client.cli.screen import say, say_json, warn
 from golem_client.cli.strict_json import JsonError, check_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MAX_PAYLOAD_BYTES = 4_000_000
 
@@ -28,9 +39,12 @@ _INTERRUPTED = (
 
 _SENTENCES = {
     Outcome.FULFILLED: "fulfilled: this payload is stored",
-    Outcome.ALREADY_FULFILLED: "already fulfilled: another payload is stored, and stays",
+    Outcome.ALREADY_FULFILLED: (
+        "already fulfilled: a payload was stored before, and stays; it may be an equal one"
+    ),
     Outcome.FULFILLED_BY_UNKNOWN: (
-        "fulfilled by unknown: it is completed, but an answer was lost, so nobody can know by whom"
+        "fulfilled by unknown: the promise is completed, but an answer was lost or late, so nobody "
+        "can know whether by this payload"
     ),
 }
 
@@ -44,6 +58,7 @@ class Source:
     file: BinaryIO | None = None
     stdin: bool = False
     empty: bool = False
+    verbatim: bool = attrs.field(default=False, kw_only=True)
 
     def read(self) -> bytes:
         """Return the payload.
@@ -51,12 +66,14 @@ class Source:
         Raises:
             click.UsageError: None or several are given, or what one says is no payload.
         """
-        options = {field.name: getattr(self, field.name) for field in attrs.fields(Source)}
-        given = [f"--{name}" for name, value in options.items() if value not in (None, False)]
+        names = ("json", "text", "file", "stdin", "empty")
+        given = [f"--{name}" for name in names if getattr(self, name) not in (None, False)]
         if len(given) != 1:
             what = "exactly one of --json, --text, --file, --stdin and --empty"
             instead = f", not {' and '.join(given)}" if given else ""
             raise click.UsageError(f"say what the payload is by {what}{instead}")
+        if self.verbatim and self.file is None:
+            raise click.UsageError("--verbatim is for --file; the other options need none")
         payload = self._payload()
         if not payload and not self.empty:
             raise click.UsageError(
@@ -71,7 +88,9 @@ class Source:
         if self.text is not None:
             return _utf8("--text", self.text)
         if self.file is not None:
-            return _read(self.file, "--file")
+            is_json = Path(self.file.name).suffix.lower() == ".json" and not self.verbatim
+            payload = _read(self.file, "--file")
+            return _checked_json_file(payload) if is_json and payload else payload
         return _read(_stdin(), "--stdin") if self.stdin else b""
 
 
@@ -86,20 +105,27 @@ Examples:
 \b
 Exit codes:
 {TABLE}
-A payload cannot be taken back. To run the same command again is harmless:
-the first payload stays. The token comes from GOLEM_AUTH_TOKEN, from
---token-file or from the profile; a command line is no place for it.
+A payload cannot be taken back: the first one stays. Running the same command
+again is harmless, and wakes a worker whose wake-up was lost. There is no
+option for the token itself: other users of this machine can see arguments.
 """
 )
 @click.argument("promise_id", metavar="ID", callback=checked_id)
 @click.option(
     "--json",
     metavar="TEXT",
-    help="This JSON, checked strictly and sent as it stands, byte for byte.",
+    help="This JSON, checked strictly and sent as it is. Other users of this machine can see "
+    "arguments: secrets belong into --file or --stdin.",
 )
-@click.option("--text", metavar="TEXT", help="This text, as UTF-8.")
-@click.option("--file", type=click.File("rb"), metavar="PATH", help="The bytes of this file.")
-@click.option("--stdin", is_flag=True, help="The bytes of the standard input.")
+@click.option("--text", metavar="TEXT", help="This text, as UTF-8. Visible like --json.")
+@click.option(
+    "--file",
+    type=click.File("rb"),
+    metavar="PATH",
+    help="The bytes of this file. One that is called *.json is checked like --json.",
+)
+@click.option("--verbatim", is_flag=True, help="Send --file unchecked, whatever it is called.")
+@click.option("--stdin", is_flag=True, help="The bytes of the standard input, unchecked.")
 @click.option("--empty", is_flag=True, help="No bytes: await_promise_json fails on them.")
 @target_options
 @seconds_option("--timeout", "For the whole call, retries included; 30 by default.")
@@ -112,6 +138,7 @@ def complete(  # noqa: PLR0913 - the options of the command line
     json: str | None,
     text: str | None,
     file: BinaryIO | None,
+    verbatim: bool,
     stdin: bool,
     empty: bool,
     url: str | None,
@@ -120,8 +147,11 @@ def complete(  # noqa: PLR0913 - the options of the command line
     timeout: float | None,
     output: str,
 ) -> None:
-    """Complete the promise ID with a payload, once and for good."""
-    payload = Source(json, text, file, stdin, empty).read()
+    """Complete the promise ID with a payload, once and for good.
+
+    ID is in any spelling that Golem, its SDKs and golem-cli print.
+    """
+    payload = Source(json, text, file, stdin, empty, verbatim=verbatim).read()
     client = Target(url, profile, token_file).client(**_options(timeout))
     report = _as_json if output == "json" else _as_text
     done = run_to_the_end(_complete(client, promise_id, payload), interrupted=_INTERRUPTED)
@@ -144,10 +174,12 @@ async def _complete(
 
 def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
     if isinstance(done, GolemError):
-        warn(str(done))
-        for note in getattr(done, "__notes__", ()):
-            warn(note)
-        return code_of_error(done)
+        for line in (str(done), *getattr(done, "__notes__", ())):
+            warn(in_options(line))
+        code = code_of_error(done)
+        if code is ExitCode.NOT_DELIVERED or isinstance(done, UnexpectedResponseError):
+            warn("'golem-promise doctor', with the same options, looks for the cause on the way")
+        return code
     attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
     say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
     return code_of_outcome(done.outcome)
@@ -160,7 +192,7 @@ def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
         result |= {
             "outcome": None,
             "error": type(done).__name__,
-            "message": str(done),
+            "message": in_options(str(done)),
             "status": getattr(done, "status", None),
             "code": getattr(done, "code", None),
             "may_have_completed": done.may_have_completed,
@@ -176,11 +208,30 @@ def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
 def _json_payload(text: str) -> bytes:
     """Return the text as it stands: re-encoded, its numbers might change."""
     payload = _utf8("--json", text)
+    _check_json("--json", text)
+    return payload
+
+
+def _checked_json_file(payload: bytes) -> bytes:
+    """Return the content of a JSON file as it stands."""
+    hint = "save it as plain UTF-8, or send it as it is by --verbatim"
+    if payload.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise click.UsageError(
+            f"--file begins with a byte order mark, which no worker reads as JSON: {hint}"
+        )
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"--file is not UTF-8, as JSON must be: {hint}") from None
+    _check_json("--file", text)
+    return payload
+
+
+def _check_json(option: str, text: str) -> None:
     try:
         check_json(text)
     except JsonError as error:
-        raise click.UsageError(f"--json is not JSON that a worker reads: {error}") from None
-    return payload
+        raise click.UsageError(f"{option} is not JSON that a worker reads: {error}") from None
 
 
 def _utf8(option: str, text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What the exit codes of `golem-promise` say."""
+"""What the exit codes of `golem-promise` mean."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from enum import IntEnum
 
 from golem_client import (
     AuthenticationError,
+    BadRequestError,
+    BulkStoppedError,
     DeliveryError,
     GolemError,
     InvalidIdError,
     NotFoundError,
     Outcome,
     PayloadError,
+    PayloadTooLargeError,
     PermissionDeniedError,
     RateLimitedError,
+    ResponseError,
     ServerError,
+    UnexpectedResponseError,
 )
 
 
 class ExitCode(IntEnum):
-    """How a command ended. They are documented and stay as they are: scripts go by them."""
+    """How a command ended. Scripts rely on these numbers: they do not change."""
 
     FULFILLED = 0
     FAILED = 1
@@ -36,12 +41,12 @@ class ExitCode(IntEnum):
 TABLE = """\
   0    fulfilled: this payload is stored
   2    wrong usage: an option, an id or a setting; nothing was sent
-  3    already fulfilled: another payload is stored
-  4    fulfilled by unknown: an answer was lost, nobody can know by whom
-  5    no such promise, worker or component
-  6    not authorised
-  7    not delivered: no useful answer; run it again, with the same payload
-  8    refused: Golem, or something before it, does not want the request
+  3    already fulfilled: a payload was stored before, maybe an equal one
+  4    fulfilled by unknown: it is completed, nobody can know by whom
+  5    Golem has no such promise, worker or component
+  6    Golem refuses the token or the permission: mend it, run it again
+  7    not delivered: no answer of Golem's; run it again, same payload
+  8    the request was refused: running it again does not help
   130  interrupted
 """
 """The codes of `complete`, for its help."""
@@ -58,15 +63,22 @@ def code_of_outcome(outcome: Outcome) -> ExitCode:
     return _OF_OUTCOME[outcome]
 
 
+_OF_ERROR: tuple[tuple[tuple[type[GolemError], ...], ExitCode], ...] = (
+    ((InvalidIdError, PayloadError), ExitCode.USAGE),
+    ((PayloadTooLargeError, BadRequestError, UnexpectedResponseError), ExitCode.REFUSED),
+    ((NotFoundError,), ExitCode.NOT_FOUND),
+    ((AuthenticationError, PermissionDeniedError), ExitCode.NOT_AUTHORISED),
+    ((DeliveryError, ServerError, RateLimitedError), ExitCode.NOT_DELIVERED),
+)
+
+
 def code_of_error(error: GolemError) -> ExitCode:
-    """Return the exit code of a call that failed."""
-    match error:
-        case InvalidIdError() | PayloadError():
-            return ExitCode.USAGE
-        case NotFoundError():
-            return ExitCode.NOT_FOUND
-        case AuthenticationError() | PermissionDeniedError():
-            return ExitCode.NOT_AUTHORISED
-        case DeliveryError() | ServerError() | RateLimitedError():
-            return ExitCode.NOT_DELIVERED
+    """Return the exit code of a call that failed, or of a run that a failure stopped."""
+    if isinstance(error, BulkStoppedError):
+        return code_of_error(error.reason)
+    for kinds, code in _OF_ERROR:
+        if isinstance(error, kinds):
+            is_verdict = code in (ExitCode.NOT_FOUND, ExitCode.NOT_AUTHORISED)
+            is_foreign = isinstance(error, ResponseError) and not error.from_golem
+            return ExitCode.NOT_DELIVERED if is_verdict and is_foreign else code
     return ExitCode.NOT_DELIVERED if error.worth_retrying else ExitCode.REFUSED

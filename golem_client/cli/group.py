@@ -9,17 +9,18 @@ from typing import cast
 import click
 
 from golem_client.cli.exit_codes import ExitCode
-from golem_client.cli.screen import warn
+from golem_client.cli.screen import leave_quietly, warn
 from golem_client.version import __version__
 
 COMMANDS = {
-    "bulk": "Complete the promises of a JSON Lines file; it can go on.",
+    "bulk": "Complete the promises of a JSON Lines file; resumable.",
     "complete": "Complete one promise.",
-    "doctor": "Check the way to Golem, and say what to do.",
+    "doctor": "Check the way to Golem step by step, and say what to do.",
+    "outbox": "Look after an outbox, and deliver from it.",
     "parse": "Take the id of a promise apart; offline.",
     "serve": "Run a small Golem on this machine, to develop against.",
 }
-"""Each command, with the line that the help has for it. `golem_client.cli.<name>` has it."""
+"""Each command, with its line in the help. It is in the module `golem_client.cli.<name>`."""
 
 
 class Commands(click.Group):
@@ -57,9 +58,13 @@ Examples:
   golem-promise doctor --profile cloud
 
 \b
-Where Golem is: --url or --profile, else GOLEM_URL and GOLEM_AUTH_TOKEN,
-else the profile of golem-cli (GOLEM_PROFILE, or its default), else the
-Golem on this machine.
+Where Golem is, from the first of these that is given:
+  1. --url, or --profile (a profile of golem-cli)
+  2. GOLEM_URL
+  3. the profile of golem-cli that GOLEM_PROFILE names, or its default one
+  4. the Golem on this machine, http://localhost:9881
+The token comes from --token-file, GOLEM_AUTH_TOKEN or the profile. The proxy
+is the environment's: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
 """,
 )
 @click.version_option(
@@ -76,17 +81,15 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code = golem_promise.main(arguments, prog_name="golem-promise", standalone_mode=False)
     except click.ClickException as error:
-        _show(error)
+        warn(error.format_message())
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            warn(f"see '{error.ctx.command_path} --help'")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         warn("interrupted")
         return ExitCode.INTERRUPTED
+    except OSError as error:
+        warn(f"failed: {error.strerror or error}")
+        leave_quietly()
+        return ExitCode.FAILED
     return code if isinstance(code, int) else ExitCode.FULFILLED
-
-
-def _show(error: click.ClickException) -> None:
-    """Say what was wrong, after the way to the help where the usage was."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
-        warn(f"see '{context.command_path} --help'")
-    warn(error.format_message())

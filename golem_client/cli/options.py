@@ -7,6 +7,8 @@ There is no `--token`: everybody on the machine can read a command line. A token
 from __future__ import annotations
 
 import math
+import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,43 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from golem_client import GolemClient
+from golem_client import GolemClient, InsecureTransportWarning, RetryPolicy
 from golem_client.cli.screen import warn
+from golem_client.config import checked_token, checked_url, insecurity
+from golem_client.config.environment import (
+    Connection,
+    connection_from_env,
+    connection_from_profile,
+    options_from_env,
+)
+from golem_client.config.options import Secret
+from golem_client.config.proxy import Proxy, find_proxy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LARGEST_TOKEN_FILE = 64 * 1024
+
+
+@attrs.frozen
+class Way:
+    """The way to Golem.
+
+    Attributes:
+        found: Address and token, and what names them.
+        proxy: The proxy on the way; None where there is none.
+        options: The options of the client that the environment sets.
+    """
+
+    found: Connection
+    proxy: Proxy | None
+    options: dict[str, Any]
+
+    def insecurity(self) -> str | None:
+        """Return why the token is not safe on this way; None where it is, or there is none."""
+        if self.found.token is None:
+            return None
+        proxy = None if self.proxy is None else self.proxy.url
+        return insecurity(self.found.url, proxy=proxy, verifies_tls=self.found.verifies_tls)
 
 
 @attrs.frozen
@@ -31,52 +64,87 @@ class Target:
     profile: str | None = None
     token_file: Path | None = None
 
-    def token(self) -> str | None:
-        """Return the token of `--token-file`; None where there is no such option.
-
-        Raises:
-            click.UsageError: The file cannot be read, or holds no token.
-        """
-        if self.token_file is None:
-            return None
-        try:
-            with self.token_file.open("rb") as file:
-                token = file.read(_LARGEST_TOKEN_FILE).decode("ascii").strip()
-        except OSError as error:
-            raise click.UsageError(f"--token-file {self.token_file}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            token = ""
-        if not token or not token.isprintable():
-            raise click.UsageError(f"--token-file {self.token_file} does not hold a token")
-        return token
-
     def check(self) -> None:
         """Refuse options that contradict each other, with a click.UsageError."""
         if self.url is not None and self.profile is not None:
             raise click.UsageError("--url and --profile name two servers: give one of them")
 
+    def way(self) -> Way:
+        """Return the way to it.
+
+        Raises:
+            ValueError: A setting is wrong; the text names it.
+        """
+        # Like every command, and unlike the library: the environment's proxy is used.
+        options = {"trust_env": True, **options_from_env(RetryPolicy)}
+        url = None if self.url is None else checked_url(self.url, name="--url")
+        given = self._given_token()
+        if self.profile is not None:
+            found = connection_from_profile(
+                self.profile, needs_token=given is None, source="--profile"
+            )
+        else:
+            found = connection_from_env(url, needs_token=given is None)
+        if url is not None:
+            found = attrs.evolve(found, url_from="--url")
+        if given is not None:
+            token_from = f"--token-file {self.token_file}"
+            found = attrs.evolve(found, token=given, token_from=token_from)
+        proxy = find_proxy(found.url, os.environ) if options["trust_env"] else None
+        return Way(found, proxy, options)
+
     def client(self, **options: Any) -> GolemClient:
-        """Return a client of it.
+        """Return a client of it; the options win over the environment's.
 
         Raises:
             click.UsageError: A setting is wrong.
         """
         self.check()
-        options |= {"token": self.token()}
         try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                client = self._client(options)
+            way = self.way()
+            if not way.found.verifies_tls:
+                options["ssl"] = False
+            token = None if way.found.token is None else way.found.token.reveal()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InsecureTransportWarning)
+                client = GolemClient(way.found.url, token=token, **{**way.options, **options})
         except ValueError as error:
-            raise click.UsageError(str(error).replace("base_url", "--url", 1)) from None
-        for warning in caught:
-            warn(str(warning.message))
+            raise click.UsageError(str(error)) from None
+        reason = way.insecurity()
+        if reason is not None:
+            warn(reason)
         return client
 
-    def _client(self, options: dict[str, Any]) -> GolemClient:
-        if self.profile is not None:
-            return GolemClient.from_profile(self.profile, **options)
-        return GolemClient.from_env(self.url, **options)
+    def _given_token(self) -> Secret | None:
+        """Return the token of `--token-file`; None where there is no such option."""
+        if self.token_file is None:
+            return None
+        name = f"the token in --token-file {self.token_file}"
+        try:
+            with self.token_file.open("rb") as file:
+                text = file.read(_LARGEST_TOKEN_FILE).decode("utf-8-sig")
+        except OSError as error:
+            raise ValueError(f"--token-file {self.token_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"{name} is not text in UTF-8") from None
+        return Secret(checked_token(text, name=name))
+
+
+_OPTIONS_OF_THE_LIBRARY = (
+    (r"\btoken=", "the token (--token-file, GOLEM_AUTH_TOKEN or the profile's)"),
+    (r"\bbase_url\b", "--url (or GOLEM_URL)"),
+    (r", or more max_connections,", ""),
+    (r"\btimeout=", "--timeout"),
+    (r"\battempt_timeout\b", "GOLEM_CLIENT_ATTEMPT_TIMEOUT"),
+    (r"\bmax_payload_bytes is\b", "the most that every Golem takes is"),
+)
+
+
+def in_options(text: str) -> str:
+    """Return a text of the library with the options of the command instead of the library's."""
+    for name, option in _OPTIONS_OF_THE_LIBRARY:
+        text = re.sub(name, option, text)
+    return text
 
 
 def target_options(command: F) -> F:
@@ -110,11 +178,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float | None) ->
 
 _TARGET = (
     click.option("--url", metavar="URL", help="Golem's address, instead of GOLEM_URL."),
-    click.option("--profile", metavar="NAME", help="A profile of golem-cli: address and token."),
+    click.option(
+        "--profile", metavar="NAME", help="A profile of golem-cli: its address and token."
+    ),
     click.option(
         "--token-file",
         type=click.Path(path_type=Path),
         metavar="PATH",
-        help="A file with the token, instead of GOLEM_AUTH_TOKEN.",
+        help="A file that holds the token, instead of GOLEM_AUTH_TOKEN.",
     ),
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.screen import warn
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
 T = TypeVar("T")
 
@@ -25,7 +24,8 @@ def run_to_the_end(work: Coroutine[Any, Any, T], *, interrupted: str) -> T:
         warn(f"interrupted: {interrupted}")
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
-                stream.flush()
+                with suppress(OSError):
+                    stream.flush()
         # An orderly end would wait for threads, and one that looks up a name can take a minute.
         os._exit(ExitCode.INTERRUPTED)
     except BaseException:

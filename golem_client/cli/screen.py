@@ -1,11 +1,13 @@
 """Lines for people and for programs.
 
-On a terminal, sentences are wrapped to its width; elsewhere each stays one line. When the reader
-of a pipe has left, what is left to say is dropped, and the command ends with the code that it has.
+On a terminal, sentences are wrapped to its width; elsewhere each stays one line. A result that
+cannot be written, because the reader of a pipe has left or a disk is full, does not change the
+exit code: what was done is done.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,8 +22,8 @@ def say(line: str = "", *, indent: str | None = None) -> None:
     """Print a line of the result.
 
     Args:
-        line: The line. Values that are copied from a terminal must not be wrapped by us.
-        indent: That of the further lines of a sentence that is wrapped; None for no wrapping.
+        line: The line. Values that people copy from a terminal must not be wrapped by us.
+        indent: The indent of the further lines of a wrapped sentence; None for no wrapping.
     """
     _print(line, indent, sys.stdout)
 
@@ -36,13 +38,14 @@ def say_json(value: Any) -> None:
     _print(json.dumps(value), None, sys.stdout)
 
 
-def _leave_quietly() -> None:
-    """Write nothing more: the reader of the pipe has left."""
-    # Python flushes its streams once more when it ends, and would complain then.
+def leave_quietly(*streams: IO[str] | None) -> None:
+    """Write nothing more to these streams, by default both standard ones."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.isatty():
+    for stream in streams or (sys.stdout, sys.stderr):
+        # Python flushes its streams once more when it ends, and would complain then.
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             os.dup2(sink, stream.fileno())
+    os.close(sink)
 
 
 def _print(line: str, indent: str | None, stream: IO[str] | None) -> None:
@@ -62,4 +65,8 @@ def _print(line: str, indent: str | None, stream: IO[str] | None) -> None:
     try:
         click.echo(line, file=stream)
     except BrokenPipeError:
-        _leave_quietly()
+        leave_quietly()
+    except OSError as error:
+        leave_quietly(stream)
+        if stream is not sys.stderr:
+            warn(f"this line could not be written ({error.strerror}): {line}")

@@ -1,15 +1,21 @@
-"""The session with a Golem: the only module that touches the network.
+"""The session with a Golem: the only package that touches the network.
 
-A call takes few hops, each named after what it adds: `complete_json` names the encoding,
-`_complete` encodes and gives the call its deadline, `Call.run` has `retry` run its attempts,
-`_attempt` waits for the token and for its turn, and `_send_once` is the only place that touches
-aiohttp. What an answer means is `wire`'s to say.
+The way of a payload: `complete_json` names the encoding, `_complete` adds the id, `_call` the
+deadline and the observers; `Call.run` makes attempts, with `retry`; an attempt waits for its token,
+at the gate and for a slot, and `_post` is the only place that sends. The way of an answer: `wire`
+judges it, the gate learns from it, and `retry.conclusion` says what all attempts mean together.
+
+    client     what users call            options   every option, checked once
+    call       one call and its attempts  gate      when attempts may begin, for all calls
+    session    connections of one loop    body      a request body that knows how far it got
+    failures   aiohttp's exceptions       events    what observers are shown
+    promise    a typed handle             frames   whose frames show what
 """
 
 from golem_client.client.client import GolemClient
 from golem_client.client.events import AttemptEvent, CallEvent, Observer
+from golem_client.client.options import TokenSource
 from golem_client.client.promise import AnyPromiseId, Promise
-from golem_client.client.settings import TokenSource
 
 __all__ = [
     "AnyPromiseId",

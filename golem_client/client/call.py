@@ -3,161 +3,222 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import logging
-from typing import TYPE_CHECKING, TypeVar
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import attrs
 from yarl import URL
 
 from golem_client import wire
-from golem_client.client.failures import FAILURES, is_stale, reason, was_sent
-from golem_client.client.session import Body
-from golem_client.client.settings import bearer
+from golem_client.client.body import Body
+from golem_client.client.events import AttemptEvent, observed
+from golem_client.client.failures import FAILURES, is_stale, reason, sent_before, silence_of
+from golem_client.client.gate import HeldError, Ticket
+from golem_client.client.options import Settings, bearer
+from golem_client.client.session import Session
 from golem_client.config import Secret, checked_token
-from golem_client.errors import AuthenticationError, brief
+from golem_client.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    DeliveryError,
+    GolemError,
+    ResponseError,
+    brief,
+)
+from golem_client.ids import PromiseId
 from golem_client.outcome import Completion
-from golem_client.retry import settle, settled_at_once
-from golem_client.wire import Silence, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from golem_client.client.session import Session
-    from golem_client.client.settings import Settings, TokenSource
-    from golem_client.ids import PromiseId
+from golem_client.retry import conclusion, repeat, told
+from golem_client.wire import Request, Sent, Silence, Verdict
 
 logger = logging.getLogger("golem_client")
 
 T = TypeVar("T")
 
-_NOT_ASKED_FOR = "the connection held an answer to something else"
-
-
-class _Ended(Exception):  # noqa: N818 - it carries a verdict, not a failure
-    """The call ended while it waited for something other than an answer."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__()
-        self.verdict = verdict
+_UNASKED = "the connection held an answer to something else"
 
 
 class Call:
     """One call of the client's.
 
     Attributes:
-        wait: What the call waits in right now; closing the client makes it expire.
+        wait: The active timeout. `Session.close` reschedules it to now.
+        seconds_waited: How long the call waited at the gate, in seconds.
     """
 
     def __init__(
         self,
         settings: Settings,
         session: Session,
-        promise_id: PromiseId,
-        request: wire.Request,
+        promise_id: PromiseId | None,
+        request: Request,
         timeout: float,
+        deadline: float,
     ) -> None:
+        self.wait: asyncio.Timeout | None = None
         self._settings = settings
+        self._options = settings.options
         self._session = session
         self._promise_id = promise_id
         self._request = request
         self._url = URL(request.url, encoded=True)
         self._timeout = timeout
-        self._deadline = session.loop.time() + timeout
-        self._token = settings.token
-        self._may_renew_token = settings.token_source is not None
-        self._own_headers: dict[str, str] | None = None
-        self._attempts = 0
-        self.wait: asyncio.Timeout | None = None
+        self._deadline = deadline
+        self._verdicts: list[Verdict] = []
+        self._needs_token = settings.token.source is not None and not request.is_webhook
+        self._may_renew_token = self._needs_token
+        self._fresh_since: float | None = None
+        self.seconds_waited = 0.0
+        # A borrowed connector that its owner closes cancels those who wait in it.
+        task = asyncio.current_task() if settings.options.connector is not None else None
+        self._cancelling = task.cancelling() if task is not None else 0
+        self._task = task
 
     async def run(self) -> Completion:
         """Attempt once, and have `retry` repeat where that is useful; all before the deadline."""
         calls = self._session.calls
         calls.add(self)
+        note = ""
         try:
             first = await self._attempt()
-            completion = settled_at_once(first)
-            if completion is not None:
-                return completion
-            return await settle(
-                first,
-                self._attempt,
-                policy=self._settings.retry,
-                time_left=self._time_left,
-                pause=self._pause,
-                on_repeat=self._log_repeat,
-            )
+            if first.repeat:
+                note = await repeat(
+                    first,
+                    self._attempt,
+                    policy=self._options.retry,
+                    seconds_left=self._deadline - self._session.loop.time(),
+                    is_down=lambda: self._is_gated and self._session.gate.is_down,
+                    pause=self._pause,
+                    on_repeat=self._log_repeat,
+                )
         finally:
             calls.discard(self)
+        return conclusion(self._verdicts, note)
 
-    def _time_left(self) -> float:
-        return self._deadline - self._session.loop.time()
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep between two attempts; a client that closes ends it early."""
-        try:
-            async with self._until(self._deadline):
-                await asyncio.sleep(seconds)
-        except TimeoutError:
-            return
-
-    def _log_repeat(self, verdict: Verdict, wait: float) -> None:
-        logger.info(
-            "promise %s: attempt %d failed, the next follows in %.3g s: %s: %s",
-            brief(self._promise_id),
-            self._attempts,
-            wait,
-            type(verdict.error).__name__,
-            verdict.error and verdict.error.message,
-        )
+    @property
+    def _is_gated(self) -> bool:
+        return self._options.overload == "wait"
 
     async def _attempt(self) -> Verdict:
-        """Wait for the token and for a connection slot, then send the request once."""
-        slots = self._session.slots
+        """Wait for the token, the gate and a slot, then send the request once."""
+        session = self._session
+        if self._needs_token:
+            await self._fetch_token()
+        ticket = await self._enter() if self._is_gated else None
         try:
-            if self._token is None and self._settings.token_source is not None:
-                await self._fetch_token(self._settings.token_source)
-            if slots.locked():
-                await self._in_time("for a free connection", slots.acquire())
+            if session.slots.locked():
+                await self._in_time("for a free connection", session.slots.acquire())
             else:
-                await slots.acquire()
-        except _Ended as ended:
-            return ended.verdict
-        try:
-            verdict = await self._send_once()
-        finally:
-            slots.release()
-        if verdict.error is not None and self._may_renew_token:
-            verdict = self._with_a_fresh_token(verdict)
+                await session.slots.acquire()
+            try:
+                verdict = await self._send_once()
+            finally:
+                session.slots.release()
+        except BaseException:
+            if ticket is not None:
+                session.gate.cut_off(ticket)
+            raise
+        self._verdicts.append(verdict)
+        if ticket is not None:
+            self._leave(ticket, verdict)
+        if self._may_renew_token and isinstance(verdict.error, AuthenticationError):
+            self._may_renew_token = False
+            self._needs_token = True
+            verdict = self._verdicts[-1] = attrs.evolve(verdict, repeat=True, at_once=True)
         if logger.isEnabledFor(logging.DEBUG):
             self._log_attempt(verdict)
         return verdict
 
+    async def _enter(self) -> Ticket:
+        """Wait at the gate."""
+        gate, loop = self._session.gate, self._session.loop
+        ticket = gate.try_enter(loop.time())
+        if ticket is not None:
+            return ticket
+        begun_at = loop.time()
+        try:
+            return await self._in_time("for a free connection", gate.enter(self._deadline))
+        except HeldError as held:
+            error, seconds = copy.copy(held.cause), held.seconds
+        finally:
+            self.seconds_waited += loop.time() - begun_at
+        error.may_have_completed = False
+        note = f"the server asked everybody to wait, and {seconds:.3g} s of that are left"
+        raise told(error, self._verdicts, len(self._verdicts), note)
+
+    def _leave(self, ticket: Ticket, verdict: Verdict) -> None:
+        """Tell the gate what the attempt means for everybody."""
+        gate = self._session.gate
+        if not verdict.repeat and isinstance(verdict.error, DeliveryError):
+            gate.cut_off(ticket)
+        elif verdict.at_once:
+            gate.cut_off(ticket)  # a stale connection says nothing about Golem
+        elif verdict.repeat:
+            gate.failed(ticket)
+        else:
+            gate.answered(ticket)
+        if verdict.retry_after and isinstance(verdict.error, ResponseError) and verdict.repeat:
+            gate.hold(verdict.retry_after, verdict.error)
+
     async def _send_once(self) -> Verdict:
         """Send the request over the network, and judge what comes back."""
-        if self._session.is_closed:
-            return wire.read_silence(
-                Silence.CLOSED, Silence.CLOSED.value, sent=False, attempted=False
+        session = self._session
+        if session.is_closed:
+            raise self._closed()
+        observers = self._options.observers
+        if not observers:
+            return await self._exchange(None)
+        request = self._request
+        event = AttemptEvent(len(self._verdicts) + 1, request.method, request.shown_url)
+        with observed(observers, "attempt", event):
+            verdict = await self._exchange(event)
+            event.error = verdict.error
+        return verdict
+
+    async def _exchange(self, event: AttemptEvent | None) -> Verdict:
+        """Send the request until a connection takes it; usually the first one does."""
+        while True:
+            body = Body(
+                self._request,
+                self._session.connections,
+                self._session.loop,
+                self._restart_attempt_timer,
+                self._fresh_since,
             )
-        self._attempts += 1
-        session, settings, request = self._session, self._settings, self._request
-        body = Body(request, session)
-        end = min(self._deadline, session.loop.time() + settings.attempt_timeout)
+            verdict = await self._post(body, event)
+            if not body.is_refused:
+                return verdict
+
+    async def _post(self, body: Body, event: AttemptEvent | None) -> Verdict:
+        session, options, request = self._session, self._options, self._request
+        headers = request.headers if event is None else {**request.headers, **event.headers}
+        end = min(self._deadline, session.loop.time() + options.attempt_timeout)
+        began_at = session.loop.time()
         try:
             async with self._until(end):
-                response = await session.http.post(
+                response = await session.http.request(
+                    request.method,
                     self._url,
                     data=body,
-                    headers=self._own_headers,
+                    headers=headers,
                     allow_redirects=False,
-                    ssl=settings.ssl,
-                    proxy=settings.proxy,
+                    ssl=options.ssl,
+                    proxy=None if request.is_webhook else self._settings.proxy,
                 )
-                if body.is_taken and not body.is_begun:
-                    # aiohttp found an answer that somebody had left on the connection. It may
-                    # have no end: it is not read.
+                head_at = session.loop.time()
+                if event is not None:
+                    event.status = response.status
+                if body.is_taken and body.sent is Sent.NOTHING:
+                    # aiohttp found an unasked answer on the connection. It may have no end: it is
+                    # not read.
                     response.close()
-                    return wire.read_silence(Silence.BROKEN, _NOT_ASKED_FOR, sent=False, stale=True)
+                    return wire.read_silence(
+                        Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
+                    )
                 body.is_answered = True
                 content = response.content
                 try:
@@ -165,49 +226,100 @@ class Call:
                     while not content.at_eof() and len(answer) < wire.MAX_ANSWER_BYTES:
                         answer += await content.read(wire.MAX_ANSWER_BYTES - len(answer))
                 finally:
-                    if not content.at_eof():
+                    if not content.at_eof() or response.status < 200:
                         response.close()
         except FAILURES as error:
-            return self._no_answer(error, body, is_last=end >= self._deadline)
-        if body.is_taken and not body.is_finished and response.status < 300:
-            return wire.read_silence(Silence.BROKEN, _NOT_ASKED_FOR, sent=True)
-        token = self._token.reveal() if self._token is not None else None
-        return wire.read_answer(request, token, response.status, response.headers, answer)
+            return self._no_answer(error, body)
+        except asyncio.CancelledError:
+            if not self._is_cancelled_by_the_connectors_owner():
+                raise
+            return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
+        session.is_answered = True
+        if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
+            return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
+        return wire.read_answer(
+            request,
+            response.status,
+            response.headers,
+            answer,
+            seconds=head_at - (body.sent_at or began_at),
+            now=None if response.status == 200 else time.time(),
+        )
 
-    def _no_answer(self, error: BaseException, body: Body, *, is_last: bool) -> Verdict:
-        sent = was_sent(error, body)
-        if self._session.is_closed:
+    def _restart_attempt_timer(self) -> None:
+        """Give the attempt its whole time again: a large body moves on."""
+        if self.wait is not None and not self._session.is_closed:
+            again = self._session.loop.time() + self._options.attempt_timeout
+            self.wait.reschedule(min(self._deadline, again))
+
+    def _is_cancelled_by_the_connectors_owner(self) -> bool:
+        connector = self._options.connector
+        return (
+            connector is not None
+            and connector.closed
+            and self._task is not None
+            and self._task.cancelling() == self._cancelling
+        )
+
+    def _no_answer(self, error: BaseException, body: Body) -> Verdict:
+        sent, session = sent_before(error, body), self._session
+        if session.is_closed:
             return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=sent)
         if type(error) is TimeoutError:
-            if is_last:
-                why = f"the timeout of {self._timeout:g} s was up in attempt {self._attempts}"
+            if session.loop.time() >= self._deadline:
+                number = len(self._verdicts) + 1
+                why = f"the timeout of {self._timeout:g} s was up in attempt {number}"
                 return wire.read_silence(Silence.DEADLINE, why, sent=sent)
-            what = "complete answer" if sent else "connection"
-            why = f"no {what} within the attempt_timeout of {self._settings.attempt_timeout:g} s"
+            what = "connection" if sent is Sent.NOTHING else "complete answer"
+            why = f"no {what} within the attempt_timeout of {self._options.attempt_timeout:g} s"
             return wire.read_silence(Silence.ATTEMPT_TIMEOUT, why, sent=sent)
         stale = is_stale(error, body)
         if stale:
-            self._session.drop_idle_connections(self._settings.host)
-        return wire.read_silence(Silence.BROKEN, reason(error), sent=sent, stale=stale)
+            self._fresh_since = session.loop.time()
+        silence = silence_of(error, is_first_contact=not session.is_answered)
+        return wire.read_silence(silence, reason(error), sent=sent, stale=stale)
 
-    async def _fetch_token(self, source: TokenSource) -> None:
-        waiting = source()
-        if not inspect.isawaitable(waiting):
-            raise TypeError("token= must be a string or an async callable that returns one")
-        token = await self._in_time("for its token", waiting)
-        self._token = Secret(checked_token(token))
-        self._own_headers = bearer(self._token)
+    async def _fetch_token(self) -> None:
+        token, known = self._settings.token, self._verdicts
+        assert token.source is not None  # noqa: S101 - for the type checker
+        refresh = {"refresh": True} if known and token.takes_refresh else {}
+        try:
+            text = await self._in_time("for its token", _awaitable(token.source(**refresh)))
+        except GolemError:
+            raise
+        except Exception as error:
+            error.add_note(self._known_so_far())
+            raise
+        secret = Secret(checked_token(text))
+        self._needs_token = False
+        headers = self._settings.headers.copy()
+        headers.update(bearer(secret))
+        self._request = attrs.evolve(self._request, headers=headers)
 
-    def _with_a_fresh_token(self, verdict: Verdict) -> Verdict:
-        """Ask for one more attempt, at once, where the token may merely have expired."""
-        if not isinstance(verdict.error, AuthenticationError):
-            return verdict
-        self._may_renew_token = False
-        self._token = None
-        return attrs.evolve(verdict, repeat=True, at_once=True)
+    def _known_so_far(self) -> str:
+        what = f"golem_client: no token for promise {self._name}"
+        if any(verdict.may_have_stored for verdict in self._verdicts):
+            return f"{what}; an earlier attempt may have completed it"
+        return f"{what}; it is not completed by this call"
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep between two attempts; a client that closes ends it early."""
+        if seconds <= 0:
+            return
+        gate = self._session.gate
+        sleep = gate.doze if self._is_gated else asyncio.sleep
+        try:
+            async with self._until(self._deadline):
+                await sleep(seconds)
+        except TimeoutError:
+            return
 
     async def _in_time(self, what: str, waiting: Awaitable[T]) -> T:
-        """Wait for something, at most until the deadline."""
+        """Wait for something, at most until the deadline.
+
+        Raises:
+            GolemError: The deadline passed, or the client was closed.
+        """
         wait = self._until(self._deadline)
         try:
             async with wait:
@@ -216,23 +328,54 @@ class Call:
             if not wait.expired():
                 raise
         if self._session.is_closed:
-            silence, why = Silence.CLOSED, Silence.CLOSED.value
-        else:
-            silence = Silence.DEADLINE
-            why = f"the timeout of {self._timeout:g} s was up while the call waited {what}"
-        raise _Ended(wire.read_silence(silence, why, sent=False, attempted=False))
+            raise self._closed()
+        down = self._session.gate.pressure().seconds_down if self._is_gated else 0.0
+        why = f"the timeout of {self._timeout:g} s was up while the call waited "
+        why += f"for Golem, which has been down for {down:.3g} s" if down else what
+        raise self._told(DeadlineExceededError(why, down))
 
     def _until(self, when: float) -> asyncio.Timeout:
         # Closing wakes those who wait already; nobody would wake one who begins to wait later.
         self.wait = asyncio.timeout_at(0.0 if self._session.is_closed else when)
         return self.wait
 
+    def _closed(self) -> GolemError:
+        return self._told(ConnectionFailedError(Silence.CLOSED.value))
+
+    def _told(self, error: GolemError) -> GolemError:
+        return told(error, self._verdicts, len(self._verdicts))
+
+    @property
+    def _name(self) -> str:
+        return "(of a webhook)" if self._promise_id is None else brief(self._promise_id)
+
+    def _extras(self) -> dict[str, object]:
+        return {"golem_promise": self._name, "golem_attempt": len(self._verdicts)}
+
+    def _log_repeat(self, verdict: Verdict, wait: float) -> None:
+        logger.info(
+            "promise %s: attempt %d failed, the next follows in %.3g s: %s: %s",
+            self._name,
+            len(self._verdicts),
+            wait,
+            type(verdict.error).__name__,
+            verdict.error and verdict.error.message,
+            extra=self._extras(),
+        )
+
     def _log_attempt(self, verdict: Verdict) -> None:
         logger.debug(
             "promise %s: attempt %d: %s",
-            brief(self._promise_id),
-            self._attempts,
+            self._name,
+            len(self._verdicts),
             f"answer {str(verdict.answer).lower()}"
             if verdict.error is None
             else f"{type(verdict.error).__name__}: {verdict.error.message}",
+            extra=self._extras(),
         )
+
+
+def _awaitable(token: Awaitable[str]) -> Awaitable[str]:
+    if not inspect.isawaitable(token):
+        raise TypeError("token= must be a string or an async callable that returns one")
+    return token

@@ -1,54 +1,59 @@
-"""The session with a Golem: the only module that touches the network.
-
-A call goes through three functions, each named after what it adds: `complete_json` encodes,
-`_complete` bounds the call by its deadline and has `retry` run its attempts, and `_send_once` is
-the only line that touches aiohttp. What an answer means is `wire`'s to say.
-"""
+"""What users call: `GolemClient`."""
 
 from __future__ import annotations
 
-import asyncio
+import copy
 import logging
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import aiohttp
+import cattrs
+from typing_extensions import TypeForm
 
 from golem_client import wire
 from golem_client.client.call import Call
+from golem_client.client.events import CallEvent, Observer, observed
+from golem_client.client.frames import callers_level, without_locals
+from golem_client.client.gate import Pressure
+from golem_client.client.options import (
+    ChangeableOptions,
+    ClientOptions,
+    Options,
+    Overload,
+    Settings,
+    Tls,
+    TokenSource,
+    checked_webhook_url,
+    of_environment,
+)
 from golem_client.client.promise import Promise
-from golem_client.client.session import Session
-from golem_client.client.settings import checked_settings
+from golem_client.client.session import CLOSED, Session, Sessions
 from golem_client.config import (
     CLOUD_URL,
     LOCAL_TOKEN,
     LOCAL_URL,
     checked_seconds,
-    is_private_transport,
+    insecurity,
 )
-from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
-from golem_client.ids import PromiseId
+from golem_client.errors import (
+    DeadlineExceededError,
+    GolemError,
+    InsecureTransportWarning,
+    PayloadError,
+)
+from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
 from golem_client.payload import encode_bytes, encode_json, encode_text
 from golem_client.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
-    from typing import Self, Unpack
-
-    import aiohttp
-    import cattrs
-    from typing_extensions import TypeForm
-
-    from golem_client.client.promise import AnyPromiseId
-    from golem_client.client.settings import ClientOptions, Tls, TokenSource
-    from golem_client.config.environment import Connection
+from golem_client.wire import Request
 
 logging.getLogger("golem_client").addHandler(logging.NullHandler())
 
 T = TypeVar("T")
-
-_CLOSED = "this GolemClient is closed: make a new one"
 
 
 class GolemClient:
@@ -61,22 +66,31 @@ class GolemClient:
     failure is a `GolemError` that says whether the promise may be completed all the same.
 
     Make one client and share it: many tasks may use it at once, and it keeps its connections. It
-    may be made outside a running loop; it belongs to the loop of its first call until that loop
-    is closed. Close it with `async with` or `aclose()`.
+    may be made outside a running loop, at import too. It belongs to the loop of its first call for
+    as long as that loop lives; a call in another loop is then a RuntimeError, before anything is
+    sent. When the loop ends (`asyncio.run` once per task), its connections are closed, and the
+    next call opens new ones. Threads need `golem_client.blocking.BlockingGolemClient`. After a
+    fork, the child uses the client in a loop of its own only if the parent had not used it; make
+    the client in each process, or use the blocking one. Close it with `async with` or `aclose()`.
 
-    Cancelling a call ends it at once. Its outcome is then unknown: complete again with the same
-    payload, which is harmless and also wakes a worker whose wake-up was lost.
+    While Golem is down or overloaded, the calls of a client wait together, within their own
+    deadlines, while single attempts find out whether it is back: see `pressure`.
 
-    A payload cannot be taken back: the first one stored stays, and an empty or wrong one fails
-    the worker for good. So no payload is ever implied.
+    Cancelling a call ends it at once. Its outcome is then unknown, because Golem most likely stores
+    what it has received: complete again with the same payload, which is harmless, and also wakes
+    a worker whose wake-up was lost.
+
+    Every method requires an explicit payload: the first one stored stays, and an empty or wrong
+    one fails the worker for good.
 
     Args:
         base_url: The address of Golem's API, without `/v1`. A path in it is kept.
         token: The API token, or an async callable that returns one: called once per call, and
-            once more after a 401. What it raises passes through, and its time counts.
-        timeout: Seconds for a whole call: the wait for a connection, attempts and sleeps.
+            once more after a 401, then with `refresh=True` if it takes that keyword. What it
+            raises passes through, with a note on what is known; its time counts.
+        timeout: Seconds for a whole call: encoding, waits, attempts and sleeps.
         attempt_timeout: Seconds for one attempt, from having a connection slot to the last byte
-            of the answer.
+            of the answer. It begins anew with each piece of a large payload that is sent.
         retry: When to try again.
         converter: Encodes JSON payloads; start from `make_converter()`.
         headers: More headers for each request.
@@ -87,6 +101,9 @@ class GolemClient:
         trust_env: Whether to use the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`).
         connector: An aiohttp connector to borrow. It is never closed, keeps its own limits
             (`max_connections` should not exceed them) and its own loop.
+        overload: "wait" has calls wait together while Golem is down or overloaded; "ignore" has
+            each call try for itself.
+        observers: Who is shown each call and attempt; see `golem_client.telemetry`.
 
     Raises:
         ValueError: An option makes no sense, before any I/O.
@@ -107,31 +124,32 @@ class GolemClient:
         ssl: Tls = True,
         trust_env: bool = False,
         connector: aiohttp.BaseConnector | None = None,
+        overload: Overload = "wait",
+        observers: Sequence[Observer] = (),
     ) -> None:
-        self._settings = checked_settings(
-            base_url,
-            token,
-            {
-                "timeout": timeout,
-                "attempt_timeout": attempt_timeout,
-                "retry": retry,
-                "converter": converter,
-                "headers": headers,
-                "max_connections": max_connections,
-                "max_payload_bytes": max_payload_bytes,
-                "ssl": ssl,
-                "trust_env": trust_env,
-                "connector": connector,
-            },
+        options = Options(
+            timeout=timeout,
+            attempt_timeout=attempt_timeout,
+            retry=retry,
+            converter=converter,
+            headers=headers,
+            max_connections=max_connections,
+            max_payload_bytes=max_payload_bytes,
+            ssl=ssl,
+            trust_env=trust_env,
+            connector=connector,
+            overload=overload,
+            observers=observers,
         )
-        self._session: Session | None = None
-        self._is_closed = False
-        if token is not None and not is_private_transport(self._settings.base_url):
-            warnings.warn(
-                f"the token goes unencrypted to {self._settings.base_url}: use https",
-                InsecureTransportWarning,
-                stacklevel=2,
+        self._settings = Settings.of(base_url, token, options)
+        self._sessions = Sessions()
+        if token is not None:
+            settings = self._settings
+            danger = insecurity(
+                settings.base_url, proxy=settings.proxy, verifies_tls=ssl is not False
             )
+            if danger:
+                warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level())
 
     @classmethod
     def local(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -140,7 +158,13 @@ class GolemClient:
 
     @classmethod
     def cloud(cls, token: str | TokenSource, **options: Unpack[ClientOptions]) -> Self:
-        """Return a client of Golem Cloud."""
+        """Return a client of Golem Cloud.
+
+        Raises:
+            ValueError: There is no token.
+        """
+        if token is None:
+            raise ValueError("Golem Cloud needs a token")
         return cls(CLOUD_URL, token=token, **options)
 
     @classmethod
@@ -165,7 +189,8 @@ class GolemClient:
         from golem_client.config.environment import connection_from_env  # noqa: PLC0415 - costly
 
         found = connection_from_env(base_url, needs_token=token is None)
-        return cls(found.url, token=_token(found, token), **_options(found, options))
+        token, options = of_environment(found, token, options)
+        return cls(found.url, token=token, **options)
 
     @classmethod
     def from_profile(
@@ -186,15 +211,16 @@ class GolemClient:
         from golem_client.config.environment import connection_from_profile  # noqa: PLC0415 - costly
 
         found = connection_from_profile(name, needs_token=token is None)
-        return cls(found.url, token=_token(found, token), **_options(found, options))
+        token, options = of_environment(found, token, options)
+        return cls(found.url, token=token, **options)
 
     def __repr__(self) -> str:
-        state = " closed" if self._is_closed else ""
+        state = " closed" if self._sessions.is_closed else ""
         return f"<{type(self).__name__} {self._settings.base_url}{state}>"
 
     async def __aenter__(self) -> Self:
-        if self._is_closed:
-            raise RuntimeError(_CLOSED)
+        if self._sessions.is_closed:
+            raise RuntimeError(CLOSED)
         return self
 
     async def __aexit__(
@@ -208,13 +234,43 @@ class GolemClient:
     async def aclose(self) -> None:
         """Close the connections; calls under way end with an error that says so.
 
-        A second time it does nothing.
-        """
-        self._is_closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        It closes every client that `with_options` made of this one, too. A second time it does
+        nothing.
 
+        Raises:
+            RuntimeError: The client is in use in another event loop; nothing was closed.
+        """
+        await self._sessions.close()
+
+    def with_options(self, **options: Unpack[ChangeableOptions]) -> Self:
+        """Return the same client with other options.
+
+        It shares connections and the gate with this one, and closing either closes both.
+
+        Args:
+            **options: Any of `timeout`, `attempt_timeout`, `retry`, `converter`, `headers` and
+                `overload`, as the constructor takes them.
+
+        Raises:
+            ValueError: An option makes no sense.
+            TypeError: An option is of another type, or cannot be changed.
+        """
+        changed = copy.copy(self)
+        changed._settings = self._settings.with_options(options)  # noqa: SLF001 - our own class
+        return changed
+
+    @property
+    def pressure(self) -> Pressure:
+        """How much Golem is in trouble, as this client sees it at this moment.
+
+        Safe to read from any task; it sends nothing.
+        """
+        session = self._sessions.current
+        if session is None:
+            return Pressure(True, self._settings.options.max_connections, 0, 0.0)  # noqa: FBT003
+        return session.gate.pressure()
+
+    @without_locals
     async def complete_bytes(
         self,
         promise_id: AnyPromiseId,
@@ -236,14 +292,18 @@ class GolemClient:
             GolemError: It may not be completed; `may_have_completed` and `worth_retrying` say
                 what is known and what to do.
         """
-        return await self._complete(promise_id, partial(encode_bytes, data), timeout)
+        encode = partial(encode_bytes, data, max_bytes=self._settings.options.max_payload_bytes)
+        return await self._complete(promise_id, encode, timeout)
 
+    @without_locals
     async def complete_text(
         self, promise_id: AnyPromiseId, text: str, *, timeout: float | None = None
     ) -> Completion:
         """Complete a promise with this text, as UTF-8; see `complete_bytes`."""
-        return await self._complete(promise_id, partial(encode_text, text), timeout)
+        encode = partial(encode_text, text, max_bytes=self._settings.options.max_payload_bytes)
+        return await self._complete(promise_id, encode, timeout)
 
+    @without_locals
     async def complete_json(
         self,
         promise_id: AnyPromiseId,
@@ -255,9 +315,9 @@ class GolemClient:
         """Complete a promise with this value as JSON, as `await_promise_json` reads it.
 
         Args:
-            promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
+            promise_id: As in `complete_bytes`.
             value: The payload, by the rules of `golem_client.payload`.
-            as_type: The type to encode it as, where the value alone does not tell: unions,
+            as_type: The type to encode it as, where the value alone does not say it: unions,
                 generics.
             timeout: Seconds for this call, instead of the client's.
 
@@ -268,10 +328,49 @@ class GolemClient:
             PayloadError: The value cannot be encoded; nothing was sent.
             GolemError: As in `complete_bytes`.
         """
-        settings = self._settings
-        limit = settings.max_payload_bytes
-        encode = partial(encode_json, value, as_type, settings.converter, max_bytes=limit)
+        options = self._settings.options
+        limit = options.max_payload_bytes
+        encode = partial(encode_json, value, as_type, options.converter, max_bytes=limit)
         return await self._complete(promise_id, encode, timeout)
+
+    @without_locals
+    async def call_webhook(
+        self, url: str, payload: Any, *, timeout: float | None = None
+    ) -> Completion:
+        """Complete the promise behind a webhook of an agent (Golem 1.5 and later).
+
+        Golem hides whether a payload was stored before, so the outcome is always
+        `FULFILLED_BY_UNKNOWN`. The client's token and headers are never sent there.
+
+        Args:
+            url: What the agent handed out; a secret, which no error shows. It must be https, or
+                http to this machine.
+            payload: Bytes are sent as they are; any other value as JSON, by the rules of
+                `golem_client.payload`. Text is refused, because it could mean either: send
+                `text.encode()`, or `encode_json(text)`.
+            timeout: Seconds for this call, instead of the client's.
+
+        Raises:
+            ValueError: The URL is not such a one; nothing was sent.
+            PayloadError: The payload cannot be encoded; nothing was sent.
+            GolemError: As in `complete_bytes`; its `promise_id` is None.
+        """
+        address = checked_webhook_url(url)
+        options = self._settings.options
+        limit = options.max_payload_bytes
+        if isinstance(payload, bytes | bytearray | memoryview):
+            encode = partial(encode_bytes, payload, max_bytes=limit)
+        elif isinstance(payload, str):
+            raise PayloadError(
+                "The payload is text, which a webhook could read as it is or as JSON; send "
+                "text.encode(), or golem_client.payload.encode_json(text)"
+            )
+        else:
+            encode = partial(encode_json, payload, None, options.converter, max_bytes=limit)
+        headers = self._settings.webhook_headers
+        return await self._call(
+            None, lambda: wire.webhook_request(address, encode(), headers), timeout
+        )
 
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> Promise[T]:
         """Return a typed handle on one promise.
@@ -288,54 +387,49 @@ class GolemClient:
     async def _complete(
         self, promise_id: AnyPromiseId, encode: Callable[[], bytes], timeout: float | None
     ) -> Completion:
-        """Encode the payload, and run one call within its deadline."""
-        settings = self._settings
-        seconds = settings.timeout if timeout is None else checked_seconds("timeout", timeout)
-        parsed = PromiseId.parse(promise_id)
-        session = self._session
-        if session is None or session.loop is not asyncio.get_running_loop():
-            session = await self._open()
+        """Add the id and the encoding: a completion of this promise."""
+        settings, parsed = self._settings, PromiseId.parse(promise_id)
+
+        def request() -> Request:
+            return wire.completion_request(settings.base_url, parsed, encode(), settings.headers)
+
+        return await self._call(parsed, request, timeout)
+
+    async def _call(
+        self, promise_id: PromiseId | None, make: Callable[[], Request], timeout: float | None
+    ) -> Completion:
+        """Add the deadline, which begins before the encoding, and the observers."""
+        options = self._settings.options
+        seconds = options.timeout if timeout is None else checked_seconds("timeout", timeout)
+        session = self._sessions.usable_here() or await self._sessions.open(options)
+        deadline = session.loop.time() + seconds
+        event = CallEvent(promise_id)
+        if not options.observers:
+            return await self._run(session, event, make, seconds, deadline)
+        with observed(options.observers, "call", event):
+            event.completion = await self._run(session, event, make, seconds, deadline)
+        return event.completion
+
+    async def _run(
+        self,
+        session: Session,
+        event: CallEvent,
+        make: Callable[[], Request],
+        seconds: float,
+        deadline: float,
+    ) -> Completion:
+        promise_id = event.promise_id
         try:
-            payload = self._within_limit(encode())
-            request = wire.completion_request(settings.base_url, parsed, payload)
-            return await Call(settings, session, parsed, request, seconds).run()
-        except GolemError as error:
-            error.promise_id = parsed
-            raise
-
-    def _within_limit(self, payload: bytes) -> bytes:
-        limit = self._settings.max_payload_bytes
-        if len(payload) > limit:
-            raise PayloadError(
-                f"the payload has {len(payload)} bytes, and max_payload_bytes is {limit}"
-            )
-        return payload
-
-    async def _open(self) -> Session:
-        """Open the session of the running loop, where there is none or its loop is another."""
-        if self._is_closed:
-            raise RuntimeError(_CLOSED)
-        if self._session is not None:
-            if not self._session.loop.is_closed():
-                raise RuntimeError(
-                    "this GolemClient is in use in another event loop: make one client per loop"
+            request = make()
+            if session.loop.time() >= deadline:
+                raise DeadlineExceededError(
+                    f"the timeout of {seconds:g} s was up when the payload was encoded"
                 )
-            await self._session.close()
-        self._session = Session(self._settings)
-        return self._session
-
-
-def _token(found: Connection, given: str | TokenSource | None) -> str | TokenSource | None:
-    if given is None and found.token is not None:
-        return found.token.reveal()
-    return given
-
-
-def _options(found: Connection, given: ClientOptions) -> ClientOptions:
-    """Return the options, those given before those of the environment and of a profile."""
-    from golem_client.config.environment import options_from_env  # noqa: PLC0415 - costly
-
-    options = options_from_env(RetryPolicy)
-    if not found.verifies_tls:
-        options["ssl"] = False
-    return {**options, **given}  # type: ignore[typeddict-item]
+            call = Call(self._settings, session, promise_id, request, seconds, deadline)
+            try:
+                return await call.run()
+            finally:
+                event.seconds_waited = call.seconds_waited
+        except GolemError as error:
+            error.promise_id = promise_id
+            raise

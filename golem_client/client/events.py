@@ -7,16 +7,17 @@ is filled in before the context manager exits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import logging
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-    from contextlib import AbstractContextManager
+from golem_client.ids import PromiseId
+from golem_client.outcome import Completion
 
-    from golem_client.ids import PromiseId
-    from golem_client.outcome import Completion
+logger = logging.getLogger("golem_client")
 
 
 @attrs.define(eq=False)
@@ -66,3 +67,56 @@ class Observer(Protocol):
 
     def attempt(self, event: AttemptEvent) -> AbstractContextManager[Any] | None:
         """Take note that an attempt begins."""
+
+
+@contextmanager
+def observed(
+    observers: Sequence[Observer], what: Literal["call", "attempt"], event: Any
+) -> Iterator[None]:
+    """Show an event to every observer while it lasts.
+
+    An observer that raises is logged once, and never harms the call.
+    """
+    entered = [_entered(observer, what, event) for observer in observers]
+    try:
+        yield
+    except BaseException as error:
+        if event.error is None:
+            event.error = error
+        raise
+    finally:
+        for observer, manager in zip(reversed(observers), reversed(entered), strict=True):
+            if manager is not None:
+                _exit(observer, manager)
+
+
+def _entered(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
+    try:
+        manager: AbstractContextManager[Any] | None = getattr(observer, what)(event)
+        if manager is not None:
+            manager.__enter__()
+    except Exception as error:  # noqa: BLE001 - whatever an observer raises is logged
+        _log_once(observer, error)
+        return None
+    return manager
+
+
+def _exit(observer: Observer, manager: AbstractContextManager[Any]) -> None:
+    try:
+        manager.__exit__(None, None, None)
+    except Exception as failure:  # noqa: BLE001 - as above
+        _log_once(observer, failure)
+
+
+_logged: set[int] = set()
+
+
+def _log_once(observer: Observer, error: Exception) -> None:
+    """Log the class of the error alone: its text may quote what it was shown."""
+    if id(observer) not in _logged:
+        _logged.add(id(observer))
+        logger.error(
+            "the observer %s raised %s; its further errors are not logged",
+            type(observer).__name__,
+            type(error).__name__,
+        )

@@ -1,18 +1,19 @@
 """What the exceptions of aiohttp mean: the one place that translates them.
 
-Nothing of an exception's own text is used: it may quote the request, or what the server sent.
+Of an exception's own text only the operating system's and OpenSSL's words are used: the rest may
+quote the request, or what the server sent.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
-from typing import TYPE_CHECKING
 
 import aiohttp
 
-if TYPE_CHECKING:
-    from golem_client.client.session import Body
+from golem_client.client.body import Body
+from golem_client.wire import Sent, Silence
 
 FAILURES = (aiohttp.ClientError, OSError)
 """What an attempt can end with, besides an answer; `TimeoutError` is an `OSError`."""
@@ -23,14 +24,17 @@ _NEVER_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
+_NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
-def was_sent(error: BaseException, body: Body) -> bool:
-    """Whether any of the body went out.
+def sent_before(error: BaseException, body: Body) -> Sent:
+    """Return how much of the body was sent before the error.
 
     The body itself knows, unless a mock stands in for aiohttp: there the exception's class decides.
     """
-    return body.is_begun if body.is_taken else not isinstance(error, _NEVER_SENT)
+    if body.is_taken:
+        return body.sent
+    return Sent.NOTHING if isinstance(error, _NEVER_SENT) else Sent.ALL
 
 
 def is_stale(error: BaseException, body: Body) -> bool:
@@ -41,17 +45,36 @@ def is_stale(error: BaseException, body: Body) -> bool:
         ended = isinstance(error.message, str)  # otherwise it holds the beginning of an answer
     else:
         ended = isinstance(error, ConnectionError | aiohttp.ClientConnectionError)
-    return ended and (body.is_reused or not body.is_begun)
+    return ended and (body.is_reused or body.sent is Sent.NOTHING)
+
+
+def silence_of(error: BaseException, *, is_first_contact: bool) -> Silence:
+    """Return whether a repeat is of any use.
+
+    Before a session has had its first answer, a host that does not exist and a certificate that
+    is refused are most likely mistakes in the configuration. Later they are ordinary failures: a
+    service without ready pods has no name.
+    """
+    is_mistake = isinstance(error, aiohttp.ClientConnectorCertificateError) or _is_no_host(error)
+    return Silence.UNREACHABLE if is_first_contact and is_mistake else Silence.BROKEN
+
+
+def _is_no_host(error: BaseException) -> bool:
+    return (
+        isinstance(error, aiohttp.ClientConnectorDNSError)
+        and isinstance(error.os_error, socket.gaierror)
+        and error.os_error.errno in _NO_SUCH_HOST
+    )
 
 
 # The first class that fits decides: the special ones stand before their bases.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorDNSError, "there is no host named {host}"),
-    (aiohttp.ClientConnectorCertificateError, "the certificate of {host} is not valid for it"),
+    (aiohttp.ClientConnectorDNSError, "the name {host} cannot be looked up{why}"),
+    (aiohttp.ClientConnectorCertificateError, "the certificate of {host} is refused{why}"),
     (aiohttp.ClientConnectorSSLError, "TLS with {host}:{port} failed{why}"),
     (aiohttp.ServerFingerprintMismatch, "the certificate has another fingerprint than ssl= names"),
     (aiohttp.ClientProxyConnectionError, "cannot connect to the proxy of the environment{why}"),
-    (aiohttp.ClientHttpProxyError, "the proxy of the environment refused to connect"),
+    (aiohttp.ClientHttpProxyError, "the proxy of the environment refused to connect{why}"),
     (aiohttp.ClientConnectorError, "cannot connect to {host}:{port}{why}"),
     (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
     (aiohttp.ClientPayloadError, "the answer broke off"),
@@ -60,18 +83,41 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (BaseException, "the connection failed"),
 )
 
+# OpenSSL's numbers (X509_V_ERR_…) in words of ours.
+_CERTIFICATE_WORDS = {
+    10: "it has expired",
+    18: "it is signed by itself",
+    19: "it is signed by an authority that is signed by itself and unknown here",
+    20: "it is signed by an authority that is unknown here",
+    21: "it is signed by an authority that is unknown here",
+    62: "it is made out to another name",
+}
+
 
 def reason(error: BaseException) -> str:
-    """Say in our own words what happened."""
-    words = next(words for kind, words in _REASONS if isinstance(error, kind))
+    """Say in our own words what happened, with the system's words beside them."""
+    if _is_no_host(error):
+        words = "there is no host named {host}{why}"
+    else:
+        words = next(words for kind, words in _REASONS if isinstance(error, kind))
     host, port = getattr(error, "host", ""), getattr(error, "port", "")
-    return words.format(host=host, port=port, why=_why(getattr(error, "os_error", error)))
+    return words.format(host=host, port=port, why=_why(error))
 
 
 def _why(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLError):
-        words = getattr(error, "verify_message", None) or error.reason
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f": status {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+        said = getattr(cause, "verify_message", None)
+        ours = _CERTIFICATE_WORDS.get(getattr(cause, "verify_code", 0))
+        return f": {ours} ({said})" if ours else f": {said or 'no reason is known'}"
+    below: object = getattr(error, "os_error", None) or error
+    number = getattr(below, "errno", None)
+    if isinstance(below, ssl.SSLError):
+        said = getattr(below, "verify_message", None) or below.reason
+    elif isinstance(below, socket.gaierror):
+        said = below.strerror
     else:
-        number = getattr(error, "errno", None)
-        words = os.strerror(number) if isinstance(number, int) and number > 0 else None
-    return f": {words}" if words else ""
+        said = os.strerror(number) if isinstance(number, int) and number > 0 else None
+    return f": {said}" if said else ""

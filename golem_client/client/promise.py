@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from golem_client.ids import PromiseId
+from golem_client.ids import AnyPromiseId, PromiseId
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AnyPromiseId = PromiseId | str | bytes | Mapping[str, Any] | Sequence[Any]
-"""A promise id in any spelling that `PromiseId.parse` accepts."""
+__all__ = ["AnyPromiseId", "Promise"]
 
 
 class Promise(Generic[T]):

@@ -211,17 +211,17 @@ def _token(profile: Profile | None, url: str, environ: Environment) -> tuple[Sec
     if text is not None:
         return Secret(checked_token(text, name=name)), name
     if profile is not None:
-        return _own_token(profile, url)
+        return _own_token(profile)
     if is_loopback(url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
     return None, "no token: nothing names one"
 
 
-def _own_token(profile: Profile, url: str | None = None) -> tuple[Secret | None, str]:
+def _own_token(profile: Profile) -> tuple[Secret | None, str]:
     token = profile.required_token()
     if token is not None:
         return token, f"{profile.where} ({profile.token_key})"
-    if is_loopback(url or profile.url):
+    if is_loopback(profile.url):
         return Secret(LOCAL_TOKEN), _WELL_KNOWN
     return None, f"no token: {profile.token_key}"
 

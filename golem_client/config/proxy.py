@@ -14,8 +14,6 @@ from yarl import URL
 
 from golem_client.config.options import locals_cleared, read_url
 
-_PORTS = {"http": 80, "https": 443}
-
 
 @attrs.frozen
 class Proxy:
@@ -132,7 +130,7 @@ def _matches(entry: str, url: URL) -> bool:
     port, and patterns with `*`.
     """
     name, port = _split_port(entry)
-    if port not in ("", str(url.port or _PORTS[url.scheme])):
+    if port not in ("", str(url.port)):
         return False
     host = _host(url)
     if "*" in name:
@@ -141,7 +139,7 @@ def _matches(entry: str, url: URL) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         domain = _ascii(name.strip("."))
-        return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+        return host == domain or host.endswith(f".{domain}")
     try:
         return address in ipaddress.ip_network(name, strict=False)
     except ValueError:

@@ -1,12 +1,27 @@
-"""What Golem calls things: components, workers (or agents) and promises, in every spelling.
+"""The ids of components, workers (or agents) and promises, in every spelling that Golem prints.
 
-`values` has the classes, `rules` what they allow. `reading` tells what a value is: plain text
-(`text_forms`), JSON (`json_text`), or a record in another notation (`record_text`). It takes off
-what is around an id and hands records to `json_forms`. `models` is for pydantic.
+A value passes each module once, from the outside in:
+
+| module | what it does |
+| --- | --- |
+| `values` | the three classes; their `parse` calls `reading` |
+| `reading` | finds out what a value is, and takes off the answer of Golem that is around an id |
+| `json_text`, `record_text` | decode text: JSON, and the notations of other languages |
+| `records` | reads decoded JSON |
+| `plain_text` | reads all other text |
+| `rules` | what Golem allows in an id, and how a refused value is shown |
+| `models` | ids as fields of pydantic models |
 """
 
 from __future__ import annotations
 
-from golem_client.ids.values import AgentId, ComponentId, OplogIndex, PromiseId, WorkerId
+from golem_client.ids.values import (
+    AgentId,
+    AnyPromiseId,
+    ComponentId,
+    OplogIndex,
+    PromiseId,
+    WorkerId,
+)
 
-__all__ = ["AgentId", "ComponentId", "OplogIndex", "PromiseId", "WorkerId"]
+__all__ = ["AgentId", "AnyPromiseId", "ComponentId", "OplogIndex", "PromiseId", "WorkerId"]

@@ -1,7 +1,7 @@
-"""JSON text to the values in it, with nothing lost or guessed on the way.
+"""Decodes JSON text, and refuses what the `json` module would lose or guess.
 
-`json` alone keeps the last of two equal keys, reads NaN, recurses as deep as the text is nested,
-and takes quadratic time for long integers.
+By itself, `json` keeps the last of two equal keys, accepts NaN, recurses as deep as the text is
+nested, and takes quadratic time for long integers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def is_json(text: str) -> bool:
-    """Tell whether the text begins as a JSON object, array or string."""
+    """Return whether the text begins as a JSON object, array or string."""
     return _START.match(text) is not None
 
 
@@ -37,7 +37,7 @@ def value_of_json(text: str) -> object:
         problem = f"{error.msg} (position {error.pos})"
     else:
         return value
-    raise InvalidIdError(f"the text begins as JSON but is none: {problem}: {shown(text)}")
+    raise InvalidIdError(f"the text looks like JSON but is not valid: {problem}: {shown(text)}")
 
 
 def _depth(text: str) -> int:
@@ -59,12 +59,12 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _integer(digits: str) -> int | float:
     if digits == "-0":
         return -0.0  # as serde_json reads it
-    # Enough digits to be out of any range, which is all that is left to find out.
+    # 40 digits are out of every range, so the number is refused if it belongs to the id.
     return int(digits[:40])
 
 
 def _no_constant(name: str) -> object:
-    raise InvalidIdError(f"the text begins as JSON but is none: it contains {name}")
+    raise InvalidIdError(f"the text looks like JSON but is not valid: it contains {name}")
 
 
 _DECODER = json.JSONDecoder(

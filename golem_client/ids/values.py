@@ -1,16 +1,16 @@
-"""The ids themselves: values that are valid, whoever made them."""
+"""The ids as values. Each is checked when it is made, so every instance is valid."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self, TypeAlias, cast, final
+from typing import Any, ClassVar, Self, TypeAlias, final
 from uuid import UUID
 
 import attrs
 
 from golem_client.errors import InvalidIdError
-from golem_client.ids.json_forms import parts_as_rest_writes_them
 from golem_client.ids.models import ModelField
 from golem_client.ids.reading import COMPONENT, PROMISE, WORKER, read
+from golem_client.ids.records import promise_as_rest_writes_it
 from golem_client.ids.rules import (
     MAX_NAME_BYTES,
     MAX_U64,
@@ -21,14 +21,16 @@ from golem_client.ids.rules import (
     uuid_of_halves,
 )
 
-# A number of 64 bits without a sign: the place of an entry in a worker's log of operations.
 OplogIndex: TypeAlias = int
+"""The place of an entry in a worker's log of operations: an unsigned number of 64 bits."""
 
 
 @final
 @attrs.frozen(order=True)
 class ComponentId(ModelField):
-    """A component, by its UUID. `ComponentId(uuid)` and `.uuid` convert from and to `uuid.UUID`.
+    """A component, identified by its UUID.
+
+    `ComponentId(uuid)` converts from a `uuid.UUID`, and `.uuid` back to one.
 
     Attributes:
         uuid: The UUID.
@@ -50,25 +52,30 @@ class ComponentId(ModelField):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Return the id that the value spells: a UUID, text, UTF-8 bytes or decoded JSON.
+        """Return the id that the value spells.
+
+        Args:
+            value: A ComponentId, a `uuid.UUID`, text, UTF-8 bytes or decoded JSON.
 
         Raises:
-            InvalidIdError: If it spells none.
+            InvalidIdError: If the value spells no component id.
         """
         if type(value) is cls:
             return value
-        if issubclass(type(value), UUID):
-            return cls(cast("UUID", value))
-        return cls(read(value, COMPONENT))
+        return cls(value if isinstance(value, UUID) else read(value, COMPONENT))
 
     @classmethod
     def from_bits(cls, high_bits: int, low_bits: int) -> Self:
         """Return the component whose UUID has these first and last 8 bytes, big-endian.
 
-        Golem writes the halves unsigned; signed ones, as the JVM and SQL have them, are taken too.
+        Golem writes the halves unsigned. Signed halves, from the JVM or SQL, are accepted too.
+
+        Args:
+            high_bits: The first half, from -2^63 to 2^64 - 1.
+            low_bits: The second half, from -2^63 to 2^64 - 1.
 
         Raises:
-            InvalidIdError: If one is not an int from -2^63 to 2^64 - 1.
+            InvalidIdError: If a half is not an int in that range.
         """
         return cls(uuid_of_halves(high_bits, low_bits))
 
@@ -99,18 +106,18 @@ def _checked_component(value: ComponentId) -> ComponentId:
 @final
 @attrs.frozen(order=True)
 class WorkerId(ModelField):
-    """A worker of a component, by its name; from Golem 1.3 on it is called an agent.
+    """A worker of a component, and its name; Golem 1.3 and later call it an agent.
 
-    Golem's versions differ in the names that they take, and so say themselves what they refuse.
-    Refused here is only what no version takes, or no URL carries: an empty name, `.`, `..`, more
-    than 512 bytes of UTF-8, control characters and lone surrogates.
+    The versions of Golem differ in the names that they accept, and refuse the others themselves.
+    Refused here are only the names that no version accepts or no URL can carry: an empty name,
+    `.`, `..`, more than 512 bytes of UTF-8, control characters and lone surrogates.
 
     Attributes:
         component_id: The component.
-        worker_name: The name; of an agent, the whole of `MyAgent("x")`.
+        worker_name: The name. The name of an agent is its whole id, such as `MyAgent("x")`.
 
     Raises:
-        InvalidIdError: If the name is refused, or either is of another type.
+        InvalidIdError: If the name is refused, or a value is of another type.
 
     Examples:
         >>> worker_id = WorkerId.parse("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1")
@@ -132,14 +139,18 @@ class WorkerId(ModelField):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Return the id that the value spells: text, UTF-8 bytes or decoded JSON.
+        """Return the id that the value spells.
 
-        In text, all that follows the component and a separator is the name: white space at its
-        end too, and the function that Golem 1.1's URNs may have there. In URNs nothing is decoded,
-        as Golem encodes nothing from 1.2 on, and few of 1.1's names need it.
+        In text, everything after the component and a separator is the name, white space at its
+        end included. In the URNs of Golem 1.1, the name of a function may follow the worker's
+        name; it cannot be told from a name with a slash, and is read as one. Names in URNs are
+        not decoded: Golem 1.2 and later do not encode them, and few names of 1.1 need it.
+
+        Args:
+            value: A WorkerId, text, UTF-8 bytes or decoded JSON.
 
         Raises:
-            InvalidIdError: If it spells none.
+            InvalidIdError: If the value spells no worker id.
         """
         if type(value) is cls:
             return value
@@ -148,7 +159,7 @@ class WorkerId(ModelField):
 
     @property
     def urn(self) -> str:
-        """The worker's URN as Golem 1.2 and later write it, the name as it is."""
+        """The worker's URN as Golem 1.2 and later write it, with the name not encoded."""
         return f"urn:worker:{self}"
 
     def to_json(self) -> dict[str, str]:
@@ -171,14 +182,14 @@ def _checked_worker(value: WorkerId) -> WorkerId:
 @final
 @attrs.frozen(order=True)
 class PromiseId(ModelField):
-    """A promise, by the worker that created it and the place in that worker's oplog.
+    """A promise, identified by the worker that created it and a place in that worker's oplog.
 
     Attributes:
         worker_id: The worker.
         oplog_idx: The index, from 0 to 2^64 - 1.
 
     Raises:
-        InvalidIdError: If the index is out of range, or either is of another type.
+        InvalidIdError: If the index is out of range, or a value is of another type.
 
     Examples:
         >>> promise_id = PromiseId.parse(
@@ -209,19 +220,23 @@ class PromiseId(ModelField):
     }
 
     @classmethod
-    def parse(cls, value: object) -> Self:
-        """Return the id that the value spells: text, UTF-8 bytes or decoded JSON.
+    def parse(cls, value: AnyPromiseId) -> Self:
+        """Return the id that the value spells.
 
-        That is every form in which Golem, its SDKs and its command line print a promise's id, and
-        the answer of an invocation around one. Unknown fields are passed over. Nothing is guessed:
-        a float, a key twice, or halves of a UUID that JavaScript rounded are errors.
+        Every form is accepted in which Golem, its SDKs and golem-cli print the id of a promise,
+        also inside the answer to an invocation. Unknown fields are ignored. Nothing is guessed:
+        a float, a key that comes twice, or halves of a UUID that JavaScript rounded are errors.
+
+        Args:
+            value: A PromiseId, text, UTF-8 bytes or decoded JSON.
 
         Raises:
-            InvalidIdError: If it spells none. No other exception leaves, whatever the value.
+            InvalidIdError: If the value spells no promise id. No other exception is raised.
         """
         if type(value) is cls:
             return value
-        uuid, worker_name, oplog_idx = parts_as_rest_writes_them(value) or read(value, PROMISE)
+        short_cut = promise_as_rest_writes_it(value) if isinstance(value, dict) else None
+        uuid, worker_name, oplog_idx = short_cut or read(value, PROMISE)
         return cls(WorkerId(ComponentId(uuid), worker_name), oplog_idx)
 
     def to_json(self) -> dict[str, Any]:
@@ -230,3 +245,7 @@ class PromiseId(ModelField):
 
     def __str__(self) -> str:
         return f"{self.worker_id}/{self.oplog_idx}"
+
+
+AnyPromiseId: TypeAlias = PromiseId | str | bytes | bytearray | dict[str, Any] | list[Any]
+"""A promise id in any form that `PromiseId.parse` accepts: an id, text, or decoded JSON."""

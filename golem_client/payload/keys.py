@@ -13,7 +13,7 @@ KeyStyle = Literal[
 
 
 def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
-    """Return what makes a field's name a key.
+    """Return the function that makes a field's name a key.
 
     Raises:
         ValueError: There is no such style.

@@ -1,106 +1,206 @@
-"""pydantic models and dataclasses, without importing pydantic."""
+"""Models and dataclasses of pydantic 2, which pydantic itself writes. It is not imported here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+import json
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from golem_client.payload.records import field_value
-from golem_client.payload.steps import Again, Object, Rule
+from golem_client.payload.json_text import in_order
+from golem_client.payload.refusals import RefusedError, type_name
+from golem_client.payload.rules import Room, Rule, WrittenJson, exact_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
     from golem_client.payload.converter import PayloadConverter
 
+LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
+_UNORDERED = (
+    "is a pydantic model with a set in it, which pydantic writes in another order in each "
+    "process; declare a list, or sort it in a field_serializer"
+)
+_TWICE = "is a pydantic model that writes one key twice, of which one would be lost; rename one"
 
-def is_model(cls: type) -> bool:
-    """Tell whether it is a model or a dataclass of pydantic 2."""
-    return hasattr(cls, "__pydantic_serializer__") and hasattr(cls, "__pydantic_decorators__")
+# What pydantic-core calls the types whose JSON has neither sets nor keys that are not text.
+_SIMPLE = frozenset(
+    {"model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field"}
+    | {"computed-field", "definitions", "definition-ref", "default", "nullable", "union"}
+    | {"tagged-union", "list", "tuple", "dict", "str", "int", "float", "bool", "none", "date"}
+    | {"time", "datetime", "timedelta", "bytes", "uuid", "url", "multi-host-url", "decimal"}
+    | {"enum", "literal", "function-after", "function-before", "function-wrap"}
+)
+_PARTS = (
+    *("schema", "items_schema", "keys_schema", "values_schema", "return_schema"),
+    *("fields", "computed_fields", "choices", "definitions"),
+)
+_LOOSE_SETTINGS = ("extra_fields_behavior", "serialize_as_any", "polymorphic_serialization")
 
 
-class Model(Rule):
-    """A pydantic model: the keys of its `model_dump`, the values by our rules.
+def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of a model: what its `model_dump_json()` says.
 
-    pydantic validates the values, and may make others of them than are declared, so a value of
-    another type is written by its own. What has a serializer of its own, pydantic writes.
+    The JSON is taken as it is where the class allows neither sets nor a key twice. Otherwise it
+    is read back and looked through.
     """
+    _require_version()
 
-    def __init__(self, declared: Any, converter: PayloadConverter) -> None:
-        super().__init__(declared, converter)
-        decorators = declared.__pydantic_decorators__
-        config = getattr(declared, "model_config", getattr(declared, "__pydantic_config__", {}))
-        self._by_alias = config.get("serialize_by_alias", False)
-        self._declared_fields = declared.__pydantic_fields__
-        self._computed = {name: each.info for name, each in decorators.computed_fields.items()}
-        self.fields = (*self._declared_fields, *self._computed)
-        self._modes = self._field_modes(decorators)
-        self._mode = _mode(each.info for each in decorators.model_serializers.values())
-        self._is_root = getattr(declared, "__pydantic_root_model__", False)
-        if self._is_root and not self._mode:
-            self._mode = self._modes.get("root", self._modes.get("*"))
+    def write(value: Any, room: Room) -> Any:
+        encoded = _json_of(value)
+        if _is_simple(cls) and _has_numbers_only(encoded):
+            room.has_written_json = True
+            return WrittenJson(encoded)
+        return _looked_through(value, encoded)
 
-    def open(self, value: Any, choose: Callable[..., Any]) -> Object | Again:
-        """Take the fields one by one, so that what is in them meets our rules."""
-        del choose
-        if type(value) is not self.cls:
-            return Again(value)
-        if self._mode:
-            return Again(self._serialized(value, self._mode), finished=True)
-        members = self._members(value)
-        if self._is_root:
-            _, root, declared = next(members)
-            return Again(root, declared, lenient=True)
-        return Object(members, lenient=True)
+    def write_many(values: list[Any], room: Room) -> WrittenJson | None:
+        if set(map(type, values)) != {cls} or _has_own_dump(cls) or not _is_simple(cls):
+            return None
+        try:
+            encoded = bytes(_list_of(cls).dump_json(values, warnings="error"))
+        except Exception:  # noqa: BLE001  written one by one, to find which one it is
+            return None
+        if not _has_numbers_only(encoded):
+            return None
+        room.has_written_json = True
+        return WrittenJson(encoded)
 
-    def _members(self, model: Any) -> Iterator[tuple[str, Any, Any]]:
-        for name, field in self._declared_fields.items():
-            value = field_value(model, name)
-            exclude_if = getattr(field, "exclude_if", None)
-            if not field.exclude and not (exclude_if and exclude_if(value)):
-                yield self._member(model, name, field.serialization_alias, value, field.annotation)
-        for name, field in self._computed.items():
-            yield self._member(model, name, field.alias, field_value(model, name), Any)
-        for name, value in (getattr(model, "__pydantic_extra__", None) or {}).items():
-            yield name, value, Any
-
-    def _member(
-        self, model: Any, name: str, alias: str | None, value: Any, declared: Any
-    ) -> tuple[str, Any, Any]:
-        key = alias if self._by_alias and alias else self.converter.key_of(name)
-        mode = self._modes.get(name, self._modes.get("*"))
-        if mode is None:
-            return key, value, declared
-        return key, self._serialized(model, mode, include={name}, by_alias=False)[name], Any
-
-    def _serialized(self, model: Any, mode: str, **options: Any) -> Any:
-        serializer = self.cls.__pydantic_serializer__
-        return serializer.to_python(model, mode=mode, warnings="error", **options)
-
-    def _field_modes(self, decorators: Any) -> dict[str, str]:
-        """Return the mode that runs a field's serializer, for the fields that have one."""
-        modes: dict[str, str | None] = {}
-        for name, field in self._declared_fields.items():
-            modes[name] = _mode([*_serializers(field.metadata), *_nested(field.annotation)])
-        for name, field in self._computed.items():
-            modes[name] = _mode(_nested(field.return_type))
-        for each in decorators.field_serializers.values():
-            modes |= dict.fromkeys(each.info.fields, _mode([each.info]))
-        return {name: mode for name, mode in modes.items() if mode}
+    rule = exact_rule(cls, converter, write)
+    rule.write_many = write_many
+    return rule
 
 
-def _mode(serializers: Iterable[Any]) -> str | None:
-    used = {serializer.when_used for serializer in serializers}
-    if not used:
-        return None
-    return "json" if used & {"json", "json-unless-none"} else "python"
+def has_fields(cls: Any) -> bool:
+    """Return whether a model writes any field."""
+    fields = getattr(cls, "__pydantic_fields__", None) or getattr(cls, "model_fields", None)
+    return bool(fields or cls.__pydantic_decorators__.computed_fields)
 
 
-def _serializers(metadata: Iterable[Any]) -> Iterator[Any]:
-    return (each for each in metadata if hasattr(each, "when_used") and hasattr(each, "func"))
+def old_model_reason(cls: Any) -> str | None:
+    """Return why a model of pydantic 1, or of pydantic.v1, is refused; None for other classes."""
+    for base in cls.__mro__:
+        if base.__name__ == "BaseModel" and base.__module__.partition(".")[0] == "pydantic":
+            is_kept = base.__module__.startswith("pydantic.v1")
+            return _version_needed(".v1" if is_kept else f" {_version()}")
+    return None
 
 
-def _nested(hint: Any) -> Iterator[Any]:
-    """Return the serializers that `Annotated` gives to parts of a type."""
-    yield from _serializers(getattr(hint, "__metadata__", ()))
-    for each in get_args(hint):
-        yield from _nested(each)
+def _version() -> str:
+    return str(getattr(sys.modules.get("pydantic"), "VERSION", "2.7"))
+
+
+def _require_version() -> None:
+    if tuple(int(part) for part in _version().split(".")[:2]) < LOWEST:
+        raise RefusedError(_version_needed(f" {_version()}"))
+
+
+def _version_needed(found: str) -> str:
+    lowest = ".".join(map(str, LOWEST))
+    return f"is a model of pydantic{found}; models are written from pydantic {lowest} on"
+
+
+def _json_of(model: Any) -> bytes:
+    try:
+        if _has_own_dump(type(model)):
+            return bytes(model.model_dump_json(warnings="error").encode())
+        return bytes(type(model).__pydantic_serializer__.to_json(model, warnings="error"))
+    except Exception as error:  # noqa: BLE001  serializers of the user may raise anything
+        name = type_name(type(error))
+    raise RefusedError(
+        f"could not be written by pydantic: {name}; model_dump_json(warnings='error') says why"
+    )
+
+
+def _has_own_dump(cls: Any) -> bool:
+    """Return whether the class has a `model_dump_json` of its own, and so its own settings."""
+    dump = getattr(cls, "model_dump_json", None)
+    return dump is not None and dump.__module__ != "pydantic.main"
+
+
+@cache
+def _list_of(cls: Any) -> Any:
+    from pydantic import TypeAdapter  # noqa: PLC0415  imported by the class already
+
+    return TypeAdapter(list[cls])
+
+
+def _has_numbers_only(encoded: bytes) -> bool:
+    """Return whether `ser_json_inf_nan="constants"` has surely left nothing behind."""
+    return b"NaN" not in encoded and b"Infinity" not in encoded
+
+
+@cache
+def _is_simple(cls: Any) -> bool:
+    """Return whether no value of the class can have a set in it, or one key twice."""
+    return all(map(_is_simple_part, _parts(cls.__pydantic_core_schema__)))
+
+
+def _parts(schema: Any) -> Iterator[Any]:
+    """Yield a schema of pydantic-core and all that are part of it."""
+    yield schema
+    for name in _PARTS:
+        part = schema.get(name, ()) if isinstance(schema, dict) else ()
+        if isinstance(part, dict):
+            part = [part] if isinstance(part.get("type"), str) else part.values()
+        for each in part:
+            if not isinstance(each, str):  # the fields of a dataclass are named once more
+                yield from _parts(each[0] if isinstance(each, tuple) else each)
+
+
+def _is_simple_part(schema: Any) -> bool:
+    kind = schema["type"] if isinstance(schema, dict) else None
+    if kind not in _SIMPLE or schema.get("serialization", {}).get("type") not in (
+        None,
+        "to-string",
+    ):
+        return False
+    config = schema.get("config", {})
+    if any(config.get(name) not in (None, False, "ignore", "forbid") for name in _LOOSE_SETTINGS):
+        return False
+    if kind == "dict":
+        return bool(schema.get("keys_schema", {}).get("type") == "str")
+    if kind == "dataclass":  # its fields are those of its "dataclass-args"
+        return True
+    fields = schema.get("fields", {})
+    named = (
+        fields.items() if isinstance(fields, dict) else [(each["name"], each) for each in fields]
+    )
+    keys = [field.get("serialization_alias", name) for name, field in named]
+    keys += [each.get("alias", each["property_name"]) for each in schema.get("computed_fields", ())]
+    return len(set(keys)) == len(keys)
+
+
+def _looked_through(model: Any, encoded: bytes) -> Any:
+    tree = json.loads(encoded, object_pairs_hook=_different)
+    values = type(model).__pydantic_serializer__.to_python(model, warnings="none")
+    return _sorted(tree, values) if _has_set(values) else tree
+
+
+def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RefusedError(_TWICE)
+    return found
+
+
+def _has_set(values: Any) -> bool:
+    if isinstance(values, dict):
+        return any(map(_has_set, values.values()))
+    if isinstance(values, list | tuple):
+        return any(map(_has_set, values))
+    return isinstance(values, set | frozenset) and len(values) > 1
+
+
+def _sorted(tree: Any, values: Any) -> Any:
+    """Return the JSON with its sets in order; `values` is the same dump, where sets are sets."""
+    if not _has_set(values):
+        return tree
+    if isinstance(values, dict) and type(tree) is dict and len(values) == len(tree):
+        pairs = zip(tree.items(), values.values(), strict=True)
+        return {key: _sorted(each, value) for (key, each), value in pairs}
+    if type(tree) is list and len(values) == len(tree):
+        if isinstance(values, list | tuple):
+            return [_sorted(each, value) for each, value in zip(tree, values, strict=True)]
+        if not any(isinstance(each, list | dict) for each in tree):
+            return in_order(tree)
+    raise RefusedError(_UNORDERED)

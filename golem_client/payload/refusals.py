@@ -1,29 +1,41 @@
-"""What is said of a value that cannot be a payload: where it is and why, and never the value."""
+"""Refusals: where in the value the fault is, and why; never the value itself."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from golem_client.errors import PayloadError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
+TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 
 
 class RefusedError(Exception):
-    """A rule refuses the value, for the reason that is the text; the walk adds the path."""
+    """A value that cannot be written.
+
+    Attributes:
+        reason: Why, and what to do.
+        path: Keys and indexes, the innermost first. Each container adds its own on the way out.
+    """
+
+    def __init__(self, reason: str, *path: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = list(path)
 
 
 class MismatchError(RefusedError):
     """The value is not of the declared type."""
 
 
-class TooLargeError(Exception):
-    """The JSON is longer than allowed; where it passes the bound says nothing."""
+class TooDeepError(RefusedError):
+    """The value is nested too deep, or contains itself."""
+
+
+class TooLargeError(RefusedError):
+    """The JSON is longer than allowed."""
 
     def __init__(self, max_bytes: float) -> None:
         super().__init__(
@@ -32,8 +44,8 @@ class TooLargeError(Exception):
         )
 
 
-class Refusal(PayloadError):  # noqa: N818  to users it is a PayloadError, and pickles as one
-    """A refusal with its path: all that a walk raises."""
+class UnstructureError(PayloadError):
+    """What `converter.unstructure` raises: a PayloadError that keeps path and reason apart."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -44,23 +56,26 @@ class Refusal(PayloadError):  # noqa: N818  to users it is a PayloadError, and p
         return PayloadError, (self.message,)
 
 
-def explained(error: Exception, path: str) -> tuple[str, str]:
-    """Return path and reason of what was raised at this path, without a text of its own."""
-    if isinstance(error, TooLargeError):
-        return "$", str(error)
-    if isinstance(error, RefusedError):
-        return path, str(error)
-    if isinstance(error, Refusal):  # from a walk inside a user's hook: `..` is JSONPath's "below"
+def refused(error: Exception, key: Any = None) -> RefusedError:
+    """Return the refusal for any exception, one step further out. No text of another is kept."""
+    if not isinstance(error, RefusedError):
+        error = RefusedError(_reason(error))
+    if key is not None and not isinstance(error, TooLargeError):
+        error.path.append(key)
+    return error
+
+
+def refused_by_hook(error: Exception) -> RefusedError:
+    """Return the refusal for what a user's hook raised."""
+    if isinstance(error, UnstructureError):  # `..` is JSONPath's "somewhere below"
         inner = error.path.removeprefix("$").removeprefix(".")
-        return f"{path}..{inner}" if inner else path, error.reason
-    if isinstance(error, RecursionError):
-        return path, "is nested too deep for the hooks of its types, or contains itself"
-    return path, f"could not be read: {type_name(type(error))} was raised by a hook or a property"
+        return RefusedError(error.reason, *([f"..{inner}"] if inner else []))
+    return refused(error)
 
 
-def json_path(keys: Sequence[Any]) -> str:
-    """Return the path of these keys and indexes; `...` is any element of a set."""
-    steps = [_step(key) for key in keys]
+def json_path(refusal: RefusedError) -> str:
+    """Return the path of a refusal as text."""
+    steps = [_step(key) for key in reversed(refusal.path)]
     if len(steps) > 12:
         steps[8:-4] = ["…"]
     return "".join(["$", *steps])
@@ -78,10 +93,26 @@ def type_name(declared: Any) -> str:
     return name if len(name) <= 80 else f"{name[:79]}…"
 
 
+def mismatch(value: Any, declared: Any) -> MismatchError:
+    """Return the refusal of a value that is not of the declared type."""
+    return MismatchError(
+        f"is {described(value)}, where {type_name(declared)} is declared; "
+        "pass a value of that type, or correct the declaration"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "is nested too deep for the hooks of its types, or contains itself"
+    return f"could not be read: {type_name(type(error))} was raised by a hook or a property"
+
+
 def _step(key: Any) -> str:
-    if key is ...:
+    if key is ...:  # an element of a set
         return "[*]"
     if isinstance(key, int):
         return f"[{key}]"
+    if key.startswith(".."):
+        return str(key)
     shown = key if len(key) <= 40 else f"{key[:39]}…"
     return f".{shown}" if key.isascii() and key.isidentifier() else f"[{json.dumps(shown)}]"

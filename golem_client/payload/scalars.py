@@ -1,16 +1,16 @@
-"""Values that are written as one text or number: the standard library's, enums, and ids."""
+"""Values that are written as one text or number: the standard library's, enums, literals, ids."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.payload.refusals import RefusedError, type_name
-from golem_client.payload.steps import Again, Flat, Rule
+from golem_client.payload.json_text import NOT_FINITE
+from golem_client.payload.refusals import RefusedError, mismatch, type_name
+from golem_client.payload.rules import SCALARS, Room, Rule, exact_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,60 +18,51 @@ if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
 
-class Scalar(Rule):
-    """A class of `WRITERS`, or a subclass that inherits how it is written."""
+def scalar_rule(cls: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of a class of `WRITERS`, or of a subclass, which inherits how it is written.
 
-    def __init__(self, declared: type, converter: PayloadConverter) -> None:
-        super().__init__(declared, converter)
-        self._write = next(WRITERS[base] for base in declared.__mro__ if base in WRITERS)
-        self._accepted = (int, float) if declared is float else (declared,)
-        self._refused = _NOT_WRITTEN_ALIKE.get(declared, ())
+    An int is a float, because what reads a float reads it. A bool is no int and a datetime no date.
+    """
+    writer = next(WRITERS[base] for base in cls.__mro__ if base in WRITERS)
+    accepted: Any = (int, float) if cls is float else cls
+    refused = _NOT_WRITTEN_ALIKE.get(cls, ())
 
-    def fits(self, value: Any) -> bool:
-        """Tell whether it is an instance, and what reads the class reads it: an int is a float."""
-        return isinstance(value, self._accepted) and not isinstance(value, self._refused)
+    def fits(value: Any) -> bool:
+        return isinstance(value, accepted) and not isinstance(value, refused)
 
-    def open(self, value: Any, choose: Callable[..., Any]) -> Any:
-        """Write an instance of exactly this class; leave others to the rule of theirs."""
-        del choose
-        return self._write(value) if type(value) is self.declared else Again(value)
+    def write(value: Any, _: Room) -> Any:
+        return writer(value)
 
-
-class Member(Rule):
-    """A member of an enum: its value."""
-
-    def open(self, value: Any, choose: Callable[..., Any]) -> Again:
-        """Go on with the member's value, unless the user has a hook for every enum."""
-        del choose
-        if type(value) is not self.declared:
-            return Again(value)
-        # cattrs finds a hook for str before one for Enum where an enum is both.
-        hook = self.converter.hook_for(Enum)
-        if isinstance(hook, Rule):
-            return Again(value.value, finished=True)
-        return Again(hook(value), finished=True)
+    plains = SCALARS & converter.without_hooks([cls, *([int] if cls is float else [])])
+    return exact_rule(cls, converter, write, fits, plains=plains)
 
 
-class Exactly(Rule):
-    """A Literal: a value that equals one of its own, and is of the same type."""
+def enum_rule(cls: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of an enum: a member is written as its value.
 
-    def __init__(self, declared: Any, converter: PayloadConverter) -> None:
-        super().__init__(declared, converter)
-        self._values: tuple[Any, ...] = declared.__args__
+    For an enum that is text, cattrs finds a hook for str before one for Enum.
+    """
+    return exact_rule(cls, converter, converter.write_enum_member)
 
-    def fits(self, value: Any) -> bool:
-        """Tell whether it is one of the values: 1 is not True, nor 1.0."""
-        return any(type(value) is type(each) and value == each for each in self._values)
 
-    def open(self, value: Any, choose: Callable[..., Any]) -> Again:
-        """Go on by the value's own class."""
-        del choose
-        return Again(value)
+def literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of a Literal: 1 is neither True nor 1.0."""
+    values = declared.__args__
+
+    def fits(value: Any) -> bool:
+        return any(type(value) is type(each) and value == each for each in values)
+
+    def write(value: Any, room: Room) -> Any:
+        if not fits(value):
+            raise mismatch(value, declared)
+        return converter.write(value, room)
+
+    return Rule(declared, converter, fits, write)
 
 
 def _decimal(value: Decimal) -> str:
     if not value.is_finite():
-        raise RefusedError("is not a finite number; JSON has none such, so send None or text")
+        raise RefusedError(NOT_FINITE)
     return Decimal.__str__(value)
 
 
@@ -80,16 +71,18 @@ def _date(value: date) -> str:
 
 
 def _datetime(value: datetime) -> str:
-    _require_minutes(value.utcoffset())
+    offset = value.utcoffset()
+    if offset is not None and offset % timedelta(minutes=1):
+        raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
     return _iso(value, datetime)
 
 
 def _time(value: time) -> str:
-    if value.tzinfo is not None and value.utcoffset() is None:
+    if value.tzinfo is not None:
         raise RefusedError(
-            "has a time zone without an offset, which would be lost; send a datetime"
+            "is a time with a time zone, which nothing of chrono reads; "
+            "send a datetime, or replace(tzinfo=None)"
         )
-    _require_minutes(value.utcoffset())
     return _iso(value, time)
 
 
@@ -107,24 +100,18 @@ def _iso(value: Any, base: Any) -> str:
     raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
 
 
-def _require_minutes(offset: timedelta | None) -> None:
-    if offset is not None and offset % timedelta(minutes=1):
-        raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
-
-
-def _duration(value: timedelta) -> Flat:
+def _duration(value: timedelta) -> dict[str, int]:
     if type(value) is not timedelta:  # others count more than microseconds, or months
         raise RefusedError(f"is a {type_name(type(value))}; convert it to a plain timedelta first")
     if value < timedelta(0):
         raise RefusedError(
             "is a negative timedelta, which serde's Duration cannot be; send a number"
         )
-    seconds = value.days * 86_400 + value.seconds
-    return Flat({"secs": seconds, "nanos": value.microseconds * 1000})
+    return {"secs": value.days * 86_400 + value.seconds, "nanos": value.microseconds * 1000}
 
 
-def _finished(write: Callable[[Any], Any]) -> Callable[[Any], Again]:
-    return lambda value: Again(write(value), finished=True)
+def _id(value: Any) -> Any:
+    return value.to_json()
 
 
 WRITERS: dict[type, Callable[[Any], Any]] = {
@@ -133,18 +120,18 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     float: float.__float__,
     bool: bool,
     type(None): lambda value: value,
-    bytes: lambda value: Flat(bytes(value)),
-    bytearray: lambda value: Flat(bytes(value)),
-    memoryview: lambda value: Flat(value.tobytes()),
+    bytes: list,
+    bytearray: list,
+    memoryview: lambda value: list(value.tobytes()),
     UUID: UUID.__str__,
     Decimal: _decimal,
     datetime: _datetime,
     date: _date,
     time: _time,
     timedelta: _duration,
-    ComponentId: _finished(lambda value: value.to_json()),
-    WorkerId: _finished(lambda value: value.to_json()),
-    PromiseId: _finished(lambda value: value.to_json()),
+    ComponentId: _id,
+    WorkerId: _id,
+    PromiseId: _id,
 }
 
 # Instances by inheritance that a reader of the declared class does not read.

@@ -1,4 +1,4 @@
-"""A Golem for tests: no server to install, and every kind of bad weather on order.
+"""A Golem for tests: no server to install, and every kind of failure on order.
 
 async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
     promise_id = golem.create_promise()
@@ -7,8 +7,9 @@ async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as cl
     assert done.by_this_call is None
     assert await golem.await_promise_json(promise_id) == {"approved": True}
 
-`mock_golem()` is for unit tests with aioresponses, `golem_client.testing.strategies` for
-Hypothesis; the fixtures `fake_golem` and `golem_client` come with the package's pytest plugin.
+`FakeGolem.in_thread()` is for tests that are not coroutines, `mock_golem()` for unit tests with
+aioresponses, `golem_client.testing.strategies` for Hypothesis. The package's pytest plugin has the
+fixtures `fake_golem`, `fake_golem_client`, `blocking_fake_golem` and `blocking_golem_client`.
 """
 
 from golem_client.testing.fake import FakeGolem
@@ -16,9 +17,11 @@ from golem_client.testing.faults import Fault, FaultOrder
 from golem_client.testing.messages import Answer, Ending
 from golem_client.testing.mock import MockedResponse, MockGolem, mock_golem
 from golem_client.testing.received import ReceivedRequest
+from golem_client.testing.threaded import BlockingFakeGolem
 
 __all__ = [
     "Answer",
+    "BlockingFakeGolem",
     "Ending",
     "FakeGolem",
     "Fault",

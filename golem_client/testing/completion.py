@@ -1,9 +1,10 @@
-"""A completion, once it is read: the checks of the generation, in its order, with no I/O."""
+"""A completion, once it is read: the checks of its generation, in order, with no I/O."""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import attrs
 
@@ -11,11 +12,23 @@ from golem_client.ids import PromiseId
 from golem_client.testing import credentials
 from golem_client.testing.dialects import Check, Dialect
 from golem_client.testing.messages import Answer
+from golem_client.testing.names import BadNameError
 from golem_client.testing.promises import PromiseKey, Promises, WorkerKey
-from golem_client.testing.worker_names import BadNameError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+_ENVELOPE_BYTES = 64
+"""About what a message to the executor has beside the payload and the worker's name."""
+
+_MOST_GROWTH = 1024 * 16
+"""A message this much below the limit is below it however badly it compresses."""
+
+
+def _compressed_size(payload: bytes) -> int:
+    return len(zlib.compress(payload)) + _ENVELOPE_BYTES
+
+
+def _stored_size(size: int) -> int:
+    """Return the size of a gzip stream that compresses nothing: a header for each 32 KiB."""
+    return size + 5 * (size // 32_768 + 1) + 18
 
 
 @attrs.frozen
@@ -43,14 +56,14 @@ class Call:
     Attributes:
         key: The promise, where the request came as far as to name one.
         payload: The payload, likewise.
-        complete: Does what the request asks for, and returns the answer; it may be done again.
-            It is told whether the worker is woken.
+        complete: Does what the request asks for, and returns the answer; None for no answer ever.
+            It may be done again. Its argument says whether the worker is woken.
         is_completion: Whether it asks to complete a promise, rightly or not: faults are for these.
     """
 
     key: PromiseKey | None
     payload: bytes | None
-    complete: Callable[[bool], Answer]
+    complete: Callable[[bool], Answer | None]
     is_completion: bool = True
 
     @classmethod
@@ -62,6 +75,16 @@ class Call:
     def answered(cls, answer: Answer) -> Call:
         """Return a call that asks for nothing but the answer."""
         return cls(None, None, lambda _: answer, is_completion=False)
+
+    def with_headers(self, headers: Mapping[str, str]) -> Call:
+        """Return the call with more headers in its answer."""
+        complete = self.complete
+
+        def with_more(wakes: bool) -> Answer | None:  # noqa: FBT001
+            answer = complete(wakes)
+            return answer and attrs.evolve(answer, headers={**answer.headers, **headers})
+
+        return attrs.evolve(self, complete=with_more)
 
 
 class RefusedError(Exception):
@@ -90,8 +113,8 @@ class Completion:
         self._stored = False
         self._wakes = True
 
-    def run(self, wakes: bool = True) -> Answer:  # noqa: FBT001, FBT002
-        """Complete the promise, and return what Golem answers."""
+    def run(self, wakes: bool = True) -> Answer | None:  # noqa: FBT001, FBT002
+        """Complete the promise, and return what Golem answers; None for nothing, ever."""
         read = self._golem.dialect.read_token
         if read is not None and credentials.secret(self._headers, read) is None:
             return Answer.text(401, "authorization error")
@@ -135,13 +158,20 @@ class Completion:
 
     def _check_compressed_size(self) -> None:
         limit = self._golem.dialect.message_limit
-        if len(self._payload) > limit and (found := len(zlib.compress(self._payload))) > limit:
-            self._refuse(Check.COMPRESSED_SIZE, found=found, limit=limit)
+        if self._message_size > limit - _MOST_GROWTH:
+            found = min(_compressed_size(self._payload), _stored_size(self._message_size))
+            if found > limit:
+                self._refuse(Check.COMPRESSED_SIZE, found=found, limit=limit)
 
     def _check_size(self) -> None:
         limit = self._golem.dialect.message_limit
-        if len(self._payload) > limit:
+        if self._message_size > limit:
             self._refuse(Check.SIZE, limit=limit)
+
+    @property
+    def _message_size(self) -> int:
+        """The bytes of the whole message to the executor: the payload and the promise's id."""
+        return len(self._payload) + len(self._key.worker.name.encode()) + _ENVELOPE_BYTES
 
     def _write(self) -> None:
         self._stored = self._golem.promises.write(self._key, self._payload, wakes=self._wakes)

@@ -1,32 +1,27 @@
-"""Who may call: tokens and origins (facts 1, 2.2, 8)."""
+"""Who may call: tokens, cookies and origins."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from urllib.parse import unquote
+from uuid import UUID
 
-from golem_client.testing import uuid_crate
+from golem_client.testing.names import read_uuid
 
-if TYPE_CHECKING:
-    from uuid import UUID
-
-WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - public, facts 6
+WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - in Golem's own sources
 """The token of a Golem on one's own machine."""
-
-COOKIE = "GOLEM_SESSION"
 
 ReadToken = Callable[[str], object | None]
 """Given a token, returns what Golem compares, or None where it is no token at all."""
 
 _OPAQUE = re.compile(r"[A-Za-z0-9_-]{16,}")
-# Golem means any of its subdomains, and takes the text as a regular expression.
-_ORIGIN = re.compile("https://*.golem.cloud")
+_ORIGIN = re.compile(r"https://.*\.golem\.cloud")
 
 
-def is_foreign(origin: str | None) -> bool:
-    """Return whether the `Origin` is one that the worker service refuses."""
-    return origin is not None and _ORIGIN.search(origin) is None
+def is_foreign(origin: str) -> bool:
+    """Return whether the `Origin` is not one of `https://*.golem.cloud`."""
+    return _ORIGIN.fullmatch(origin) is None
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
@@ -37,10 +32,7 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 
 def uuid_token(text: str) -> UUID | None:
     """Golem 1.3: a UUID, in any syntax of the uuid crate."""
-    try:
-        return uuid_crate.parse(text)
-    except ValueError:
-        return None
+    return read_uuid(text)
 
 
 def opaque_token(text: str) -> str | None:
@@ -56,8 +48,9 @@ def secret(headers: Mapping[str, str], read: ReadToken) -> object | None:
 
 
 def _session_cookie(headers: Mapping[str, str]) -> str | None:
+    """Return the cookie's value. It is percent-decoded; quotes are a part of it."""
     for pair in headers.get("Cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
-            return value.strip('"')
+        if name == "GOLEM_SESSION":
+            return unquote(value)
     return None

@@ -1,81 +1,103 @@
-"""FakeGolem: a small Golem on a loopback port, with the worker's side beside it."""
+"""FakeGolem: a small Golem on a loopback port, in the event loop of the test."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import attrs
 
 from golem_client.testing import credentials
-from golem_client.testing.completion import Call, Installation
-from golem_client.testing.dialects import DIALECTS, Dialect
-from golem_client.testing.fault_side import FaultsOnOrder
-from golem_client.testing.faults import NO_FAULT, Fault, FaultPlan
+from golem_client.testing.completion import Call
+from golem_client.testing.credentials import WELL_KNOWN_TOKEN
+from golem_client.testing.faults import NO_FAULT, Fault
 from golem_client.testing.golem import Golem
-from golem_client.testing.history import History
-from golem_client.testing.messages import Delivery
+from golem_client.testing.messages import Answer, Delivery, Incoming
 from golem_client.testing.received import ReceivedRequest, without_secrets
-from golem_client.testing.server import Server
-from golem_client.testing.worker_side import USUAL_COMPONENT, WorkerSide
+from golem_client.testing.server import HOST, Server
+from golem_client.testing.threaded import BlockingFakeGolem
+from golem_client.testing.watch import StarvationWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from types import TracebackType
+    from typing_extensions import TypeForm
 
-    from golem_client.testing.messages import Answer, Incoming
+T = TypeVar("T")
 
 
-class FakeGolem(WorkerSide, FaultsOnOrder, History):
+class FakeGolem(Golem):
     """A small Golem for tests and local development.
 
-    A real HTTP server on 127.0.0.1, which answers as Golem does, byte for byte where we know the
-    bytes; and the worker's side, so that a whole loop fits in one test:
+    It is a real HTTP server on 127.0.0.1 that answers as Golem does, with the workers' side
+    beside it, so that a whole loop fits in one test:
 
         async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
             promise_id = golem.create_promise()
             await client.complete_json(promise_id, {"approved": True})
             assert await golem.await_promise_json(promise_id) == {"approved": True}
 
-    It lives from `async with` to its end, in one event loop, and is not to be shared by threads.
-    What came and what is stored can be read afterwards too. It keeps all requests, with their
-    bodies: `clear_requests()` forgets them.
+    It lives as long as its `async with`, in one event loop. A test must not block that loop: the
+    fake could not answer. Tests that are not coroutines use `FakeGolem.in_thread()`. What came
+    and what is stored can be read afterwards too. It keeps all requests with their bodies;
+    `clear_requests()` forgets them.
 
-    It plays the worker service. What it has not: other endpoints than the completion, webhooks,
-    `/healthcheck` and `/version`; projects, accounts and permissions; workers that run. It does
-    not play the bug of Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
+    It does not have: other endpoints than the completion, webhooks, `/healthcheck` and
+    `/version`; projects, accounts and permissions; workers that run. It does not play the bug of
+    Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
+
+    The methods named `…_next` order a fault for the next request that completes a promise, and
+    return the order, which counts how often it has `fired`. With `promise_id=` it is for the
+    requests of one promise, with `times=` for more than one request. `applied=` says whether
+    Golem completes the promise before the fault: if so, only the answer is lost.
 
     Args:
-        dialect: The generation: "1.1", "1.3" or "1.5". The differences are in `dialects.py`.
-        token: The token that it knows; by default the well-known one of a local Golem. 1.1 asks
-            for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
-        port: Where it listens; by default where the system finds a free port.
+        dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
+        token: The token that it knows; by default the well-known one of a local Golem. 1.1 and
+            1.2 ask for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
+        port: The port; by default one that the system chooses.
+
+    Raises:
+        ValueError: There is no such dialect, or it does not accept such a token.
     """
 
     def __init__(
-        self,
-        *,
-        dialect: str = "1.5",
-        token: str = credentials.WELL_KNOWN_TOKEN,
-        port: int = 0,
+        self, *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0
     ) -> None:
-        self._golem = Installation(_dialect(dialect), token)
-        _check_token(self._golem.dialect, token)
-        self._golem.promises.deploy(USUAL_COMPONENT)
-        self._http = Golem(self._golem)
-        self._plan = FaultPlan()
-        self._received: dict[int, ReceivedRequest] = {}
+        super().__init__(dialect=dialect, token=token, port=port)
         self._serials = itertools.count()
         self._server = Server(self._respond)
-        self._port = port
-        self._closed = False
+        self._watch: StarvationWatch | None = None
+
+    @staticmethod
+    def in_thread(
+        *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0
+    ) -> BlockingFakeGolem:
+        """Return a fake with the same methods, made blocking, that runs in a thread of its own.
+
+        For tests that are not coroutines: Flask, Django, FastAPI's `TestClient`.
+
+        Args:
+            dialect: As for `FakeGolem`.
+            token: As for `FakeGolem`.
+            port: As for `FakeGolem`.
+
+        Examples:
+            >>> with FakeGolem.in_thread() as golem:
+            ...     promise_id = golem.create_promise()
+            ...     golem.complete_promise(promise_id, b"a client does this")
+            ...     golem.await_promise(promise_id)
+            True
+            b'a client does this'
+        """
+        return BlockingFakeGolem(FakeGolem(dialect=dialect, token=token, port=port))
 
     async def __aenter__(self) -> Self:
-        if self._server.port:
+        if self._port:
             raise RuntimeError("a FakeGolem is entered once: make a new one")
-        await self._server.start(self._port)
+        await self._start()
         return self
 
     async def __aexit__(
@@ -86,41 +108,39 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
     ) -> None:
         self._closed = True
         self._golem.promises.close()
-        await self._server.stop()
+        await self._stop()
 
-    @property
-    def dialect(self) -> str:
-        """The generation that it plays."""
-        return self._golem.dialect.name
-
-    @property
-    def url(self) -> str:
-        """The base URL for a client, without a slash at its end."""
-        if not self._server.port:
-            raise RuntimeError("a FakeGolem has a URL within its `async with` only")
-        return f"http://127.0.0.1:{self._server.port}"
-
-    @property
-    def token(self) -> str:
-        """The token that it knows."""
-        return self._golem.token
-
-    def webhook_url(self, promise_id: Any) -> str:
-        """Return the promise's URL, by which anybody completes it: a POST of the raw payload.
-
-        Golem 1.5 gives an agent such a URL for its own promise. It is answered 204, for a
-        duplicate too.
+    async def await_promise(self, promise_id: Any) -> bytes:
+        """Wait until the promise is completed, and return its payload.
 
         Raises:
-            LookupError: There is no such promise.
-            ValueError: Its worker is no agent, or this generation has no webhooks.
+            LookupError: There is no such promise, or it or its worker is deleted meanwhile.
+            RuntimeError: The fake is closed, or is being closed, so that nobody can complete it.
         """
-        if not self._golem.dialect.has_webhooks:
-            raise ValueError(f"Golem {self.dialect} has no webhooks: they came with 1.5")
-        key = self._existing(promise_id)
-        if "(" not in key.worker.name:
-            raise ValueError(f"webhooks are for agents, and {key.worker.name!r} is none")
-        return self.url + self._http.webhooks.path(key)
+        key, payload = self._payload_now(promise_id)
+        return await self._golem.promises.wait(key) if payload is None else payload
+
+    @overload
+    async def await_promise_json(self, promise_id: Any, type: None = None) -> Any: ...
+
+    @overload
+    async def await_promise_json(self, promise_id: Any, type: TypeForm[T]) -> T: ...
+
+    async def await_promise_json(self, promise_id: Any, type: Any = None) -> Any:  # noqa: A002
+        """Wait until the promise is completed, and return its payload read as JSON.
+
+        Args:
+            promise_id: The promise.
+            type: What to make of the JSON: a class, or any type that cattrs structures. It is as
+                strict as serde: no number is made of a string, no `1` of `1.0`.
+
+        Raises:
+            ValueError: The payload is not such JSON. In a real worker this is final: a payload
+                cannot be taken back.
+            LookupError: As in `await_promise`.
+            RuntimeError: As in `await_promise`.
+        """
+        return self._read(promise_id, await self.await_promise(promise_id), type)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -128,12 +148,12 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
 
         What is stored survives, and workers keep waiting, as they do when Golem restarts.
         """
-        await self._server.stop()
+        await self._stop()
         try:
             yield
         finally:
             if not self._closed:
-                await self._server.start()
+                await self._start()
 
     async def drop_connections(self) -> None:
         """Close every connection, also those that a client keeps for later."""
@@ -152,11 +172,21 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         """
         return None
 
+    async def _start(self) -> None:
+        self._port = await self._server.start(self._port or self._wanted_port)
+        self._routes.webhooks.host = f"{HOST}:{self._port}"
+        self._watch = StarvationWatch(asyncio.get_running_loop(), self._server.listening_socket)
+
+    async def _stop(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        await self._server.stop()
+
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
         if instead is not None:
             return Delivery(instead)
-        call = self._http.read(incoming)
+        call = self._routes.read(incoming)
         fault = self._next_fault(call)
         serial = self._record(incoming, call, fault, connection)
         answer = self._take_in(call, serial, times=fault.takes - fault.late, wakes=fault.wakes)
@@ -202,23 +232,11 @@ class FakeGolem(WorkerSide, FaultsOnOrder, History):
         return serial
 
     def _note(self, serial: int, delivery: Delivery) -> None:
-        told = delivery.whole
-        if told is not None and serial in self._received:
-            record = self._received[serial]
+        whole = delivery.whole
+        if whole is not None and serial in self._received:
             self._received[serial] = attrs.evolve(
-                record,
-                status=told.status,
-                answer=told.body,
+                self._received[serial],
+                status=whole.status,
+                answer=whole.body,
                 answered_at=asyncio.get_running_loop().time(),
             )
-
-
-def _dialect(name: str) -> Dialect:
-    if name not in DIALECTS:
-        raise ValueError(f"no dialect {name!r}: there are {', '.join(DIALECTS)}")
-    return DIALECTS[name]
-
-
-def _check_token(dialect: Dialect, token: str) -> None:
-    if dialect.read_token is not None and dialect.read_token(token) is None:
-        raise ValueError(f"this is no token of Golem {dialect.name}: see dialects.py")

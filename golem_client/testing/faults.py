@@ -1,25 +1,20 @@
 """What can go wrong between a client and Golem, as data.
 
 There is one mechanism: a fault says how often Golem takes the request in, when, what the client
-gets instead of Golem's answer, how much of it, and what becomes of the connection. All that can
-be ordered from a FakeGolem is a value of these fields.
+gets instead of Golem's answer, how much of it, and what becomes of the connection. Everything that
+a test can order from a FakeGolem is a value of these fields.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from golem_client.testing.messages import Answer, Delivery, Ending, reason
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from golem_client.testing.promises import PromiseKey
-
+from golem_client.testing.promises import PromiseKey
 
 _TRUE, _FALSE = (Answer.json(200, stored) for stored in (True, False))
 
@@ -68,6 +63,8 @@ class Fault:
         if self.true_to_both and answer == _FALSE:
             answer = _TRUE
         instead = answer if self.answer is None else self.answer
+        if instead is None and self.keep is None:  # Golem itself never answers
+            return Delivery(b"", ending=Ending.STALL)
         return Delivery(b"" if instead is None else instead, self.keep, self.ending)
 
 
@@ -142,7 +139,7 @@ def killed_and_back(seconds: float, *, applied: bool) -> Fault:
 
 
 def html_page(status: int) -> Answer:
-    """Return the page of an nginx before Golem (facts 2.7)."""
+    """Return the page of an nginx before Golem."""
     title = f"{status} {reason(status)}".strip()
     lines = (
         "<html>",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 JSON = "application/json; charset=utf-8"
-"""The content type of every JSON answer of Golem's (facts 1.2)."""
+"""The content type of every JSON answer of Golem's."""
 TEXT = "text/plain; charset=utf-8"
-"""The content type of every answer of Golem's framework (facts 1.2)."""
+"""The content type of every answer of Golem's framework."""
 
 
 @attrs.frozen
@@ -37,7 +35,14 @@ class Incoming:
 
 @attrs.frozen
 class Answer:
-    """A whole HTTP answer: what Golem, or a proxy before it, says."""
+    """A whole HTTP answer, of Golem or of a proxy before it.
+
+    Attributes:
+        status: The status.
+        body: The body.
+        content_type: The `Content-Type`; None for none.
+        headers: More headers; a `Content-Type` among them wins.
+    """
 
     status: int
     body: bytes = b""
@@ -70,7 +75,14 @@ class Answer:
 
 
 class Ending(Enum):
-    """What becomes of the connection after the answer, or the part of it that goes out."""
+    """What becomes of the connection after the answer, or the part of it that goes out.
+
+    Attributes:
+        KEEP: It stays open for the next request.
+        CLOSE: It is closed.
+        RESET: It is reset (RST): the client gets a connection error.
+        STALL: It stays open and silent until the client leaves.
+    """
 
     KEEP = "kept"
     CLOSE = "closed"

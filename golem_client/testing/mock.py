@@ -1,12 +1,12 @@
-"""A Golem made up of answers, for unit tests with aioresponses and no server.
+"""Made-up answers of a Golem, for unit tests with aioresponses and no server.
 
     with mock_golem() as mock:
         mock.answers(promise_id, True)
         await approve(client, promise_id)
     assert mock.json_payload(promise_id) == {"approved": True}
 
-aioresponses puts itself in the place of aiohttp: there are no timeouts, connections and redirects
-here. What depends on them is `FakeGolem`'s to test.
+aioresponses takes the place of aiohttp's network: timeouts, connections and redirects do not
+happen. Test what depends on them with `FakeGolem`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import asyncio
 import inspect
 import json
 import re
+import sys
+from collections.abc import Mapping
 from functools import partial
-from types import SimpleNamespace
+from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+from unittest.mock import Mock
 from urllib.parse import quote, unquote
 
 import aiohttp
@@ -32,13 +35,10 @@ from golem_client.testing.received import ReceivedRequest, without_secrets
 from golem_client.testing.request_body import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-
-    from aioresponses import CallbackResult, aioresponses
+    from aioresponses import CallbackResult
     from yarl import URL
 
-    Body = str | bytes | Mapping[str, Any]
+Body = str | bytes | Mapping[str, Any]
 
 _COMPLETION = re.compile(
     r"(?P<base>[^?#]*)"
@@ -48,12 +48,12 @@ _ANYTHING = re.compile("")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-def mock_golem(mocked: aioresponses | None = None) -> MockGolem:
+def mock_golem(mocked: Any = None) -> MockGolem:
     """Return a mocked Golem, to be used in a `with` statement, in async tests too.
 
-    Within it no request leaves the process. One that no answer is told for fails the test at
-    once, with an AssertionError that no retry repeats; where the code under test catches that,
-    the end of the `with` fails.
+    Within it no request leaves the process. A request that has no answer fails the test at once,
+    with an AssertionError that no retry repeats; if the code under test catches that, the end of
+    the `with` raises it.
 
     Args:
         mocked: An aioresponses that is active, for calls to others: completions are answered
@@ -66,12 +66,12 @@ def mock_golem(mocked: aioresponses | None = None) -> MockGolem:
 
 
 class MockGolem:
-    """What completions are answered, and what was sent. Ids are accepted in any form.
+    """The answers to completions, and the requests that were sent. Ids are accepted in any form.
 
     A completion is known by its path, whatever the base URL, and by the index in its body.
     """
 
-    def __init__(self, mocked: aioresponses | None) -> None:
+    def __init__(self, mocked: Any) -> None:
         try:
             import aioresponses  # noqa: PLC0415 - optional
         except ImportError:
@@ -107,6 +107,7 @@ class MockGolem:
         if not self._is_guest:
             self._mocked.stop()
         caught = [refusal for refusal in self._refusals if refusal is not error]
+        __tracebackhide__ = True
         if error is None and caught:
             raise AssertionError(f"the code under test caught this:\n{caught[0]}")
         if error is not None:
@@ -122,14 +123,14 @@ class MockGolem:
         headers: Mapping[str, str] | None = None,
         times: int | None = None,
     ) -> None:
-        """Tell what completions of the promise are answered.
+        """Set what completions of the promise are answered.
 
-        Several answers are given in the order in which they are told. One without `times` is
-        given again and again, until another is told, which takes its place.
+        Several answers are given in the order of these calls. One without `times` is given again
+        and again, until another call replaces it.
 
         Args:
             promise_id: The promise.
-            answer: `True` or `False`, as Golem says it; a status; or an exception to raise.
+            answer: `True` or `False`, as Golem answers; a status; or an exception to raise.
             body: The body of a status: text, bytes, or a mapping for JSON. By default what Golem
                 1.5 says with a status of its own, the page of an nginx for another.
             headers: More headers.
@@ -169,6 +170,7 @@ class MockGolem:
         Raises:
             AssertionError: None was sent.
         """
+        __tracebackhide__ = True
         sent = [request.payload for request in self.requests_for(promise_id)]
         if not sent or sent[-1] is None:
             came = [f"  {request}" for request in self._requests] or ["  nothing"]
@@ -183,6 +185,7 @@ class MockGolem:
             AssertionError: None was sent.
             ValueError: It is not JSON.
         """
+        __tracebackhide__ = True
         return worker_json.read(self.payload(promise_id))
 
     def _on_completion(self, url: URL, **call: Any) -> CallbackResult:
@@ -220,7 +223,7 @@ class MockGolem:
 
 
 class MockedResponse(aiohttp.ClientResponse):
-    """What aioresponses 0.7.9 lacks for aiohttp 3.14, which wants a `stream_writer`.
+    """What aioresponses 0.7.9 lacks for aiohttp 3.14: a `stream_writer`, and large bodies.
 
     For mocks of your own, as in `mocked.get(url, response_class=MockedResponse)`.
     """
@@ -229,6 +232,20 @@ class MockedResponse(aiohttp.ClientResponse):
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
             kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
         super().__init__(*args, **kwargs)
+        self._mocked_body: Any = None
+
+    @property
+    def content(self) -> aiohttp.StreamReader:
+        """The body. It takes any number of bytes."""
+        body: aiohttp.StreamReader = self._mocked_body
+        return body
+
+    @content.setter
+    def content(self, _: aiohttp.StreamReader) -> None:
+        # The reader that aioresponses brings pauses its connection at 128 KiB, and has none.
+        connection: Any = Mock(_reading_paused=False)
+        loop = self._loop
+        self._mocked_body = aiohttp.StreamReader(connection, limit=sys.maxsize, loop=loop)
 
 
 @attrs.frozen
@@ -296,11 +313,13 @@ def _path(promise_id: PromiseId) -> str:
 
 
 def _body(call: Mapping[str, Any]) -> bytes:
-    """Return the body; that of the client's decodes itself."""
+    """Return the body: text, bytes, JSON, or an aiohttp.Payload such as the client's."""
     data = call.get("data")
     if data is None:
         return json.dumps(call.get("json")).encode()
-    return data.encode() if isinstance(data, str) else str(data.decode()).encode()
+    if isinstance(data, str):
+        return data.encode()
+    return data if isinstance(data, bytes) else bytes(data.decode(), "utf-8")
 
 
 def _is_exception(answer: object) -> bool:

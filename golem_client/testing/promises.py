@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 
 @attrs.frozen
@@ -31,7 +28,7 @@ class WorkerKey:
 
 @attrs.frozen
 class PromiseKey:
-    """A promise as Golem's store names it (facts 3.1)."""
+    """A promise as Golem's store names it."""
 
     worker: WorkerKey
     oplog_idx: int
@@ -56,8 +53,8 @@ class PromiseKey:
 class Promises:
     """The store. First write wins; it knows no rules beyond that.
 
-    A payload may be there without its promise: Golem 1.1 writes before it looks (facts 3.2), and
-    deleting a worker deletes neither (facts 3.3).
+    A payload may be there without its promise: Golem 1.1 writes before it looks, and
+    deleting a worker deletes neither.
     """
 
     def __init__(self) -> None:

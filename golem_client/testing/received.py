@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from golem_client.ids import PromiseId
+from golem_client.ids import PromiseId
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 

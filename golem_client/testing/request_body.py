@@ -1,7 +1,7 @@
-"""The body of a completion, as Golem's framework reads it (facts 1.2, 1.3).
+"""The body of a completion, as Golem's framework reads it.
 
 serde_json reads the text; poem-openapi then converts the value, field by field, and names what
-it would have liked. Its texts echo the value that they refuse.
+it expected. Its texts echo the value that they refuse.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class BodyError(ValueError):
 
 def refused_content_type(content_type: str | None) -> Answer | None:
     """Return the 415 for a content type that is not JSON; parameters do not count."""
-    if content_type is None:
+    # A header that is not ASCII is none to the framework.
+    if content_type is None or not content_type.isascii():
         return Answer.text(415, "the client request does not include the `Content-Type` header")
     if _JSON_TYPE.fullmatch(content_type):
         return None

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from golem_client.testing.messages import Answer, Delivery, Ending, Incoming
 
+HOST = "127.0.0.1"
+
 Respond = Callable[[Incoming, int], Awaitable[Delivery]]
 """Given a request and the number of its connection, returns what the client gets."""
 
@@ -30,20 +32,25 @@ class Server:
         self._connections: set[_Connection] = set()
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._numbers = itertools.count(1)
-        self.port = 0
 
-    async def start(self, port: int = 0) -> None:
-        """Listen where it did before, or else on this port; 0 lets the system choose."""
+    async def start(self, port: int = 0) -> int:
+        """Listen on this port, and return it; 0 lets the system choose."""
         loop = asyncio.get_running_loop()
         manager = web.Server(self._exchange)
 
         def connection() -> _Connection:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
-        self._listener = await loop.create_server(
-            connection, "127.0.0.1", self.port or port, reuse_address=True
-        )
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._listener = await loop.create_server(connection, HOST, port, reuse_address=True)
+        number: int = self._listener.sockets[0].getsockname()[1]
+        return number
+
+    @property
+    def listening_socket(self) -> socket.socket:
+        """A socket that listens where the server does, for the caller to close."""
+        if self._listener is None:
+            raise RuntimeError("the server does not listen")
+        return socket.fromfd(self._listener.sockets[0].fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
     async def stop(self) -> None:
         """Stop listening, and drop every connection with whatever is under way on it."""
@@ -102,8 +109,14 @@ class _Connection(web.RequestHandler):
         register: set[_Connection],
         number: int,
     ) -> None:
-        # None means no access log, which aiohttp's annotation does not know.
-        super().__init__(manager, loop=loop, access_log=None)  # type: ignore[arg-type]
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type] # no access log: the annotation does not know
+            auto_decompress=False,  # Golem reads a body as it comes
+            max_line_size=65_536,
+            max_field_size=500_000,
+        )
         self.number = number
         self.lost = asyncio.Event()
         self._register = register

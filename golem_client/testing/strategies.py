@@ -1,4 +1,4 @@
-"""Hypothesis strategies: ids and how they are spelled, payloads, and what can go wrong.
+"""Hypothesis strategies: ids and their spellings, payloads, and faults.
 
     @given(promise_id_spellings())
     def test_links_are_read(pair):
@@ -11,26 +11,23 @@ Hypothesis comes with `golem-client[hypothesis]`, and this module is imported by
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing.faults import WEATHER, Fault
 
 try:
     from hypothesis import strategies as st
+    from hypothesis.strategies import DrawFn, SearchStrategy
 except ImportError as _error:
     raise ImportError(
         "golem_client.testing.strategies needs Hypothesis: pip install 'golem-client[hypothesis]'"
     ) from _error
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hypothesis.strategies import DrawFn, SearchStrategy
-
-    AnyId = ComponentId | WorkerId | PromiseId
+AnyId = ComponentId | WorkerId | PromiseId
 
 NAMES_LIKE_OTHER_THINGS = (
     "42", "w/1/42", "a/b", "a:b", "a:completed", ":", "/", " a ", "{", '"', "\\", "%2F", "...",
@@ -41,14 +38,14 @@ NAMES_LIKE_OTHER_THINGS = (
 
 
 def component_ids() -> SearchStrategy[ComponentId]:
-    """Return every component."""
+    """Generate components."""
     return st.uuids().map(ComponentId)
 
 
 def worker_names() -> SearchStrategy[str]:
-    """Return every worker name that an id can have, and often one that looks like something else.
+    """Generate worker names, often ones that look like something else.
 
-    Which of them a Golem takes depends on its version.
+    Which of them a Golem accepts depends on its version.
     """
     characters = st.characters(exclude_categories=["Cc", "Cs"])
     of_any = st.text(characters, min_size=1, max_size=128).filter(lambda name: name.strip("."))
@@ -56,18 +53,22 @@ def worker_names() -> SearchStrategy[str]:
 
 
 def worker_ids() -> SearchStrategy[WorkerId]:
-    """Return every worker."""
+    """Generate workers."""
     return st.builds(WorkerId, component_ids(), worker_names())
 
 
 def promise_ids() -> SearchStrategy[PromiseId]:
-    """Return every promise."""
+    """Generate promises."""
     return st.builds(PromiseId, worker_ids(), st.integers(0, 2**64 - 1))
 
 
+def spellings_of(an_id: AnyId) -> SearchStrategy[Any]:
+    """Generate spellings of an id: text, JSON, an answer around it, each also as text or bytes."""
+    return _spelling_of(an_id)
+
+
 @st.composite
-def spellings_of(draw: DrawFn, an_id: AnyId) -> Any:
-    """Return every spelling of an id: a text or JSON, an answer around it, its text or bytes."""
+def _spelling_of(draw: DrawFn, an_id: AnyId) -> Any:
     form, key_case = draw(st.sampled_from(_snake_forms(an_id))), draw(st.sampled_from(KEY_CASES))
     record = _in_case(form, key_case)
     as_text = [json.dumps(record)] if isinstance(record, dict) else []
@@ -79,7 +80,7 @@ def spellings_of(draw: DrawFn, an_id: AnyId) -> Any:
 
 
 def promise_id_spellings() -> SearchStrategy[tuple[PromiseId, Any]]:
-    """Return every promise, each with one of its spellings."""
+    """Generate promises, each with one of its spellings."""
     return promise_ids().flatmap(lambda an_id: st.tuples(st.just(an_id), spellings_of(an_id)))
 
 
@@ -96,29 +97,33 @@ class Payload(NamedTuple):
 
 
 def payload_values(*, max_leaves: int = 12) -> SearchStrategy[Payload]:
-    """Return every value of builtin types and of the standard library's that JSON can carry.
+    """Generate values for `complete_json`, of types of the standard library.
 
-    Integers are of 64 bits, signed or unsigned, as Rust has them. Bytes are inside of other
-    values: a payload that is bytes as a whole is for `complete_bytes`.
+    Integers have 64 bits, signed or unsigned, as in Rust. Bytes occur inside other values only: a
+    payload that is bytes as a whole is for `complete_bytes`.
     """
     inner = st.recursive(_scalars() | _byte_strings(), _containers, max_leaves=max_leaves)
     return _scalars() | _containers(inner)
 
 
 def faults() -> SearchStrategy[Fault]:
-    """Return what can go wrong with one request and is over with the next."""
+    """Generate faults that meet one request and can be retried."""
     return st.sampled_from(WEATHER)
 
 
 def fault_schedules(
-    *, max_size: int = 5, of: Sequence[Fault] = WEATHER
+    *, max_size: int = 5, of: Sequence[Fault] | None = None
 ) -> SearchStrategy[list[Fault]]:
-    """Return what goes wrong with one request after another: for `FakeGolem.fault_next`, each.
+    """Return lists of faults for one request after another: pass each to `FakeGolem.fault_next`.
 
-    The default is shorter than a call with the default `RetryPolicy` is patient. Give the client
-    short delays: `RetryPolicy(min_delay=0.001, max_delay=0.01)`.
+    Five faults are fewer than the attempts of the default `RetryPolicy`. Give the client short
+    delays: `RetryPolicy(min_delay=0.001, max_delay=0.01)`.
+
+    Args:
+        max_size: The most faults in a list.
+        of: The faults to choose from; by default those of `faults()`.
     """
-    return st.lists(st.sampled_from(of), max_size=max_size)
+    return st.lists(st.sampled_from(WEATHER if of is None else of), max_size=max_size)
 
 
 def texts(an_id: AnyId) -> list[str]:

@@ -1,4 +1,4 @@
-"""The capability URLs of Golem 1.5: who has the URL may complete the promise (facts 5)."""
+"""The capability URLs of Golem 1.5: whoever has the URL may complete the promise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from urllib.parse import unquote
 
 from golem_client.testing.completion import Call, Completion, Installation, RefusedError
 from golem_client.testing.dialects import Check
@@ -39,22 +40,30 @@ class Webhooks:
     The id in a URL is opaque: an agent's name, an oplog index, and a signature over the whole
     promise id. The component is not in it. Golem takes it from the route; the fake tries those
     that it knows.
+
+    Attributes:
+        host: The only `Host` that is served. It is known once the fake listens.
     """
 
     def __init__(self, golem: Installation) -> None:
         self._golem = golem
         self._key = secrets.token_bytes(_SIGNATURE_BYTES)
+        self.host = ""
 
-    def path(self, key: PromiseKey) -> str:
-        """Return the path of the promise's URL."""
+    def url(self, key: PromiseKey) -> str:
+        """Return the promise's URL."""
         record = key.oplog_idx.to_bytes(_INDEX_BYTES, "big") + key.worker.name.encode()
-        return f"/webhooks/{_suffix(key)}/{_encoded(record + self._sign(key))}"
+        return f"http://{self.host}/webhooks/{_suffix(key)}/{_encoded(record + self._sign(key))}"
 
     def read(self, incoming: Incoming, segments: list[str]) -> Call:
         """Return what a request to a webhook asks for."""
-        if incoming.method != "POST" or len(segments) != 2:
+        match segments:
+            case [suffix, webhook_id] | [suffix, webhook_id, ""]:
+                webhook_id = unquote(webhook_id)
+            case _:
+                return Call.answered(_NO_ROUTE)
+        if incoming.method != "POST" or incoming.headers.get("Host") != self.host:
             return Call.answered(_NO_ROUTE)
-        suffix, webhook_id = segments
         record = _decoded(webhook_id)
         if record is None:
             return Call.refused(_undecodable(webhook_id))
@@ -67,26 +76,20 @@ class Webhooks:
             key, incoming.body, lambda wakes: self._complete(key, incoming.body, wakes=wakes)
         )
 
-    def _complete(self, key: PromiseKey, payload: bytes, *, wakes: bool) -> Answer:
+    def _complete(self, key: PromiseKey, payload: bytes, *, wakes: bool) -> Answer | None:
         try:
             Completion(self._golem, key, payload).check_all(_CHECKS, wakes=wakes)
         except RefusedError as refused:
             return self._refused(refused)
         return Answer(204)
 
-    def _refused(self, refused: RefusedError) -> Answer:
-        answer = self._golem.dialect.refuse(refused.check, refused.facts)
-        if answer.status == 413:
-            return answer
-        _, template = self._golem.dialect.refusals[refused.check]
-        return Answer.json(
-            500,
-            {
-                "code": "INTERNAL_AGENT_EXECUTION_FAILED",
-                "error": f"Invocation failed: {template['error'].format_map(refused.facts)}",
-                "workerError": None,
-            },
-        )
+    def _refused(self, refused: RefusedError) -> Answer | None:
+        dialect = self._golem.dialect
+        refusal = dialect.refusals[refused.check]
+        if refusal is None or refusal.status == 413:
+            return dialect.refuse(refused.check, refused.facts)
+        text = f"Invocation failed: {refusal.text.format_map(refused.facts)}"
+        return dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
 
     def _sign(self, key: PromiseKey) -> bytes:
         return hmac.digest(self._key, f"promise {key}".encode(), hashlib.sha256)

@@ -1,4 +1,4 @@
-"""JSON payloads as a worker written in Rust reads and writes them (facts 7).
+"""JSON payloads as a worker written in Rust reads and writes them.
 
 The converter is the fake's own: one shared with the client would agree with its mistakes. It is
 as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of `"false"`.
@@ -7,18 +7,16 @@ as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import cattrs
 from cattrs import transform_error
 
 from golem_client.testing import serde_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def read(payload: bytes, type_: Any = None) -> Any:

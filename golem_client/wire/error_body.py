@@ -40,7 +40,8 @@ def read_error(content_type: str, body: bytes) -> Said:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "text/plain":
         text = body[:1000].decode("utf-8", "replace").strip()
-        return Said(text, dialect="text") if text.startswith(_FRAMEWORK_TEXTS) else Said()
+        is_golems = text in _FRAMEWORK_TEXTS or text.startswith(_FRAMEWORK_STARTS)
+        return Said(text, dialect="text") if is_golems else Said()
     if kind != "application/json" and not kind.endswith("+json"):
         return Said()
     try:
@@ -51,15 +52,30 @@ def read_error(content_type: str, body: bytes) -> Said:
 
 
 _FRAMEWORK_TEXTS = (
-    "failed to parse path ",
-    "parse request payload error: ",
-    "the client request does not include ",
-    "the `Content-Type` requested ",
+    "invalid path params",
     "authorization error",
     "method not allowed",
     "not found",
     "request-origin not allowed",
 )
+_FRAMEWORK_STARTS = (
+    "failed to parse path ",
+    "io: error reading a body from connection",
+    "parse request payload error: ",
+    "the client request does not include ",
+    "the `Content-Type` requested ",
+)
+
+
+def as_of_a_webhook(status: int, body: bytes, said: Said) -> Said:
+    """Return what a webhook's error says of the promise behind it (Golem 1.5).
+
+    A 404 without a body is Golem's answer to an id that is forged or another server's. Every
+    failed completion is told as a failed invocation.
+    """
+    if status == 404 and not body:
+        return Said("Golem does not know this webhook", dialect="empty")
+    return attrs.evolve(said, text=said.text.removeprefix("Invocation failed: "))
 
 
 def _read_json_error(value: dict[str, object]) -> Said:

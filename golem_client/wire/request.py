@@ -1,16 +1,13 @@
-"""Build the request that completes a promise."""
+"""Build requests, complete when they leave here: method, URL, headers, body."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from golem_client.ids import PromiseId
+from golem_client.ids import PromiseId
 
 _SLICE_BYTES = 64 * 1024
 _TAIL = b"]}"
@@ -21,44 +18,82 @@ class Request:
     """One completion, ready to be sent as often as it takes: each time with identical bytes.
 
     Attributes:
-        url: Where it goes.
-        head: The body up to the first number.
-        payload: The payload, which the body lists as numbers.
+        url: The whole address, percent-encoded.
+        headers: Every header that is not HTTP's own, the token's included.
+        payload: The payload.
+        head: The body up to the first number; None where the payload itself is the body.
+        method: The HTTP method.
+        shown_url: The address without anything that must not be shown: no worker name, no
+            secret of a webhook.
     """
 
     url: str
-    head: bytes
+    headers: Mapping[str, str] = attrs.field(repr=False)
     payload: bytes = attrs.field(repr=False)
+    head: bytes | None
+    shown_url: str
+    method: str = "POST"
+
+    @property
+    def is_webhook(self) -> bool:
+        """Whether the request goes to a webhook of Golem's, which answers in its own way."""
+        return self.head is None
 
     @property
     def size(self) -> int:
         """The length of the body in bytes."""
+        if self.head is None:
+            return len(self.payload)
         return len(self.head) + max(4 * len(self.payload) - 1, 0) + len(_TAIL)
 
-    def body(self) -> Iterator[bytes]:
-        """Yield the body in slices, so that a large one neither blocks the loop nor doubles."""
-        payload = self.payload
-        if len(payload) <= _SLICE_BYTES:
-            yield b"".join((self.head, number_list(payload)[:-1], _TAIL))
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the body in pieces, so that a large one neither blocks the loop nor doubles."""
+        payload, head = self.payload, self.head
+        if head is None:
+            for start in range(0, len(payload), 4 * _SLICE_BYTES):
+                yield payload[start : start + 4 * _SLICE_BYTES]
             return
-        yield self.head
+        if len(payload) <= _SLICE_BYTES:
+            yield b"".join((head, number_list(payload)[:-1], _TAIL))
+            return
         last = len(payload) - _SLICE_BYTES
         for start in range(0, len(payload), _SLICE_BYTES):
             numbers = number_list(payload[start : start + _SLICE_BYTES])
-            yield bytes(numbers if start < last else numbers[:-1])
-        yield _TAIL
+            if start == 0:
+                numbers[:0] = head
+            elif start >= last:
+                numbers[-1:] = _TAIL
+            yield bytes(numbers)
 
 
-def completion_request(base_url: str, promise_id: PromiseId, payload: bytes) -> Request:
+def completion_request(
+    base_url: str, promise_id: PromiseId, payload: bytes, headers: Mapping[str, str]
+) -> Request:
     """Build the request that completes a promise.
 
     The worker name is one percent-encoded segment: Golem matches routes on the raw path and
     decodes each segment once.
     """
     worker = promise_id.worker_id
+    start = f"{base_url}/v1/components/{worker.component_id}/workers/"
     name = quote(worker.worker_name, safe="")
-    url = f"{base_url}/v1/components/{worker.component_id}/workers/{name}/complete"
-    return Request(url, b'{"oplogIdx":%d,"data":[' % promise_id.oplog_idx, payload)
+    return Request(
+        f"{start}{name}/complete",
+        headers,
+        payload,
+        b'{"oplogIdx":%d,"data":[' % promise_id.oplog_idx,
+        f"{start}REDACTED/complete",
+    )
+
+
+def webhook_request(url: str, payload: bytes, headers: Mapping[str, str]) -> Request:
+    """Build the request that completes the promise behind a webhook of Golem 1.5.
+
+    Golem takes the body as the payload, byte for byte. The path is a secret: whoever knows it can
+    complete the promise.
+    """
+    origin = "/".join(url.split("/", 3)[:3])
+    return Request(url, headers, payload, None, f"{origin}/REDACTED")
 
 
 _HUNDREDS = bytes(48 + n // 100 if n >= 100 else 32 for n in range(256))

@@ -8,10 +8,10 @@ each row has a fact about Golem behind it, and what no row covers is repeated an
 from __future__ import annotations
 
 import enum
-import math
 import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -35,13 +35,16 @@ from golem_client.errors import (
     UnexpectedResponseError,
     WorkerNotFoundError,
 )
-from golem_client.wire.error_body import MAX_ANSWER_BYTES, Said, read_error
+from golem_client.wire.error_body import MAX_ANSWER_BYTES, Said, as_of_a_webhook, read_error
+from golem_client.wire.request import Request
 from golem_client.wire.words import describe, is_free_of_secrets
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+ECHO_SECONDS = 1.0
+"""A `false` that took this long may be Golem's own repetition of our request.
 
-    from golem_client.wire.request import Request
+Golem's worker service repeats a request inside when an executor fails. Observed on a Golem 1.2.0
+under `kill -9`: every such echo of a first attempt took 1.3 seconds or more.
+"""
 
 
 @attrs.frozen
@@ -49,14 +52,14 @@ class Verdict:
     """What one attempt means.
 
     Attributes:
-        answer: Golem's word: it stored this payload, or one was stored before; None without one.
+        answer: Golem's answer: True, it stored this payload; False, one was stored before; None,
+            there was no such answer.
         error: What to raise if this attempt is the last; None where there is an answer.
         repeat: Whether it is useful to send the same request again.
-        may_have_stored: Whether this attempt can have stored the payload.
+        may_have_stored: Whether this attempt may have stored the payload.
         at_once: The repeat needs no wait and does not count against the policy.
         retry_after: The seconds that the server asks to wait.
         max_repeats: How often an attempt that ends so is repeated in one call; None: no limit.
-        attempted: Whether the attempt counts as a request: false where it waited for its turn.
     """
 
     answer: bool | None = None
@@ -66,50 +69,66 @@ class Verdict:
     at_once: bool = False
     retry_after: float | None = None
     max_repeats: int | None = None
-    attempted: bool = True
 
 
 STORED = Verdict(answer=True, may_have_stored=True)
 STORED_BEFORE = Verdict(answer=False)
+STORED_BEFORE_OR_ECHO = Verdict(answer=False, may_have_stored=True)
+
+# How far a request got decides what a missing answer means. Four words are used for it:
+#   sent          The last byte of the body was handed to the socket. Golem may have stored the
+#                 payload, whatever happens afterwards: it does not notice that a client leaves.
+#   half-written  The body began and its last byte was never handed over. What arrived is not
+#                 JSON, so nothing can be stored.
+#   stale         A kept-alive connection ended before any byte of an answer. Most likely the
+#                 server had closed it before our request arrived: repeat at once, on a fresh one.
+#   unasked       An answer came before the body was written. It belongs to an earlier request of
+#                 the same connection, so it says nothing about this one.
+
+
+class Sent(enum.Enum):
+    """How much of the request's body was handed to the socket."""
+
+    NOTHING = "nothing"
+    PART = "a part"
+    ALL = "all"
 
 
 class Silence(enum.Enum):
     """Why there is no complete answer."""
 
     BROKEN = "the connection failed"
+    UNREACHABLE = "there is no such server"
     ATTEMPT_TIMEOUT = "attempt_timeout was up"
     DEADLINE = "the whole timeout was up"
     CLOSED = "the client was closed, or the connector it borrows, while this call was under way"
 
 
-def read_silence(
-    silence: Silence, reason: str, *, sent: bool, stale: bool = False, attempted: bool = True
-) -> Verdict:
+def read_silence(silence: Silence, reason: str, *, sent: Sent, stale: bool = False) -> Verdict:
     """Judge an attempt without a complete answer.
 
     Args:
         silence: Why there is none.
         reason: The same in words, for people.
-        sent: Whether the first byte of the body was written: only then it can have stored.
+        sent: How much of the request was sent: only a whole one can have stored the payload.
         stale: Whether the connection was a kept-alive one that ended before any byte of an
-            answer: the server had most likely closed it.
-        attempted: Whether the attempt had begun.
+            answer.
     """
     error: DeliveryError
     if silence is Silence.DEADLINE:
         error = DeadlineExceededError(reason)
-    elif not sent:
+    elif sent is Sent.NOTHING:
         error = ConnectionFailedError(reason)
     elif silence is Silence.ATTEMPT_TIMEOUT:
         error = AttemptTimeoutError(reason)
     else:
         error = ConnectionLostError(reason)
+    error.may_have_completed = sent is Sent.ALL
     return Verdict(
         error=error,
         repeat=silence in (Silence.BROKEN, Silence.ATTEMPT_TIMEOUT),
-        may_have_stored=sent,
+        may_have_stored=sent is Sent.ALL,
         at_once=stale,
-        attempted=attempted,
     )
 
 
@@ -125,7 +144,7 @@ class _Row:
     max_repeats: int | None = None
 
 
-# The same words further on can be a worker's own, of after the write.
+# Match at the start only: a worker's own error, raised after the write, may contain the same words.
 _SIZE_LIMIT = re.compile(
     r"(?:Unknown: )?"  # the type that 1.1 and 1.2 give it
     r"(?:Failed to connect to pod: |Operation was attempted past |gRPC message exceeded )"
@@ -152,7 +171,7 @@ _ROWS = (
         PromiseNotFoundError,
         may_have_stored=True,
     ),
-    # 1.3 and later: only the English text tells; its code is shared with dozens of failures.
+    # 1.3 and later: recognised by its English text, because dozens of failures share its code.
     _Row(
         lambda status, said: status == 500 and said.starts("Promise not found: "),
         PromiseNotFoundError,
@@ -203,13 +222,12 @@ _ROWS = (
         lambda status, said: status == 404 and (said.code or "").endswith("_NOT_FOUND"),
         NotFoundError,
     ),
-    # All versions: the framework below Golem knows no such path, and will not.
+    # All versions: the framework below Golem knows no such path, and never will.
     _Row(
         lambda status, said: status == 404 and said.dialect == "text" and said.text == "not found",
         NotFoundError,
     ),
-    # Not Golem's: a proxy in mid-rollout. Permanent for the call, not for good.
-    _Row(_status(404), NotFoundError, worth_retrying=True),
+    _Row(_status(404), NotFoundError),
     # 1.3: a backend that is down, or an unknown component, or a bad token.
     _Row(
         lambda status, said: status == 401 and said.starts("Unauthorized: Get project error"),
@@ -217,8 +235,9 @@ _ROWS = (
         repeat=True,
         max_repeats=2,
     ),
-    _Row(_status(401), AuthenticationError),
-    _Row(_status(403), PermissionDeniedError),
+    # A mended token or grant lets the same call through.
+    _Row(_status(401), AuthenticationError, worth_retrying=True),
+    _Row(_status(403), PermissionDeniedError, worth_retrying=True),
     _Row(_status(400, 415, 422), BadRequestError),
     _Row(_status(413), PayloadTooLargeError),
     _Row(_status(408), ResponseError, repeat=True, may_have_stored=True),
@@ -238,40 +257,76 @@ _GET_PROJECT_ERROR = (
 
 
 def read_answer(
-    request: Request, token: str | None, status: int, headers: Mapping[str, str], body: bytes
+    request: Request,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    seconds: float = 0.0,
+    now: float | None = None,
 ) -> Verdict:
     """Judge a complete answer.
 
     Args:
-        request: What was sent, so that no part of its payload is quoted.
-        token: The token that was sent with it, for the same reason.
+        request: What was sent, so that nothing secret of it is quoted.
         status: The HTTP status.
-        headers: The answer's headers; look-ups must not mind the case.
+        headers: The answer's headers; look-ups must ignore the case.
         body: At most `MAX_ANSWER_BYTES` of the body.
+        seconds: The time from the last byte of the request to the first of the answer.
+        now: Our clock, in seconds since 1970, for a `Retry-After` date in an answer without
+            `Date`; None ignores such a date.
     """
-    if status == 200 and len(body) < MAX_ANSWER_BYTES:
-        word = body.strip(b" \t\r\n")
-        if word == b"true":
-            return STORED
-        if word == b"false":
-            return STORED_BEFORE
-        if _is_cut_short(word, headers):
-            reason = "the answer ended in the middle of a word"
-            return read_silence(Silence.BROKEN, reason, sent=True)
+    verdict = _read_success(request, status, headers, body, seconds)
+    return verdict or _read_refusal(request, status, headers, body, now)
+
+
+def _read_success(
+    request: Request, status: int, headers: Mapping[str, str], body: bytes, seconds: float
+) -> Verdict | None:
+    """Judge an answer that says that the promise is completed; None where it does not."""
+    if request.is_webhook:
+        # Golem hides whether the payload was stored before.
+        return STORED_BEFORE_OR_ECHO if status == 204 else None
+    if status != 200 or len(body) >= MAX_ANSWER_BYTES:
+        return None
+    word = body.strip(b" \t\r\n")
+    if word == b"true":
+        return STORED
+    if word == b"false":
+        return STORED_BEFORE if seconds < ECHO_SECONDS else STORED_BEFORE_OR_ECHO
+    if _is_cut_short(word, headers):
+        reason = "the answer ended in the middle of a word"
+        return read_silence(Silence.BROKEN, reason, sent=Sent.ALL)
+    return None
+
+
+def _read_refusal(
+    request: Request, status: int, headers: Mapping[str, str], body: bytes, now: float | None
+) -> Verdict:
+    """Judge every other answer, by the table above."""
     said = read_error(headers.get("Content-Type", ""), body)
+    if request.is_webhook:
+        said = as_of_a_webhook(status, body, said)
     row = next(row for row in _ROWS if row.when(status, said))
-    retry_after = _retry_after(headers)
-    text = describe(request, token, status, headers, said, body)
+    retry_after = _retry_after(headers, now)
+    text = describe(request, status, headers, said, body)
     if row.max_repeats is not None:
         text = f"{text}; {_GET_PROJECT_ERROR}"
     error: ResponseError
-    code = said.code if is_free_of_secrets(said.code or "", request, token) else None
+    code = said.code if is_free_of_secrets(said.code or "", request) else None
     if row.error is RateLimitedError:
         error = RateLimitedError(text, status, code, retry_after)
     else:
         error = row.error(text, status, code)
-    error.worth_retrying = row.repeat if row.worth_retrying is None else row.worth_retrying
     error.may_have_completed = row.may_have_stored
+    error.from_golem = bool(said.dialect)
+    if isinstance(error, AuthenticationError):
+        error.is_certain = row.max_repeats is None
+    if row.worth_retrying is not None:
+        error.worth_retrying = row.worth_retrying
+    else:
+        # What Golem did not word comes from something before it, which people can mend.
+        error.worth_retrying = row.repeat or not error.from_golem
     return Verdict(
         error=error,
         repeat=row.repeat,
@@ -287,19 +342,33 @@ def _is_cut_short(word: bytes, headers: Mapping[str, str]) -> bool:
     return not known and (b"true".startswith(word) or b"false".startswith(word))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read `Retry-After`: seconds, or an HTTP date relative to the answer's own `Date`.
+_SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,300})?")
 
-    The difference of the server's two dates needs no clock of ours to be right. What cannot be
-    read is ignored.
+
+def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
+    """Read `Retry-After`: seconds, or one of the three date formats of RFC 9110.
+
+    A date counts from the answer's own `Date`, so that the two clocks need not agree. What cannot
+    be read is ignored.
     """
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        seconds = float(value)
-        return seconds if math.isfinite(seconds) else None
-    try:
-        until = parsedate_to_datetime(value)
-        now = parsedate_to_datetime(headers.get("Date", ""))
-        return max((until - now).total_seconds(), 0.0)
-    except (ValueError, TypeError, OverflowError):
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _date(value)
+    sent_at = _date(headers.get("Date", ""))
+    if until is None:
         return None
+    if sent_at is not None:
+        return max((until - sent_at).total_seconds(), 0.0)
+    return None if now is None else max(until.timestamp() - now, 0.0)
+
+
+def _date(value: str) -> datetime | None:
+    """Read an HTTP date; one without a zone is in UTC, as RFC 9110 says."""
+    try:
+        date = parsedate_to_datetime(value)
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        date.timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return date

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from golem_client.wire.error_body import MAX_ANSWER_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from golem_client.wire.error_body import Said
-    from golem_client.wire.request import Request
+from golem_client.wire.error_body import MAX_ANSWER_BYTES, Said
+from golem_client.wire.request import Request
 
 _SHOWN_CHARACTERS = 300
 _SEARCHED_BYTES = 64 * 1024
-_ECHO = re.compile(r"""(?:\bfound|\bProvided:)\s""")
+# Golem's parse errors quote the offending value in full after "found". Elsewhere "found" is an
+# ordinary word: "message length too large: found 4195045 bytes, the limit is …".
+_PARSE_ERROR = re.compile(r"\bparse\b|Expected input type")
+_FOUND = re.compile(r"\bfound\s")
+_PROVIDED = re.compile(r"\bProvided:\s")
+_HARMLESS = frozenset({"accept-encoding", "content-type", "user-agent"})
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 _NUMBERS = re.compile(r"\d{1,3}(?:[,\s]+\d{1,3}){3,}")
 # What is shorter than a run of eight, and still a whole value of a JSON payload.
@@ -25,37 +25,37 @@ _SHORT_WORD = re.compile(r"(?<!\w)\w{3,7}(?!\w)")
 
 
 def describe(
-    request: Request,
-    token: str | None,
-    status: int,
-    headers: Mapping[str, str],
-    said: Said,
-    body: bytes,
+    request: Request, status: int, headers: Mapping[str, str], said: Said, body: bytes
 ) -> str:
     """Say what the answer was, quoting nothing but Golem's own words, and those without secrets."""
     if said.dialect:
-        return _without_secrets(said.text, request.payload, token) or "no text"
+        return _without_secrets(said.text, request) or "no text"
     if 300 <= status < 400:
-        location = _location(request, token, headers.get("Location", ""))
-        return f"a redirect to {location or 'nowhere'}, which is not followed"
+        if request.is_webhook:
+            return "a redirect, which is not followed"
+        place = _without_secrets(_place(headers.get("Location", "")), request)
+        return f"a redirect to {place or 'nowhere'}, which is not followed"
     kind = headers.get("Content-Type", "").partition(";")[0].strip()
-    is_known = _MEDIA_TYPE.fullmatch(kind) and is_free_of_secrets(kind, request, token)
+    is_known = _MEDIA_TYPE.fullmatch(kind) and is_free_of_secrets(kind, request)
     shape = kind if is_known else "no known type"
     cut = " or more" if len(body) >= MAX_ANSWER_BYTES else ""
-    return f"not an answer of Golem's: {len(body)}{cut} bytes of {shape}"
+    size = f"{len(body)}{cut} bytes of {shape}"
+    return f"an answer that is not Golem's: {size}"
 
 
-def is_free_of_secrets(word: str, request: Request, token: str | None) -> bool:
-    """Whether a word that stands where Golem has a fixed one is no echo of what was sent."""
-    echoed = word.encode("utf-8", "replace") in request.payload
-    return not echoed and (not token or (word not in token and token not in word))
+def is_free_of_secrets(word: str, request: Request) -> bool:
+    """Whether a word that stands where Golem has a fixed one is not an echo of what was sent."""
+    if word.encode("utf-8", "replace") in request.payload:
+        return False
+    return not any(word in secret or secret in word for secret in _secrets(request))
 
 
-def _location(request: Request, token: str | None, location: str) -> str:
-    """Return where a redirect leads; only its server, where a path could quote a long payload."""
-    if len(request.payload) <= _SEARCHED_BYTES:
-        return _without_secrets(_place(location), request.payload, token)
-    return _without_secrets("/".join(_place(location).split("/")[:3]), b"", token)
+def _secrets(request: Request) -> list[str]:
+    """Return what the headers hold that nobody may see: the token, and users' own keys."""
+    values = [value for name, value in request.headers.items() if name.lower() not in _HARMLESS]
+    if request.is_webhook:
+        values.append("/".join(request.url.split("/")[3:]))
+    return [value.removeprefix("Bearer ") for value in values]
 
 
 def _place(location: str) -> str:
@@ -69,24 +69,37 @@ def _place(location: str) -> str:
     return "/".join(part.rpartition("@")[2] for part in bare.split("/"))
 
 
-def _without_secrets(text: str, payload: bytes, token: str | None) -> str:
-    """Return the text with everything masked that may be the payload or the token.
+def _without_secrets(text: str, request: Request) -> str:
+    """Return the text with everything masked that may be the payload or a header's value.
 
     Golem's validation texts, and proxies', echo what they refuse: "…, found "…your text…"".
     """
     text = text[: 4 * _SHOWN_CHARACTERS]
-    if echo := _ECHO.search(text):
-        text = f"{text[: echo.start()].rstrip(' ,:;')} …"
+    text = _without_echo(text)
     text = _NUMBERS.sub("…", text)
-    if len(payload) > _SEARCHED_BYTES:
-        return "(its words are left out: they may quote the payload)"
-    sent = payload.decode("utf-8", "replace")
-    for secret in (token or "", sent):
+    for secret in _secrets(request):
         text = _masked(text, secret)
-    values = {word for found in _SHORT_VALUE.findall(sent) for word in found}
-    text = _SHORT_WORD.sub(lambda word: "…" if word[0] in values else word[0], text)
+    if len(request.payload) <= _SEARCHED_BYTES:
+        sent = request.payload.decode("utf-8", "replace")
+        text = _masked(text, sent)
+        values = {word for found in _SHORT_VALUE.findall(sent) for word in found}
+        text = _SHORT_WORD.sub(lambda word: "…" if word[0] in values else word[0], text)
+    else:
+        text = _masked_by_samples(text, request.payload)
     shown = "".join(char if char.isprintable() else " " for char in text)
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
+
+
+def _without_echo(text: str) -> str:
+    """Cut a text of Golem's where it begins to quote the request."""
+    parse_error = _PARSE_ERROR.search(text)
+    for echo in (
+        _FOUND.search(text, parse_error.end()) if parse_error else None,
+        _PROVIDED.search(text),
+    ):
+        if echo:
+            text = f"{text[: echo.start()].rstrip(' ,:;')} …"
+    return text
 
 
 def _masked(text: str, secret: str) -> str:
@@ -95,9 +108,29 @@ def _masked(text: str, secret: str) -> str:
     if width < 3:
         return text
     runs = {secret[start : start + width] for start in range(len(secret) - width + 1)}
-    hidden = [False] * len(text)
-    for start in range(len(text) - width + 1):
-        if text[start : start + width] in runs:
-            hidden[start : start + width] = [True] * width
-    shown = "".join("\0" if hide else char for char, hide in zip(text, hidden, strict=True))
+    starts = range(len(text) - width + 1)
+    return _hidden(text, [start for start in starts if text[start : start + width] in runs], width)
+
+
+def _masked_by_samples(text: str, payload: bytes) -> str:
+    """Do the same for a long payload: every eighth run of the text is looked for.
+
+    To look for every run in megabytes would block the event loop. A common run of 15 characters
+    or more holds one that is looked for; its neighbours are hidden with it.
+    """
+    text = text[: _SHOWN_CHARACTERS + 8]
+    starts = [
+        max(start - 7, 0)
+        for start in range(0, len(text) - 7, 8)
+        if text[start : start + 8].encode("utf-8", "replace") in payload
+    ]
+    return _hidden(text, starts, 22)
+
+
+def _hidden(text: str, starts: list[int], width: int) -> str:
+    """Replace the runs of this width that begin there by an ellipsis."""
+    hidden = bytearray(len(text) + width)
+    for start in starts:
+        hidden[start : start + width] = b"\1" * width
+    shown = "".join("\0" if hide else char for char, hide in zip(text, hidden, strict=False))
     return re.sub("\0+", "…", shown)

@@ -22,7 +22,7 @@ TEXT = (b'{"status":"approved","reviewer":"ada","note":"as agreed by telephone"}
 
 
 def ours(payload: bytes) -> bytes:
-    return b"".join(Request("", b'{"oplogIdx":42,"data":[', payload).body())
+    return b"".join(Request("", {}, payload, b'{"oplogIdx":42,"data":[', "").pieces())
 
 
 def compact(payload: bytes) -> bytes:

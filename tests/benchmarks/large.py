@@ -89,7 +89,7 @@ async def measure() -> None:
 
 
 def main() -> None:
-    size = Request("", b'{"oplogIdx":42,"data":[', PAYLOAD).size / len(PAYLOAD)
+    size = Request("", {}, PAYLOAD, b'{"oplogIdx":42,"data":[', "").size / len(PAYLOAD)
     print(f"bytes on the wire per payload byte: {size:.3f}")
     asyncio.run(measure())
 

@@ -33,6 +33,7 @@ from uuid import UUID
 
 import attrs
 import pydantic
+from pydantic.alias_generators import to_camel
 
 from golem_client.ids import PromiseId
 from golem_client.payload import encode_json, make_converter
@@ -158,8 +159,8 @@ class Address(pydantic.BaseModel):
 
     street: str
     since: date
-    stay: timedelta
-    key: bytes
+    stay: Annotated[float, pydantic.Field(ge=0)]
+    key: UUID
     fee: Decimal
     parts: set[int] = set()
 
@@ -250,8 +251,10 @@ class Keyed:
     free_form: dict[str, int]
 
 
-class KeyedModel(pydantic.BaseModel):
-    """A model whose keys have a style."""
+class CamelModel(pydantic.BaseModel):
+    """A model whose keys have a style, by pydantic's own alias generator."""
+
+    model_config = pydantic.ConfigDict(serialize_by_alias=True, alias_generator=to_camel)
 
     first_name: str
     last_seen_at: int | None
@@ -431,12 +434,12 @@ ROWS = [
         Address(
             street="s",
             since=date(2026, 1, 1),
-            stay=timedelta(seconds=1.5),
-            key=b"k",
+            stay=1.5,
+            key=ID,
             fee=Decimal("1.0"),
-            parts={2, 1},
+            parts={300, 1, 20},
         ),
-        '{"street":"s","since":"2026-01-01","stay":{"secs":1,"nanos":500000000},"key":[107],"fee":"1.0","parts":[1,2]}',
+        f'{{"street":"s","since":"2026-01-01","stay":1.5,"key":"{UUID_TEXT}","fee":"1.0","parts":[1,20,300]}}',
         "Address",
     ),
     Row("Annotated and NewType", [Millis(5)], "[5]", "Vec<i64>", list[Annotated[Millis, "ms"]]),
@@ -498,20 +501,27 @@ ROWS = [
     ),
     *(
         Row(
-            f"{style} of a model",
-            KeyedModel(first_name="a", last_seen_at=1, free_form={"some_key": 1}),
+            style,
+            Keyed("a", 1, {"some_key": 1}),
             f'{{"{first}":"a","{seen}":1,"{free}":{{"some_key":1}}}}',
             f"Keyed {style}",
             None,
             make_converter(key_style=style),  # type: ignore[arg-type]
         )
         for style, first, seen, free in [
-            ("camelCase", "firstName", "lastSeenAt", "freeForm"),
             ("PascalCase", "FirstName", "LastSeenAt", "FreeForm"),
             ("kebab-case", "first-name", "last-seen-at", "free-form"),
             ("SCREAMING_SNAKE_CASE", "FIRST_NAME", "LAST_SEEN_AT", "FREE_FORM"),
             ("SCREAMING-KEBAB-CASE", "FIRST-NAME", "LAST-SEEN-AT", "FREE-FORM"),
         ]
+    ),
+    Row(
+        "pydantic model with an alias generator",
+        CamelModel(firstName="a", lastSeenAt=None, freeForm={"some_key": 1}),  # type: ignore[call-arg]
+        '{"firstName":"a","lastSeenAt":null,"freeForm":{"some_key":1}}',
+        "Keyed camelCase",
+        None,
+        make_converter(key_style="PascalCase"),
     ),
 ]
 

@@ -11,6 +11,7 @@ import attrs
 
 from golem_client import GolemClient, PromiseId, RetryPolicy
 from golem_client.testing import FakeGolem
+from tests.leftovers import leftovers
 from tests.storm.ledger import Call, Told
 
 QUICK = RetryPolicy(min_delay=0.002, max_delay=0.02)
@@ -32,7 +33,6 @@ class Caller:
         self.timeout: float = options["timeout"]
         self.attempt_timeout: float = options["attempt_timeout"]
         self.client = GolemClient(url, token=token, **options)
-        self.slots = options.get("max_connections", 100)
         self.closed_at: float | None = None
 
     async def close(self) -> None:
@@ -76,15 +76,7 @@ class Caller:
 
     def leftovers(self) -> list[str]:
         """Return what calls have left behind in the client, when none is under way."""
-        session = self.client._session
-        if session is None:
-            return []
-        left = {
-            "calls": len(session.calls),
-            "slots": self.slots - session.slots._value,
-            "connections in use": len(session.connector._acquired),
-        }
-        return [f"{number} {what}" for what, number in left.items() if number]
+        return leftovers(self.client)
 
 
 async def _told(

@@ -15,6 +15,7 @@ import attrs
 
 from golem_client import (
     AgentId,
+    AnyPromiseId,
     AttemptTimeoutError,
     Completion,
     ComponentId,
@@ -197,11 +198,12 @@ def outcomes_are_exhaustive(outcome: Outcome) -> int:
             return 3
 
 
-def ids_are_read(value: object, uuid: UUID) -> None:
+def ids_are_read(value: object, promise: AnyPromiseId, uuid: UUID) -> None:
     assert_type(ComponentId.parse(value), ComponentId)
     assert_type(WorkerId.parse(value), WorkerId)
     assert_type(AgentId.parse(value), WorkerId)
-    assert_type(PromiseId.parse(value), PromiseId)
+    assert_type(PromiseId.parse(promise), PromiseId)
+    PromiseId.parse(uuid)  # type: ignore[arg-type]
     assert_type(ComponentId(uuid), ComponentId)
     assert_type(ComponentId.from_bits(1, 2), ComponentId)
     assert_type(WorkerId(ComponentId(uuid), "w1"), WorkerId)

@@ -104,8 +104,8 @@ struct Settings {
 struct Address {
     street: String,
     since: NaiveDate,
-    stay: Duration,
-    key: Vec<u8>,
+    stay: f64,
+    key: Uuid,
     fee: Decimal,
     parts: BTreeSet<i64>,
 }

@@ -1,0 +1,114 @@
+"""`golem-promise bulk`: complete the promises of a file, and go on where a run was ended."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from golem_client import GolemClient
+from golem_client.cli.bulk.job import job_over
+from golem_client.cli.bulk.results import ResultsError
+from golem_client.cli.options import Target, seconds_option, target_options
+
+
+@click.command(
+    epilog="""\b
+A line of FILE is a JSON object: an id in any spelling, and one payload:
+  {"id": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42", "json": {"ok": true}}
+  {"id": {"workerId": {...}, "oplogIdx": 43}, "text": "approved"}
+  {"id": "...", "base64": "AAEC"}
+  {"id": "...", "empty": true}
+
+\b
+Examples:
+  golem-promise bulk approvals.jsonl --dry-run
+  golem-promise bulk approvals.jsonl --results done.jsonl
+  golem-promise bulk approvals.jsonl --results done.jsonl --retry-failed
+
+\b
+Exit codes:
+  0    the promise of every line is completed, by whomever
+  1    some line failed, is bad or was not sent; see the table
+  2    wrong usage: nothing was sent
+  6    stopped: Golem refused the token
+  7    stopped: the server limits the rate, with no end in sight
+  130  interrupted
+
+After a crash, a kill or Ctrl-C, run the same command again: what is in the
+results file is not sent again, whatever its line says now, and what was under
+way is sent with the same bytes, which is harmless. OUT.jsonl.journal has what
+is under way, for this server alone; it is gone when all is completed.
+"""
+)
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+@click.option(
+    "--results",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT.jsonl",
+    help="Record here what became of each line, and go on from there.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=64,
+    show_default=True,
+    help="The most lines under way at the same time.",
+)
+@click.option("--retry-failed", is_flag=True, help="Send again what is recorded as failed.")
+@click.option("--dry-run", is_flag=True, help="Check every line, and send nothing.")
+@target_options
+@seconds_option("--timeout", "For each line, retries included; 30 by default.")
+@click.pass_context
+def bulk(  # noqa: PLR0913 - the options of the command line
+    ctx: click.Context,
+    *,
+    file: Path,
+    results: Path | None,
+    concurrency: int,
+    retry_failed: bool,
+    dry_run: bool,
+    url: str | None,
+    profile: str | None,
+    token_file: Path | None,
+    timeout: float | None,
+) -> None:
+    """Complete the promises of FILE, one on each line, each with its own payload.
+
+    FILE can be `-`, the standard input.
+    """
+    source = None if str(file) == "-" else file
+    _check_results(source, results, retry_failed=retry_failed)
+    options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    options["max_connections"] = max(100, concurrency)
+    client = None if dry_run else Target(url, profile, token_file).client(**options)
+    with ExitStack() as stack:
+        try:
+            job = stack.enter_context(
+                job_over(source, results, retry_failed=retry_failed, changes=not dry_run)
+            )
+        except ResultsError as error:
+            raise click.UsageError(str(error)) from None
+        except OSError as error:
+            raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
+        code = job.rehearse() if client is None else job.run(client, _server(client), concurrency)
+    ctx.exit(code)
+
+
+def _server(client: GolemClient) -> str:
+    """Return what the client shows of its server: no user, no query."""
+    return repr(client).split()[1].rstrip(">")
+
+
+def _check_results(file: Path | None, results: Path | None, *, retry_failed: bool) -> None:
+    if results is None:
+        if retry_failed:
+            raise click.UsageError("--retry-failed needs --results, which has what failed")
+    elif results.exists() and not results.is_file():
+        raise click.UsageError(f"--results {results} is no regular file")
+    elif results.exists() and file is not None and results.samefile(file):
+        raise click.UsageError("--results names FILE itself")

@@ -1,0 +1,141 @@
+"""The journal of `golem-promise bulk`: an outbox file, from which its lines are delivered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+from sqlalchemy import text
+
+from golem_client import AuthenticationError, RateLimitedError
+from golem_client.cli.bulk.lines import digest_of
+from golem_client.cli.bulk.plan import Index, Known
+from golem_client.cli.bulk.results import ResultsError
+from golem_client.cli.bulk.tally import COMPLETED
+from golem_client.outbox import Outbox
+from golem_client.outbox.pace import Pace
+from golem_client.outbox.settling import Claimed, Rules
+
+_SERVER = "CREATE TABLE IF NOT EXISTS golem_bulk_server (url TEXT PRIMARY KEY)"
+
+# What an earlier run left: only lines that are still in the file are sent, so that everything
+# waits here until its line comes. Accepting it revives the row, with the payload that may be out.
+_PARK = """
+UPDATE golem_outbox_entries SET state = 'dead', due_at = NULL, lease = NULL,
+  may_have_stored = may_have_stored OR is_claimed, is_claimed = false
+WHERE state = 'pending'
+"""
+
+
+@asynccontextmanager
+async def journal(path: Path, server: str, index: Index) -> AsyncIterator[Outbox]:
+    """Open the journal, and note in the index what it knows and the results do not.
+
+    Raises:
+        ResultsError: It is another server's.
+        OutboxError: It cannot be used.
+    """
+    async with await Outbox.open(path, nudge_after=None) as outbox:
+        async with outbox.engine.begin() as connection:
+            await connection.execute(text(_SERVER))
+            name = "INSERT OR IGNORE INTO golem_bulk_server VALUES (:url)"
+            await connection.execute(text(name), {"url": server})
+            servers = (await connection.execute(text("SELECT url FROM golem_bulk_server"))).all()
+            others = [url for (url,) in servers if url != server]
+            if others:
+                raise ResultsError(
+                    f"{path} is the journal of a run against {others[0]}, and this one is against "
+                    f"{server}: name another file for the results"
+                )
+            await connection.execute(text(_PARK))
+        await _load(outbox, index)
+        yield outbox
+
+
+async def is_done(outbox: Outbox) -> bool:
+    """Whether nothing in it is needed by a later run."""
+    counts = await outbox.counts()
+    return not counts.pending and not counts.dead
+
+
+async def _load(outbox: Outbox, index: Index) -> None:
+    query = text(
+        "SELECT promise_id, state, outcome, attempts, may_have_stored,"
+        " CASE WHEN may_have_stored AND state = 'dead' THEN payload END AS payload"
+        " FROM golem_outbox_entries WHERE state = 'completed' OR may_have_stored"
+    )
+    async with outbox.engine.connect() as connection:
+        async for row in await connection.stream(query):
+            promise_id, state, outcome, attempts, _, payload = row
+            known = index.find(promise_id)
+            if state == "completed":
+                if known is None or known.outcome not in COMPLETED:
+                    index.put(promise_id, Known(outcome=outcome, attempts=attempts))
+            elif payload is not None:
+                before = known or Known()
+                index.put(promise_id, attrs.evolve(before, digest=digest_of(payload)))
+
+
+def is_of_the_token(error: object) -> bool:
+    """Whether it stops the run: a token that is refused is so for every line.
+
+    A 401 that can have other reasons (Golem 1.3 words three of them alike) is none.
+    """
+    return isinstance(error, AuthenticationError) and "Get project error" not in error.message
+
+
+class BulkRules(Rules):
+    """What failed is its line's result, unless it will let the same line through later."""
+
+    def gives_up(self, row: Claimed, ended: BaseException) -> bool:  # noqa: ARG002
+        """Whether the line has failed."""
+        return not isinstance(ended, RateLimitedError) and not is_of_the_token(ended)
+
+
+class BulkPace(Pace):
+    """Every line at once, but for the pauses that the server asks for.
+
+    Attributes:
+        held_until: When the pause ends, by the monotonic clock.
+        refusals: The rate limits in a row, after which nothing got through.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_until = 0.0
+        self.refusals = 0
+
+    def room(self, free: int, under_way: int, now: float) -> int:
+        """Return how many lines may be begun; one, to try whether the limit has passed."""
+        if now < self.held_until:
+            return 0
+        return min(free, 0 if under_way else 1) if self.refusals else free
+
+    def seconds_left(self, now: float, most: float) -> float:
+        """Return after how many seconds to look again."""
+        return min(max(self.held_until - now, 0.001), most) if now < self.held_until else most
+
+    def note_answer(self, now: float) -> None:  # noqa: ARG002
+        """Note that Golem answered."""
+        self.refusals = 0
+
+    def note_failure(self, error: BaseException, began: float, now: float) -> None:
+        """Note a rate limit, or a refused token; other failures are the results of their lines."""
+        if is_of_the_token(error):
+            self.held_until = math.inf
+        if not isinstance(error, RateLimitedError) or began < self.held_until:
+            return
+        self.refusals += 1
+        pause = max(error.retry_after or 0.0, 0.125 * 2 ** min(self.refusals - 1, 9))
+        self.held_until = now + pause
+
+    def is_hopeless(self, error: RateLimitedError) -> bool:
+        """Whether the limit is none of a rate, so that waiting makes no sense."""
+        return self.refusals >= _MOST_REFUSALS or (error.retry_after or 0.0) > _LONGEST_PAUSE
+
+
+_MOST_REFUSALS = 10
+_LONGEST_PAUSE = 3600.0

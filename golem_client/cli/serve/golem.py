@@ -1,0 +1,362 @@
+"""The Golem that `serve` runs: a FakeGolem whose workers' side is HTTP too, for any language.
+
+POST /_fake/promises        create a promise; the body, if any, is a JSON object with
+                            workerName, componentId, oplogIdx, or count for many
+GET  /_fake/promises        how many are pending and completed, and a page of them: 100, or
+                            ?limit=; "next" is the address of the next page, or null
+GET  /_fake/promises/{id}   one, with its state and payload; ?wait=30 waits so many seconds at
+                            most until it is completed
+DELETE /_fake/promises      delete them all, and the faults on order
+POST /_fake/faults          order a fault for the next completion: {"fault": "drop", …}. The
+                            kinds are the methods of FakeGolem that end in _next, and the other
+                            fields their arguments; "id" names the promise
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import json
+import math
+import shlex
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import takewhile
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, quote, unquote
+
+from golem_client import PromiseId
+from golem_client.testing import Answer, FakeGolem, ReceivedRequest
+
+PROMISES = "/_fake/promises"
+FAULTS = "/_fake/faults"
+
+_MAX_COUNT = 1_000_000
+_MAX_WAIT = 3600.0
+_MAX_KEPT_REQUESTS = 1000
+_LOG_SECONDS = 0.1
+_PATIENCE_SECONDS = 1.0
+
+_PROMISE_FIELDS: dict[str, tuple[type, ...]] = {
+    "workerName": (str,),
+    "componentId": (str,),
+    "oplogIdx": (int,),
+    "count": (int,),
+}
+_FAULT_FIELDS: dict[str, tuple[type, ...]] = {
+    "fault": (str,),
+    "promise_id": (str,),
+    "times": (int,),
+    "applied": (bool,),
+    "status": (int,),
+    "by": (int,),
+    "seconds": (int, float),
+    "back_after": (int, float),
+    "retry_after": (int, float, str),
+    "location": (str,),
+    "body": (str, dict),
+    "headers": (dict,),
+}
+
+
+class RequestError(Exception):
+    """A request to `/_fake` that cannot be served; the text says what is wrong."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+
+class _Fake(FakeGolem):
+    """A FakeGolem that lets another answer first."""
+
+    answer_first: Callable[[str, str, bytes], Awaitable[Answer | None]]
+
+    async def answer_instead(self, method: str, path: str, body: bytes) -> Answer | None:
+        return await self.answer_first(method, path, body)
+
+
+class ServedGolem:
+    """A FakeGolem that creates promises, shows them and waits for them on request.
+
+    Args:
+        dialect: The generation of Golem.
+        port: Where it listens, on this machine; 0 for any free port.
+        faults: The part of requests that meet a fault.
+        seed: The seed of these faults.
+        latency: The seconds by which each answer is late.
+        log: Takes a line for each request; None for no log.
+
+    Attributes:
+        fake: The FakeGolem.
+        url: The address for people and clients.
+
+    Raises:
+        ValueError: An option makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialect: str,
+        port: int,
+        faults: float = 0.0,
+        seed: int = 0,
+        latency: float = 0.0,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.fake = _Fake(dialect=dialect, port=port)
+        self.fake.answer_first = self._answer
+        self.url = ""
+        self._weather = (faults, seed, latency)
+        self._set_weather()
+        self._promises: dict[PromiseId, None] = {}
+        self._log = log
+        self._logged = 0
+
+    async def __aenter__(self) -> Self:
+        await self.fake.__aenter__()
+        self.url = self.fake.url
+        self._logging = asyncio.create_task(self._log_requests())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._logging.cancel()
+        await self.fake.__aexit__(kind, error, traceback)
+        self._log_settled(math.inf)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many promises are pending and completed."""
+        completed = sum(self.fake.payload(promise_id) is not None for promise_id in self._promises)
+        return {"pending": len(self._promises) - completed, "completed": completed}
+
+    def _set_weather(self) -> None:
+        faults, seed, latency = self._weather
+        self.fake.random_faults(faults, seed=seed)
+        self.fake.latency(latency)
+
+    async def _log_requests(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOG_SECONDS)
+            self._log_settled(loop.time() - _PATIENCE_SECONDS)
+
+    def _log_settled(self, late: float) -> None:
+        """Log each request once: when it is answered, or if it came before `late`.
+
+        Those that are logged are forgotten: a server runs for long, and a fake keeps all requests.
+        """
+        requests = self.fake.requests
+        if len(requests) > _MAX_KEPT_REQUESTS:
+            late = math.inf
+
+        def is_settled(request: ReceivedRequest) -> bool:
+            return request.status is not None or request.received_at < late
+
+        new = list(takewhile(is_settled, requests[self._logged :]))
+        self._logged += len(new)
+        if self._logged == len(requests):
+            self.fake.clear_requests()
+            self._logged = 0
+        for request in new:
+            self._write(_log_line(request))
+
+    def _write(self, line: str) -> None:
+        if self._log is not None:
+            self._log(line)
+
+    async def _answer(self, method: str, path: str, body: bytes) -> Answer | None:
+        """Answer what is below `/_fake`; leave the rest to Golem."""
+        bare, _, query = path.partition("?")
+        bare = bare.rstrip("/")
+        if bare not in (PROMISES, FAULTS) and not bare.startswith(f"{PROMISES}/"):
+            return None
+        try:
+            answer = _json(await self._route(method, bare, parse_qs(query), body))
+        except RequestError as error:
+            answer = _json({"error": error.message}, error.status)
+        self._write(f"{method} {path} -> {answer.status}")
+        return answer
+
+    async def _route(
+        self, method: str, path: str, query: dict[str, list[str]], body: bytes
+    ) -> dict[str, Any]:
+        match method, path:
+            case "POST", "/_fake/promises":
+                return self._create(_read_fields(body, _PROMISE_FIELDS))
+            case "GET", "/_fake/promises":
+                limit = _number(query, "limit", 100, _MAX_COUNT)
+                return self._list(int(limit), int(_number(query, "offset", 0, _MAX_COUNT)))
+            case "DELETE", "/_fake/promises":
+                return self._delete_all()
+            case "POST", "/_fake/faults":
+                return self._order_fault(_read_fields(body, _FAULT_FIELDS))
+            case "GET", _ if path != FAULTS:
+                text = unquote(path.removeprefix(f"{PROMISES}/"))
+                return await self._show_when(text, _number(query, "wait", 0, _MAX_WAIT))
+        raise RequestError(
+            405, f"POST, GET or DELETE {PROMISES}, GET {PROMISES}/ID, or POST {FAULTS}"
+        )
+
+    def _create(self, fields: dict[str, Any]) -> dict[str, Any]:
+        count = fields.get("count", 1)
+        if not 1 <= count <= _MAX_COUNT or (count > 1 and "oplogIdx" in fields):
+            raise RequestError(
+                400, f"count must be from 1 to {_MAX_COUNT}, without oplogIdx if there are several"
+            )
+        created = [self._create_one(fields) for _ in range(count)]
+        if "count" in fields:
+            return {"ids": [str(promise_id) for promise_id in created]}
+        return self._shown(created[0])
+
+    def _create_one(self, fields: dict[str, Any]) -> PromiseId:
+        try:
+            promise_id = self.fake.create_promise(
+                worker_name=fields.get("workerName"),
+                component_id=fields.get("componentId"),
+                oplog_idx=fields.get("oplogIdx"),
+            )
+        except ValueError as error:
+            raise RequestError(400, str(error)) from None
+        self._promises[promise_id] = None
+        return promise_id
+
+    def _list(self, limit: int, offset: int) -> dict[str, Any]:
+        page = list(self._promises)[offset : offset + limit]
+        end, total = offset + len(page), len(self._promises)
+        following = f"{self.url}{PROMISES}?limit={limit}&offset={end}"
+        return {
+            **self.counts(),
+            "page": f"{offset + 1} to {end} of {total}" if page else f"none of {total}",
+            "next": following if page and end < total else None,
+            "promises": [self._shown(promise_id) for promise_id in page],
+        }
+
+    def _delete_all(self) -> dict[str, Any]:
+        deleted = len(self._promises)
+        for promise_id in self._promises:
+            with suppress(LookupError):
+                self.fake.delete_promise(promise_id)
+        self._promises.clear()
+        self.fake.clear_faults()
+        self._set_weather()
+        return {"deleted": deleted}
+
+    def _order_fault(self, fields: dict[str, Any]) -> dict[str, Any]:
+        kinds = {
+            name.removesuffix("_next"): getattr(self.fake, name)
+            for name in dir(FakeGolem)
+            if name.endswith("_next") and name not in ("fault_next", "raw_next")
+        }
+        kind = fields.pop("fault", "fail" if "status" in fields else "")
+        if kind not in kinds:
+            raise RequestError(400, f"fault must be one of {', '.join(kinds)}")
+        signature = inspect.signature(kinds[kind])
+        try:
+            bound = signature.bind(**fields)
+            order = kinds[kind](*bound.args, **bound.kwargs)
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                400, f"{error.args[0]}; {kind} takes {', '.join(signature.parameters)}"
+            ) from None
+        return {"ordered": str(order)}
+
+    async def _show_when(self, text: str, seconds: float) -> dict[str, Any]:
+        """Show a promise once it is completed, or when the time is up."""
+        try:
+            promise_id = PromiseId.parse(text)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.fake.await_promise(promise_id)
+            return self._shown(promise_id)
+        except ValueError as error:
+            raise RequestError(400, str(error)) from None
+        except LookupError as error:
+            raise RequestError(404, str(error.args[0])) from None
+        except RuntimeError:
+            raise RequestError(503, "the server is being stopped") from None
+
+    def _shown(self, promise_id: PromiseId) -> dict[str, Any]:
+        payload = self.fake.payload(promise_id)
+        worker = promise_id.worker_id
+        name = quote(worker.worker_name, safe="")
+        path = f"/v1/components/{worker.component_id}/workers/{name}/complete"
+        return {
+            "id": str(promise_id),
+            "json": promise_id.to_json(),
+            "state": "pending" if payload is None else "completed",
+            "payload": None if payload is None else _shown_payload(payload),
+            "url": f"{self.url}{PROMISES}/{quote(str(promise_id), safe='/')}",
+            "completeUrl": self.url + path,
+            "curl": _curl(self.url + path, self.fake.token, promise_id.oplog_idx),
+        }
+
+
+def _curl(url: str, token: str, oplog_idx: int) -> str:
+    """Return a command that completes a promise with the JSON `true`."""
+    body = json.dumps({"oplogIdx": oplog_idx, "data": list(b"true")})
+    headers = ["-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {token}"]
+    return shlex.join(["curl", "-X", "POST", url, *headers, "-d", body])
+
+
+def _log_line(request: ReceivedRequest) -> str:
+    """Return a request for the log, without its payload."""
+    size = "" if request.payload is None else f" ({len(request.payload)} bytes)"
+    word = request.answer.decode() if request.answer in (b"true", b"false") else ""
+    answer = "no answer" if request.status is None else f"{request.status} {word}".strip()
+    fault = f", fault: {request.fault}" if request.fault else ""
+    return f"{request.method} {request.promise_id or request.path}{size} -> {answer}{fault}"
+
+
+def _shown_payload(payload: bytes) -> dict[str, Any]:
+    """Return a payload in every way in which it can be shown."""
+    shown: dict[str, Any] = {"base64": base64.b64encode(payload).decode()}
+    with suppress(UnicodeDecodeError):
+        shown["text"] = payload.decode()
+    with suppress(ValueError, RecursionError):
+        value = json.loads(payload.decode())
+        json.dumps(value, allow_nan=False)
+        shown["json"] = value
+    return shown
+
+
+def _read_fields(body: bytes, kinds: dict[str, tuple[type, ...]]) -> dict[str, Any]:
+    """Return the fields of a request; unknown ones are refused, as they would have no effect."""
+    if not body.strip():
+        return {}
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise RequestError(400, "the body must be a JSON object, or nothing")
+    for name, value in fields.items():
+        if name not in kinds:
+            raise RequestError(400, f"no field {name!r}: there are {', '.join(kinds)}")
+        if type(value) not in kinds[name]:  # not isinstance: a bool is no int here
+            names = " or ".join(kind.__name__ for kind in kinds[name])
+            raise RequestError(400, f"{name} must be of type {names}")
+    return fields
+
+
+def _number(query: dict[str, list[str]], name: str, default: float, most: float) -> float:
+    values = query.get(name, [])
+    try:
+        number = float(values[0]) if values else default
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise RequestError(400, f"{name} must be a number from 0 to {most:g}")
+    return number
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(value).encode() + b"\n", "application/json")

@@ -1,0 +1,119 @@
+"""The body of one attempt, which knows how far it got: the one place with aiohttp's internals.
+
+aiohttp (3.14) tells nobody whether a request was written before it failed, and hands an answer
+that waits on a pooled connection to the next request. `aiohttp.Payload` is public;
+`writer.protocol`, the connection that a body is written to, and its `should_close` are not
+documented. `tests/test_client_body.py` fails when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from multidict import CIMultiDict
+
+from golem_client.wire import Request, Sent
+
+
+class Connections:
+    """When each connection of a session was first used."""
+
+    def __init__(self) -> None:
+        self._first_use: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def use(self, connection: Any, now: float) -> float | None:
+        """Note that a connection is used; return when it was used first, None for a new one."""
+        since = self._first_use.get(connection)
+        if since is None:
+            self._first_use[connection] = now
+        return since
+
+
+class Body(aiohttp.Payload):
+    """The body of one attempt.
+
+    Attributes:
+        is_taken: Whether aiohttp has asked for it: not where a mock stands in for aiohttp.
+        sent: How much of it was handed to the socket.
+        sent_at: When the last byte was, by the loop's clock.
+        is_reused: Whether its connection had carried a request before.
+        is_answered: Whether the head of an answer came.
+        is_refused: Whether it was not written, because its connection may be as stale as the one
+            before it.
+    """
+
+    # aiohttp's own constructor makes such headers for each body; the request's win.
+    _headers = CIMultiDict({"Content-Type": "application/json"})
+    _encoding = None
+    _filename = None
+    _value: Request
+
+    def __init__(
+        self,
+        request: Request,
+        connections: Connections,
+        loop: asyncio.AbstractEventLoop,
+        on_progress: Callable[[], None],
+        fresh_since: float | None,
+    ) -> None:
+        """Prepare the body of one attempt.
+
+        Args:
+            request: What is sent.
+            connections: Those of the session.
+            loop: The running loop.
+            on_progress: Called each time that the socket has taken a piece and more follow.
+            fresh_since: Refuse a connection that was first used before this time.
+        """
+        self._value = request
+        self._connections = connections
+        self._loop = loop
+        self._on_progress = on_progress
+        self._fresh_since = fresh_since
+        self.is_taken = False
+        self.sent = Sent.NOTHING
+        self.sent_at = 0.0
+        self.is_reused = False
+        self.is_answered = False
+        self.is_refused = False
+
+    @property
+    def size(self) -> int:
+        """The number of bytes; aiohttp asks for it when it builds a request, a mock never does."""
+        self.is_taken = True
+        return self._value.size
+
+    async def write(self, writer: Any) -> None:
+        """Write the body, unless the connection holds an answer already, or may be stale."""
+        connection = writer.protocol
+        if connection.should_close:
+            raise aiohttp.ClientConnectionError
+        since = self._connections.use(connection, self._loop.time())
+        if since is not None:
+            self.is_reused = True
+            if self._fresh_since is not None and since < self._fresh_since:
+                self.is_refused = True
+                raise aiohttp.ClientConnectionError
+        pieces = self._value.pieces()
+        piece = next(pieces, b"")
+        for following in pieces:
+            self.sent = Sent.PART
+            await writer.write(piece)
+            self._on_progress()
+            await asyncio.sleep(0)  # a fast reader never makes a write wait
+            piece = following
+        self.sent = Sent.ALL
+        self.sent_at = self._loop.time()
+        await writer.write(piece)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text: what tests with aioresponses find in `kwargs["data"]`."""
+        return b"".join(self._value.pieces()).decode(encoding, errors)
+
+    def __deepcopy__(self, memo: object) -> Body:
+        """Return itself: aioresponses copies what it is given, and would copy the event loop."""
+        return self

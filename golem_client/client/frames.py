@@ -1,0 +1,51 @@
+"""Frames of tracebacks and warnings: what those of ours show, and where the caller's begin."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+T = TypeVar("T")
+P = ParamSpec("P")
+C = TypeVar("C")
+
+
+def without_locals(
+    method: Callable[Concatenate[C, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[C, P], Coroutine[Any, Any, T]]:
+    """Clear the local variables below a public method when it raises; line numbers stay.
+
+    Reporters of errors send the locals of each frame in a traceback: the payload is in frames of
+    ours, and the token in those of aiohttp. Cancellation leaves in the same way.
+    """
+
+    @functools.wraps(method)
+    async def cleared(self: C, *args: P.args, **kwargs: P.kwargs) -> T:
+        call = method(self, *args, **kwargs)
+        del args, kwargs
+        try:
+            return await call
+        except BaseException as error:
+            each: BaseException | None = error
+            while each is not None:
+                traceback.clear_frames(each.__traceback__)
+                each = each.__cause__ or each.__context__
+            raise
+
+    return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, T]]", cleared)
+
+
+def callers_level() -> int:
+    """Return the `stacklevel` of the first frame outside of this package."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings.warn itself counts by
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__"), package):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _is_inside(module: object, package: str) -> bool:
+    return isinstance(module, str) and (module + ".").startswith(package + ".")

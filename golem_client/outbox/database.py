@@ -1,0 +1,206 @@
+"""Transactions on the outbox's engine: one place that makes an OutboxError of what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import URL, event, inspect, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from golem_client import OutboxError
+from golem_client.outbox.statements import DIALECTS, insert_into
+from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 10.0
+_CREATE_LOCK = 0x60_1E_0B_0C
+_LONGEST_WORDS = 200
+
+
+class _CrossedError(Exception):
+    """Another transaction wrote the same row in between."""
+
+
+def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
+    """Return an engine for a file, which is made with mode 0600 where it is not there.
+
+    Raises:
+        ValueError: The path is ":memory:" or empty, which is no file.
+        OutboxError: The file cannot be made.
+    """
+    name = os.fspath(path)
+    if name in ("", ":memory:"):
+        raise ValueError("an outbox in memory survives nothing: name a file")
+    problem = ""
+    try:
+        os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise OutboxError(f"the outbox {name} cannot be opened: {problem}")
+    address = URL.create("sqlite+aiosqlite", database=str(Path(name).absolute()))
+    engine = create_async_engine(
+        address, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
+    )
+    event.listen(engine.sync_engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: Any, _: object) -> None:
+    """NORMAL would be faster, and lose what was accepted when the power fails."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+class Database:
+    """An engine, and how the outbox uses it.
+
+    Attributes:
+        engine: The engine.
+        dialect: "sqlite" or "postgresql".
+
+    Raises:
+        ValueError: It is another database's.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        if not isinstance(engine, AsyncEngine):
+            raise TypeError(
+                f"an outbox needs an AsyncEngine (create_async_engine), not {type(engine).__name__}"
+            )
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        if self.dialect not in DIALECTS:
+            raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {self.dialect}")
+        # SQLite has one writer; waiting here is fair, its own way of waiting sleeps.
+        self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
+        self._is_checked = False
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
+        """Run work in a transaction of its own, once it is known that the schema fits.
+
+        Args:
+            work: What is done in it.
+            tries: How often it is tried where others write the same rows at the same time.
+
+        Raises:
+            OutboxError: The transaction failed; nothing of it was written.
+        """
+        await self.check()
+        for _ in range(tries - 1):
+            with suppress(_CrossedError):
+                return await self._run(work, crossed=_CrossedError)
+        return await self._run(work)
+
+    async def check(self) -> None:
+        """Find out, once, whether the schema fits.
+
+        Raises:
+            OutboxError: It does not, or (`worth_retrying`) the database is away.
+        """
+        if not self._is_checked:
+            await self._run(self._check)
+            self._is_checked = True
+
+    async def read(self, statement: Any) -> list[Any]:
+        """Return the rows of a query, as mappings."""
+
+        async def work(connection: AsyncConnection) -> list[Any]:
+            return list((await connection.execute(statement)).mappings())
+
+        return await self.run(work)
+
+    async def create_tables(self) -> None:
+        """Make what is missing, and move an older schema on."""
+        await self._run(self._create)
+        await self._run(self._check)
+        self._is_checked = True
+
+    async def _run(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        crossed: type[Exception] = OutboxError,
+    ) -> T:
+        try:
+            async with AsyncExitStack() as stack:
+                if self._writing is not None:
+                    await stack.enter_async_context(self._writing)
+                return await work(await stack.enter_async_context(self.engine.begin()))
+        except _driver_errors() as error:
+            is_crossed = isinstance(error, IntegrityError)
+            problem = crossed("") if is_crossed and crossed is _CrossedError else _problem(error)
+        # Out here, because the error above holds statements and values.
+        raise problem
+
+    async def _check(self, connection: AsyncConnection) -> None:
+        has_tables = await connection.run_sync(lambda sync: inspect(sync).has_table(ENTRIES.name))
+        if not has_tables:
+            raise OutboxError(
+                "the outbox has no tables in this database: await outbox.create_tables(), or add "
+                "golem_outbox(metadata) to your migrations"
+            )
+        version = await _version(connection)
+        if version is None:  # made by a migration of the user's own
+            await _write_version(connection, self.dialect)
+        elif version > SCHEMA_VERSION:
+            raise OutboxError(
+                f"the outbox's tables are of version {version}, and this golem-client knows "
+                f"version {SCHEMA_VERSION}: upgrade golem-client"
+            )
+
+    async def _create(self, connection: AsyncConnection) -> None:
+        if self.dialect == "postgresql":
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})"))
+        for table in (ENTRIES, KEYS):
+            await connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                await connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+async def _version(connection: AsyncConnection) -> int | None:
+    query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
+    version = (await connection.execute(query)).scalar()
+    return None if version is None else int(version)
+
+
+async def _write_version(connection: AsyncConnection, dialect: str) -> None:
+    row = insert_into(dialect, KEYS).values(
+        key=SCHEMA_KEY, promise_id=str(SCHEMA_VERSION), noted_at=Now()
+    )
+    await connection.execute(row.on_conflict_do_nothing())
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return what an engine raises. asyncpg's own errors come through while it connects."""
+    errors: list[type[Exception]] = [SQLAlchemyError, OSError]
+    asyncpg = sys.modules.get("asyncpg")
+    if asyncpg is not None:
+        errors += [asyncpg.PostgresError, asyncpg.InterfaceError]
+    return tuple(errors)
+
+
+def _problem(error: Exception) -> OutboxError:
+    """Return what is said of a failed transaction. Nothing of it was written."""
+    cause = (error.orig or error) if isinstance(error, DBAPIError) else error
+    words = ""
+    with suppress(IndexError):
+        words = str(cause).splitlines()[0][:_LONGEST_WORDS]
+    problem = OutboxError(
+        f"the outbox's database cannot be used at the moment: {type(cause).__name__}: {words}"
+    )
+    problem.worth_retrying = True
+    return problem

@@ -1,0 +1,78 @@
+"""Payloads at rest: Fernet, where the outbox has keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from golem_client import OutboxError
+from golem_client.outbox.tables import Hidden
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.fernet import MultiFernet
+
+
+class Cipher:
+    """Encrypts with the first key, and decrypts with all of them. Without keys it does nothing.
+
+    Args:
+        keys: Fernet keys, as `Fernet.generate_key()` makes them.
+
+    Raises:
+        ValueError: One is no Fernet key; the message does not show it.
+        ImportError: The extra `outbox-encryption` is not installed.
+    """
+
+    def __init__(self, keys: Sequence[str | bytes]) -> None:
+        self._fernet = _fernet_of(keys) if keys else None
+
+    def __repr__(self) -> str:
+        return f"<Cipher {'on' if self.is_on else 'off'}>"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it encrypts."""
+        return self._fernet is not None
+
+    def encrypt(self, payload: bytes) -> Hidden:
+        """Return what is stored."""
+        return Hidden(payload if self._fernet is None else self._fernet.encrypt(payload))
+
+    def decrypt(self, stored: bytes, *, is_encrypted: bool) -> bytes:
+        """Return what was encrypted.
+
+        Raises:
+            OutboxError: No key fits.
+        """
+        if not is_encrypted:
+            return bytes(stored)
+        if self._fernet is None:
+            raise OutboxError("the payload is encrypted, and this outbox was opened without keys=")
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - optional
+
+        try:
+            return self._fernet.decrypt(bytes(stored))
+        except InvalidToken:
+            pass
+        raise OutboxError("the payload is encrypted with a key that is not among keys=")
+
+
+def _fernet_of(keys: Sequence[str | bytes]) -> MultiFernet:
+    try:
+        from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - optional
+    except ImportError:
+        raise ImportError(
+            'keys= needs cryptography: pip install "golem-client[outbox-encryption]"'
+        ) from None
+    if isinstance(keys, str | bytes):
+        raise TypeError("keys= takes a list of keys, also for one of them")
+    fernets = []
+    for number, key in enumerate(keys, 1):
+        try:
+            fernets.append(Fernet(key))
+        except (ValueError, TypeError):
+            fernets = []
+        if not fernets:
+            raise ValueError(f"key {number} of keys= is no Fernet key: Fernet.generate_key()")
+    return MultiFernet(fernets)

@@ -1,0 +1,420 @@
+"""The outbox: what a program calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+
+import cattrs
+from sqlalchemy import Insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import TypeForm
+
+from golem_client import AnyPromiseId, GolemClient, PromiseId
+from golem_client.outbox.accepting import Acceptor
+from golem_client.outbox.database import Database, sqlite_engine
+from golem_client.outbox.encryption import Cipher
+from golem_client.outbox.entry import Entry
+from golem_client.outbox.key import Key
+from golem_client.outbox.options import size, span
+from golem_client.outbox.pace import Pace
+from golem_client.outbox.promise import OutboxPromise
+from golem_client.outbox.records import Records
+from golem_client.outbox.settling import Rules
+from golem_client.outbox.statements import (
+    Acceptance,
+    accepting,
+    accepting_by_key,
+    notifying,
+    values_of,
+)
+from golem_client.outbox.trace import current_trace
+from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm
+from golem_client.payload import encode_bytes, encode_json, encode_text
+
+T = TypeVar("T")
+
+_CONCURRENCY = 64
+
+
+class OutboxOptions(TypedDict, total=False):
+    """The options of an outbox; `Outbox` describes them."""
+
+    keys: Sequence[str | bytes]
+    converter: cattrs.Converter | None
+    max_payload_bytes: int
+    give_up_after: float | timedelta
+    nudge_after: float | timedelta | None
+    lease: float | timedelta
+
+
+class Outbox(Records):
+    """Completions, accepted durably and delivered by any process that sees the database.
+
+        async with await Outbox.open("golem.sqlite") as outbox, outbox.delivering(client):
+            entry = await outbox.complete_json(promise_id, {"approved": True})
+
+    What `complete_json` has returned survives a `kill -9`, and with `Outbox.open` a power failure.
+    It is delivered at least once; `entry.outcome` tells the truth about by whom the promise is
+    completed. One payload per promise: accepting a promise again that is pending or completed
+    changes nothing, so that a redelivered event is harmless.
+
+    Many tasks may share an outbox, in one event loop; threads use
+    `golem_client.blocking.BlockingOutbox`. Any number of processes and machines may share a
+    PostgreSQL; processes on one machine may share a file. Close it with `async with` or `aclose`.
+
+    Golem can answer `true` and lose the wake-up, when an executor dies right after. So each
+    completion that may be ours is sent once more after `nudge_after`, with the same bytes, which
+    wakes the worker. That also resumes a worker that somebody interrupted by hand.
+
+    SQLAlchemy shows no payload, in errors and with `echo=True`; with `echo="debug"` it prints what
+    it reads, payloads included: use `keys`.
+
+    Args:
+        engine: A SQLAlchemy AsyncEngine, of PostgreSQL (asyncpg or psycopg) or SQLite. It is
+            borrowed: never disposed, no pragma is set on it, and it is as durable as its owner
+            made it.
+        keys: Fernet keys to encrypt payloads with: the first one writes, all of them read. To
+            change the key, put the new one in front, and leave the old ones until no entry that
+            they encrypted is left. Needs the extra `outbox-encryption`.
+        converter: Encodes JSON payloads; start from `make_converter()`.
+        max_payload_bytes: The largest payload; 4,000,000 bytes is what every Golem takes.
+        give_up_after: For how long a completion is tried, from its acceptance on (or from its
+            binding, where it waited), in seconds or as a timedelta. Then it is `dead`.
+        nudge_after: How long after its completion a payload is sent a second time, in seconds or
+            as a timedelta; None for never.
+        lease: How long a worker may keep a row, in seconds or as a timedelta: after a crash,
+            others take over within that time. A call's timeout ends before it.
+
+    Attributes:
+        engine: The engine.
+
+    Raises:
+        ValueError: An option makes no sense, or the engine is of another database.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        keys: Sequence[str | bytes] = (),
+        converter: cattrs.Converter | None = None,
+        max_payload_bytes: int = 4_000_000,
+        give_up_after: float | timedelta = timedelta(days=14),
+        nudge_after: float | timedelta | None = 60.0,
+        lease: float | timedelta = 60.0,
+    ) -> None:
+        super().__init__()
+        self.engine = engine
+        self._database = Database(engine)
+        self._cipher = Cipher(keys)
+        self._converter = converter
+        self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
+        nudge = None if nudge_after is None else span("nudge_after", nudge_after, at_least=0)
+        self._rules = Rules(give_up_after=span("give_up_after", give_up_after), nudge_after=nudge)
+        self._lease = span("lease", lease).total_seconds()
+        self._acceptor = Acceptor(self._database, self._tell_workers)
+        self._is_owner = False
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]) -> Self:
+        """Open an outbox in a file, an SQLite database; it is made where there is none.
+
+        A new file has mode 0600. What is accepted survives a power failure (WAL,
+        `synchronous=FULL`). Put it on a disk of this machine, not on a network file system.
+
+        Args:
+            path: The file.
+            **options: As for the class.
+
+        Raises:
+            OutboxError: The file cannot be used, is no database, or is of a newer version.
+            ValueError: An option makes no sense.
+        """
+        engine = sqlite_engine(path)
+        try:
+            outbox = cls(engine, **options)
+            await outbox.create_tables()
+        except BaseException:
+            await engine.dispose()
+            raise
+        outbox._is_owner = True
+        return outbox
+
+    def __repr__(self) -> str:
+        state = " closed" if self._is_closed else ""
+        return f"<{type(self).__name__} {self.engine.url.render_as_string()}{state}>"
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End deliveries of this outbox, and close what `open` opened. Nothing accepted is lost.
+
+        A second time it does nothing.
+        """
+        self._is_closed = True
+        workers = list(self._workers)
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            await worker.ended()
+        await self._acceptor.drain()
+        if self._is_owner:
+            await self.engine.dispose()
+
+    async def create_tables(self) -> None:
+        """Make the outbox's tables where they are missing, and move an older schema on.
+
+        Many processes may do so at the same time. Where migrations are your own, use
+        `golem_outbox(metadata)` instead.
+
+        Raises:
+            OutboxError: The database is away, or its tables are of a newer version.
+        """
+        self._check_open()
+        await self._database.create_tables()
+
+    # Accepting
+
+    async def complete_json(
+        self, promise_id: AnyPromiseId | Key, value: Any, as_type: TypeForm[Any] | None = None
+    ) -> Entry:
+        """Accept the completion of a promise with this value as JSON.
+
+        Args:
+            promise_id: The promise, in any spelling that `PromiseId.parse` accepts; or a `Key`,
+                which may be bound to its promise earlier or later.
+            value: The payload, by the rules of `golem_client.payload`.
+            as_type: The type to encode it as, where the value alone does not tell.
+
+        Returns:
+            The entry, which is durable now. `is_new` says whether this call stored its payload.
+            Where the promise was accepted before, it is the entry as it is; one that was dead is
+            pending again.
+
+        Raises:
+            InvalidIdError: It is not an id.
+            PayloadError: The value cannot be encoded, or is too large.
+            OutboxError: The database cannot be used; nothing was accepted.
+        """
+        accepted = self._encoded(promise_id, self._as_json(value, as_type))
+        del value
+        return await self._accept(accepted)
+
+    async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
+        """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
+        accepted = self._encoded(
+            promise_id, partial(encode_text, text, max_bytes=self._max_payload_bytes)
+        )
+        del text
+        return await self._accept(accepted)
+
+    async def complete_bytes(
+        self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
+    ) -> Entry:
+        """Accept the completion of a promise with these bytes; see `complete_json`."""
+        accepted = self._encoded(
+            promise_id, partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
+        )
+        del data
+        return await self._accept(accepted)
+
+    def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
+        """Return a typed handle on one promise, as `GolemClient.promise` does.
+
+        Args:
+            promise_id: The promise, in any spelling that `PromiseId.parse` accepts; or a `Key`.
+            type_: The type that its worker awaits: a class, a union, a generic.
+
+        Raises:
+            InvalidIdError: It is not an id.
+        """
+        parsed = promise_id if isinstance(promise_id, Key) else PromiseId.parse(promise_id)
+        return OutboxPromise(self, parsed, type_)
+
+    def statement(
+        self, promise_id: AnyPromiseId | Key, value: Any, as_type: TypeForm[Any] | None = None
+    ) -> Insert:
+        """Return the acceptance of a JSON value as a statement, for a transaction of your own.
+
+            async with session.begin():       # a Session, an AsyncSession, a Connection
+                session.add(order)
+                await session.execute(outbox.statement(promise_id, value))
+
+        It needs no connection, and a database of the same kind as the outbox's engine. The
+        completion is accepted when your transaction commits; what executing it returns is not
+        specified. Make the statement anew for each execution.
+
+        Without SQLAlchemy, on a connection of asyncpg (for psycopg, pass `compiled.params`):
+
+            from sqlalchemy.dialects.postgresql import asyncpg
+
+            compiled = statement.compile(dialect=asyncpg.dialect())
+            values = [compiled.params[name] for name in compiled.positiontup]
+            await connection.execute(str(compiled), *values)
+
+        Args:
+            promise_id: As for `complete_json`.
+            value: As for `complete_json`.
+            as_type: As for `complete_json`.
+
+        Raises:
+            InvalidIdError: It is not an id.
+            PayloadError: The value cannot be encoded, or is too large.
+        """
+        return self._statement(promise_id, self._as_json(value, as_type))
+
+    def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
+        """Return the acceptance of a text as a statement; see `statement`."""
+        limit = self._max_payload_bytes
+        return self._statement(promise_id, partial(encode_text, text, max_bytes=limit))
+
+    def statement_bytes(
+        self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
+    ) -> Insert:
+        """Return the acceptance of bytes as a statement; see `statement`."""
+        limit = self._max_payload_bytes
+        return self._statement(promise_id, partial(encode_bytes, data, max_bytes=limit))
+
+    # Delivering
+
+    async def deliver(self, client: GolemClient, *, concurrency: int = _CONCURRENCY) -> None:
+        """Deliver until this is cancelled, or the process gets a SIGTERM.
+
+        For a worker of its own. On SIGTERM it takes no more rows, waits for the calls under way,
+        each within the client's timeout, and returns. The signal is taken only in the main thread,
+        and where nobody else handles it. When cancelled, it ends the calls at once: each may have
+        been stored, which is remembered.
+
+        While the database is away it waits, and goes on when it is back. While Golem is down, one
+        row at a time is tried. A token that is refused stops nothing: it slows, and is logged.
+
+        Args:
+            client: What delivers; it stays the caller's to close.
+            concurrency: The most calls at the same time; let the client's `max_connections` be no
+                smaller.
+
+        Raises:
+            OutboxError: The tables are missing, or of a newer version.
+        """
+        worker = self.worker(client, concurrency=concurrency)
+        with stopping_on_sigterm(worker):
+            await worker.run()
+
+    def delivering(
+        self, client: GolemClient, *, concurrency: int = _CONCURRENCY
+    ) -> AbstractAsyncContextManager[None]:
+        """Deliver in this process for as long as the context lasts; see `deliver`.
+
+        At its end no more rows are taken, and the calls under way are waited for, each within the
+        client's timeout. When the body raises or is cancelled they are ended at once.
+        """
+        return self._delivering(client, concurrency)
+
+    @asynccontextmanager
+    async def _delivering(self, client: GolemClient, concurrency: int) -> AsyncIterator[None]:
+        worker = self.worker(client, concurrency=concurrency)
+        await worker.check()
+        running = asyncio.create_task(worker.run())
+        try:
+            yield
+            worker.stop()
+            await running
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    def worker(
+        self,
+        client: GolemClient,
+        *,
+        concurrency: int = _CONCURRENCY,
+        on_settled: OnSettled | None = None,
+        rules: Rules | None = None,
+        pace: Pace | None = None,
+        is_patient: bool = True,
+    ) -> Worker:
+        """Return a worker that delivers once it is run. `deliver` and `delivering` use it.
+
+        Args:
+            client: As for `deliver`.
+            concurrency: As for `deliver`.
+            on_settled: Called with what each transaction has settled, once it is committed.
+            rules: When it gives up and sends a second time, instead of the outbox's.
+            pace: How many rows it tries at a time, instead of one while Golem is down.
+            is_patient: Whether it waits while the database is away, instead of raising.
+        """
+        self._check_open()
+        return Worker(
+            self._database,
+            client,
+            cipher=self._cipher,
+            rules=rules or self._rules,
+            lease=self._lease,
+            concurrency=size("concurrency", concurrency),
+            on_settled=partial(self._note_settled, on_settled),
+            siblings=self._workers,
+            pace=pace or Pace(),
+            is_patient=is_patient,
+        )
+
+    def hand_in(self, promise_id: AnyPromiseId | Key, data: bytes) -> asyncio.Future[Entry]:
+        """Hand in bytes as `complete_bytes` does, and return what will be its entry.
+
+        Without a task for each: for a program that hands in thousands at once.
+        """
+        encode = partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
+        return self._acceptor.hand_in(self._encoded(promise_id, encode))
+
+    # Inside
+
+    def _as_json(self, value: Any, as_type: Any) -> Callable[[], bytes]:
+        limit = self._max_payload_bytes
+        return partial(encode_json, value, as_type, self._converter, max_bytes=limit)
+
+    def _encoded(self, promise_id: Any, encode: Callable[[], bytes]) -> Acceptance:
+        """Check and encode; nothing is written."""
+        self._check_open()
+        key = str(promise_id) if isinstance(promise_id, Key) else None
+        parsed = None if key is not None else PromiseId.parse(promise_id)
+        return Acceptance(
+            promise_id=None if parsed is None else str(parsed),
+            key=key,
+            payload=self._cipher.encrypt(encode()),
+            is_encrypted=self._cipher.is_on,
+            trace=current_trace(),
+        )
+
+    async def _accept(self, accepted: Acceptance) -> Entry:
+        return await self._acceptor.hand_in(accepted)
+
+    def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
+        accepted = self._encoded(promise_id, encode)
+        dialect = self._database.dialect
+        if accepted.promise_id is None:
+            statement = accepting_by_key(dialect, accepted)
+        else:
+            statement = accepting(dialect).values(**values_of(accepted))
+        return notifying(statement) if dialect == "postgresql" else statement
+
+    def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
+        if on_settled is not None:
+            on_settled(settled)
+        self._tell_waiters()

@@ -1,0 +1,275 @@
+"""Reading and changing entries on behalf of people: all but accepting and delivering."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, func, select
+
+from golem_client import AnyPromiseId, PromiseId
+from golem_client.outbox.entry import Counts, Entry, State, entry_of
+from golem_client.outbox.key import Key
+from golem_client.outbox.options import span
+from golem_client.outbox.statements import (
+    binding,
+    entry_columns,
+    freeing,
+    notification,
+    promise_slot,
+    refusing,
+    retrying,
+)
+from golem_client.outbox.tables import ENTRIES, KEYS, MICROSECONDS, SCHEMA_KEY, Now
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from golem_client.outbox.database import Database
+    from golem_client.outbox.worker import Worker
+
+_PAGE = 500
+_POLL_SECONDS = 0.25
+_BINDING_TRIES = 5
+_E = ENTRIES.c
+
+
+class Records:
+    """The half of an outbox that looks after its entries; see `Outbox`."""
+
+    _database: Database
+
+    def __init__(self) -> None:
+        self._workers: set[Worker] = set()
+        self._changed = asyncio.Event()
+        self._is_closed = False
+
+    async def bind(self, key: str, promise_id: AnyPromiseId) -> None:
+        """Say which promise a key stands for.
+
+        What was accepted under the key and waits is delivered to the promise now; what comes
+        later too. Binding the key again lets later completions go to the newer promise.
+
+        Where the promise has been accepted already, the earlier entry stays, and the waiting one
+        becomes dead.
+
+        Args:
+            key: The key, as text or as a `Key`.
+            promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
+
+        Raises:
+            ValueError: It is no key.
+            InvalidIdError: It is not an id.
+            OutboxError: The database cannot be used; nothing was bound.
+        """
+        self._check_open()
+        await _bind(self._database, str(Key(key)), str(PromiseId.parse(promise_id)))
+        self._tell_workers()
+        self._tell_waiters()
+
+    async def entry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
+        """Return the entry of a promise, or the newest one of a `Key`; None where there is none."""
+        return await self._entry(_which(promise_id))
+
+    async def entries(self, *, state: State | str | None = None) -> AsyncIterator[Entry]:
+        """Yield the entries, all of them or those of one state, the oldest first.
+
+        They are read a few hundred at a time; what is accepted meanwhile may come too.
+
+        Args:
+            state: `waiting`, `pending`, `completed` or `dead`.
+
+        Raises:
+            ValueError: There is no such state.
+        """
+        self._check_open()
+        wanted = None if state is None else State(state)
+        async for entry in _each(self._database, wanted):
+            yield entry
+
+    async def wait(self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None) -> Entry:
+        """Wait until an entry is completed or dead, whoever delivers it, and return it.
+
+        Args:
+            promise_id: The promise or `Key`; it may be accepted meanwhile.
+            timeout: In seconds; None for no end.
+
+        Raises:
+            TimeoutError: It was neither by then.
+        """
+        which = _which(promise_id)
+        async with asyncio.timeout(timeout):
+            while True:
+                changed = self._changed
+                entry = await self._entry(which)
+                if entry is not None and entry.is_settled:
+                    return entry
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), _POLL_SECONDS)
+
+    async def retry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
+        """Let an entry be sent now: a dead one is pending again, others need not wait.
+
+        A dead one has `give_up_after` anew. Nothing changes where nothing is to be sent.
+
+        Returns:
+            The entry as it is now; None where there is none.
+        """
+        self._check_open()
+        which = _which(promise_id)
+
+        await _retry(self._database, which)
+        self._tell_workers()
+        return await self._entry(which)
+
+    async def discard(self, promise_id: AnyPromiseId | Key) -> Entry | None:
+        """Delete an entry with its payload, whatever its state.
+
+        A call that is under way is not stopped, and what was sent before stays sent. Accepting
+        the promise again makes a new entry, which knows nothing of this one.
+
+        Returns:
+            The entry as it was; None where there was none.
+        """
+        self._check_open()
+        return await _discard(self._database, _which(promise_id))
+
+    async def prune(self, *, older_than: float | timedelta) -> int:
+        """Delete what has been completed or dead for longer, and keys that nobody uses.
+
+        A redelivery of what is gone makes a new entry, which Golem answers `false`. What is to be
+        sent a second time stays until it is. A key goes when it was bound that long ago and no
+        entry has it.
+
+        Args:
+            older_than: The age, in seconds or as a timedelta.
+
+        Returns:
+            The number of entries deleted.
+        """
+        self._check_open()
+        age = span("older_than", older_than, at_least=0)
+        return await _prune(self._database, age)
+
+    async def counts(self) -> Counts:
+        """Return how many entries are in each state, and the age of the oldest pending one."""
+        self._check_open()
+        return await _count(self._database)
+
+    async def _entry(self, which: Any) -> Entry | None:
+        self._check_open()
+        return await _find(self._database, which)
+
+    def _tell_waiters(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _tell_workers(self) -> None:
+        for worker in self._workers:
+            worker.wake()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("this Outbox is closed: make a new one")
+
+
+def _which(promise_id: Any) -> Any:
+    """Return the condition for the row of a promise, or for the newest one of a key."""
+    if not isinstance(promise_id, Key):
+        return _E.slot == promise_slot(str(PromiseId.parse(promise_id)))
+    own, other = ENTRIES.alias("own"), ENTRIES.alias("other")
+    newest = select(func.max(own.c.id)).where(own.c.key == str(promise_id))
+    bound = select(KEYS.c.promise_id).where(KEYS.c.key == str(promise_id)).scalar_subquery()
+    of_promise = select(other.c.id).where(other.c.slot == promise_slot("") + bound)
+    return _E.id == func.coalesce(newest.scalar_subquery(), of_promise.scalar_subquery())
+
+
+async def _bind(database: Database, key: str, promise_id: str) -> None:
+    """Bind a key, and give what waits for it its promise."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(binding(database.dialect, key, promise_id))
+        freed = await connection.execute(freeing(key, promise_id))
+        if not freed.rowcount:
+            await connection.execute(refusing(key, promise_id))
+        elif database.dialect == "postgresql":
+            await connection.execute(notification())
+
+    # Another transaction may accept the promise, or bind another key to it, in between.
+    await database.run(work, tries=_BINDING_TRIES)
+
+
+async def _find(database: Database, which: Any) -> Entry | None:
+    """Return the entry that meets a condition."""
+    rows = await database.read(select(*entry_columns()).where(which))
+    return entry_of(rows[0]) if rows else None
+
+
+async def _each(database: Database, state: State | None) -> AsyncIterator[Entry]:
+    """Yield the entries, the oldest first, a page at a time."""
+    last = 0
+    while True:
+        query = select(*entry_columns()).where(_E.id > last).order_by(_E.id).limit(_PAGE)
+        if state is not None:
+            query = query.where(_E.state == str(state))
+        rows = await database.read(query)
+        for row in rows:
+            yield entry_of(row)
+        if len(rows) < _PAGE:
+            return
+        last = rows[-1]["id"]
+
+
+async def _retry(database: Database, which: Any) -> None:
+    """Make rows due now."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(retrying(which))
+        if database.dialect == "postgresql":
+            await connection.execute(notification())
+
+    await database.run(work)
+
+
+async def _discard(database: Database, which: Any) -> Entry | None:
+    """Delete a row, and return what it was."""
+
+    async def work(connection: AsyncConnection) -> Any:
+        deleted = delete(ENTRIES).where(which).returning(*entry_columns())
+        return (await connection.execute(deleted)).mappings().first()
+
+    row = await database.run(work)
+    return None if row is None else entry_of(row)
+
+
+async def _prune(database: Database, age: timedelta) -> int:
+    """Delete rows and keys that nobody needs any more."""
+    before = Now() - int(age.total_seconds() * MICROSECONDS)
+    is_over = and_(
+        _E.state.in_(("completed", "dead")), _E.due_at.is_(None), _E.settled_at <= before
+    )
+    is_used = select(_E.id).where(_E.key == KEYS.c.key).exists()
+
+    async def work(connection: AsyncConnection) -> int:
+        deleted = await connection.execute(delete(ENTRIES).where(is_over))
+        is_old = and_(KEYS.c.key != SCHEMA_KEY, KEYS.c.noted_at <= before)
+        await connection.execute(delete(KEYS).where(is_old, ~is_used))
+        return deleted.rowcount
+
+    return await database.run(work)
+
+
+async def _count(database: Database) -> Counts:
+    """Return how many rows are in each state."""
+    age = (Now() - func.min(_E.accepted_at)).label("age")
+    rows = await database.read(
+        select(_E.state, func.count().label("count"), age).group_by(_E.state)
+    )
+    ages = [row["age"] for row in rows if row["state"] == State.PENDING]
+    return Counts(
+        **{row["state"]: row["count"] for row in rows},
+        oldest_pending=timedelta(microseconds=max(ages[0], 0)) if ages else None,
+    )

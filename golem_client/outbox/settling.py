@@ -1,0 +1,217 @@
+"""What becomes of a row after a delivery. Pure: no clock, no database, no client.
+
+A row was claimed before it was sent, and its claim recorded that the payload may be out. So
+`may_have_stored` of a claimed row covers every earlier claim, those of workers that died too;
+`combined` does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+from golem_client import (
+    AuthenticationError,
+    Completion,
+    GolemError,
+    Outcome,
+    PermissionDeniedError,
+)
+from golem_client.outbox.entry import State
+from golem_client.outcome import combined
+
+FIRST_DELAY = timedelta(seconds=1)
+LONGEST_DELAY = timedelta(minutes=15)
+_JITTER = 0.25
+_LONGEST_ERROR = 1000
+
+
+@attrs.frozen(kw_only=True)
+class Claimed:
+    """A row as its claim found it.
+
+    Attributes:
+        id: Its number.
+        slot: Its slot.
+        promise_id: The promise, as text.
+        state: `pending`, or `completed` where the payload is sent a second time.
+        payload: What is to be sent, as it is stored.
+        is_encrypted: Whether the stored payload is encrypted.
+        may_have_stored: Whether an earlier claim may have stored the payload.
+        failures: The failed deliveries in a row.
+        age: Since when it is delivered in vain, by the database's clock.
+        trace: The trace that accepted it.
+    """
+
+    id: int
+    slot: str
+    promise_id: str
+    state: State
+    payload: bytes = attrs.field(repr=False)
+    is_encrypted: bool
+    may_have_stored: bool
+    failures: int
+    age: timedelta
+    trace: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Settlement:
+    """What is written into a row whose delivery has ended, one way or another.
+
+    Attributes:
+        state: Its state from now on.
+        outcome: By whom the promise is completed.
+        error: The failure, for people.
+        attempts: The requests sent by this delivery.
+        failures: The failed deliveries in a row.
+        may_have_stored: Whether the payload may be stored.
+        due_in: After which time it is sent again; None for never.
+        is_end: Whether it became completed or dead by this.
+        wipes: Whether the payload is wiped.
+    """
+
+    state: State
+    outcome: Outcome | None = None
+    error: str | None = None
+    attempts: int = 0
+    failures: int = 0
+    may_have_stored: bool
+    due_in: timedelta | None = None
+    is_end: bool = False
+    wipes: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """When a worker gives up, and when it sends a second time.
+
+    Attributes:
+        give_up_after: For how long a row is delivered in vain.
+        nudge_after: How long after its completion the payload is sent again; None for never.
+    """
+
+    give_up_after: timedelta
+    nudge_after: timedelta | None
+
+    def gives_up(
+        self,
+        row: Claimed,
+        ended: BaseException,  # noqa: ARG002 - for rules that look at it
+    ) -> bool:
+        """Whether a row is dead after a failure that could pass."""
+        return row.age >= self.give_up_after
+
+
+def handed_back(row: Claimed) -> Settlement:
+    """Return what is written where a claimed row was never sent: the claim's mark goes."""
+    return Settlement(
+        state=row.state,
+        failures=row.failures,
+        may_have_stored=row.may_have_stored,
+        due_in=timedelta(0),
+    )
+
+
+def settlement(
+    row: Claimed, ended: Completion | BaseException, rules: Rules, *, chance: float
+) -> Settlement:
+    """Return what is written after a delivery that was begun.
+
+    Args:
+        row: The row as it was claimed.
+        ended: What the client's call returned or raised; a `CancelledError` where the worker cut
+            it off.
+        rules: The outbox's rules.
+        chance: A random number from 0 to 1, for the jitter.
+    """
+    if row.state is State.COMPLETED:
+        return _after_nudge(row, ended, rules, chance)
+    if isinstance(ended, Completion):
+        outcome = combined(ended.outcome, may_have_stored=row.may_have_stored)
+        # After ALREADY_FULFILLED the stored payload may be another one: Golem 1.3.0 to 1.5.7 may
+        # hand the bytes of a later duplicate to a worker that waits.
+        nudges = rules.nudge_after is not None and outcome is not Outcome.ALREADY_FULFILLED
+        return Settlement(
+            state=State.COMPLETED,
+            outcome=outcome,
+            attempts=ended.attempts,
+            may_have_stored=True,
+            due_in=rules.nudge_after if nudges else None,
+            is_end=True,
+            wipes=not nudges,
+        )
+    if isinstance(ended, asyncio.CancelledError):
+        return attrs.evolve(handed_back(row), may_have_stored=True)
+    facts: Any = {
+        "attempts": ended.attempts if isinstance(ended, GolemError) else 0,
+        "failures": row.failures + 1,
+        "may_have_stored": row.may_have_stored or _may_have_stored(ended),
+    }
+    error = error_text(ended)
+    if is_worth_retrying(ended):
+        if not rules.gives_up(row, ended):
+            due_in = delay_after(row.failures, ended, chance)
+            return Settlement(state=State.PENDING, error=error, due_in=due_in, **facts)
+        if rules.give_up_after:
+            error = f"given up after {rules.give_up_after}: {error}"
+    return Settlement(state=State.DEAD, error=error, is_end=True, **facts)
+
+
+def _after_nudge(
+    row: Claimed, ended: Completion | BaseException, rules: Rules, chance: float
+) -> Settlement:
+    """The first outcome stays, whatever the second sending comes to."""
+    if isinstance(ended, asyncio.CancelledError):
+        return attrs.evolve(handed_back(row), may_have_stored=True)
+    attempts = ended.attempts if isinstance(ended, Completion | GolemError) else 0
+    again = (
+        not isinstance(ended, Completion)
+        and is_worth_retrying(ended)
+        and not rules.gives_up(row, ended)
+    )
+    return Settlement(
+        state=State.COMPLETED,
+        attempts=attempts,
+        failures=row.failures + 1 if again else 0,
+        may_have_stored=True,
+        due_in=delay_after(row.failures, ended, chance) if again else None,
+        wipes=not again,
+    )
+
+
+def delay_after(failures: int, ended: object, chance: float) -> timedelta:
+    """Return the back-off after a failed delivery: from a second to a quarter of an hour."""
+    delay = min(FIRST_DELAY * (1 << min(failures, 20)), LONGEST_DELAY)
+    asked = getattr(ended, "retry_after", None) or 0.0
+    floor = timedelta(seconds=min(max(asked, 0.0), LONGEST_DELAY.total_seconds()))
+    return max(delay, floor) * (1 + _JITTER * chance)
+
+
+def is_worth_retrying(ended: BaseException | Completion) -> bool:
+    """Whether the same delivery, later, can succeed.
+
+    A token or a grant can be mended; and what is no error of Golem's or ours comes from the
+    token's callable, and can pass.
+    """
+    if isinstance(ended, AuthenticationError | PermissionDeniedError):
+        return True
+    return ended.worth_retrying if isinstance(ended, GolemError) else True
+
+
+def error_text(ended: object) -> str:
+    """Return a failure for people: no payload, no token, nothing that a database refuses."""
+    name = type(ended).__name__
+    if not isinstance(ended, GolemError):
+        # Its words are the user's own code's, and may hold a secret.
+        return f"{name} was raised instead of a completion: see the token's callable"
+    words = f"{name}: {ended.message}".replace("\0", "\ufffd")
+    words = words.encode(errors="replace").decode()
+    return words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 1]}…"
+
+
+def _may_have_stored(ended: BaseException | Completion) -> bool:
+    return ended.may_have_completed if isinstance(ended, GolemError) else True

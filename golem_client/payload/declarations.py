@@ -1,0 +1,222 @@
+"""What types and classes declare: aliases, unions, fields, keys."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from dataclasses import fields as dataclass_fields
+from types import NoneType, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, ForwardRef, NotRequired, Required, get_args, get_origin
+
+import attrs
+from cattrs import override
+
+from golem_client.payload.refusals import RefusedError, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_Override = type(override())
+# What stands around a type in a declaration, and says nothing about its JSON.
+_QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
+# Self, Never and their kind, type variables that stand for nothing, and names in quotes.
+_VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
+
+
+@attrs.frozen
+class Field:
+    """A field of an attrs class or a dataclass: attribute, key in the object, type."""
+
+    name: str
+    key: str
+    declared: Any
+
+
+def is_record(cls: Any) -> bool:
+    """Return whether it is an attrs class or a dataclass."""
+    return hasattr(cls, "__attrs_attrs__") or hasattr(cls, "__dataclass_fields__")
+
+
+def fields_of(declared: Any, key_of: Callable[[str], str]) -> tuple[Field, ...]:
+    """Return all fields, those with init=False too: a payload loses nothing silently."""
+    cls = get_origin(declared) or declared
+    hints, values = hints_of(cls), type_arguments(declared)
+    found = []
+    for each in _raw_fields(cls):
+        # attrs has None for a field without an annotation; one of None is NoneType.
+        hint = hints.get(each.name, Any if each.type is None else each.type)
+        said = _override(each.name, hint)
+        if said is None:
+            found.append(Field(each.name, key_of(each.name), filled(hint, values)))
+        elif not said.omit:
+            key = said.rename or key_of(each.name)
+            found.append(Field(each.name, key, filled(hint, values)))
+    _require_decorator(cls, {field.name for field in _raw_fields(cls)})
+    return tuple(found)
+
+
+def is_typed_dict(cls: Any) -> bool:
+    """Return whether it is a TypedDict, of typing or of typing_extensions."""
+    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
+
+
+def typed_keys(declared: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the types of a TypedDict's keys, and the keys that are required."""
+    cls = get_origin(declared) or declared
+    hints, values = hints_of(cls), type_arguments(declared)
+    # Not __required_keys__ alone: where annotations are text it takes NotRequired for required.
+    required = set(cls.__required_keys__)
+    for name, hint in hints.items():
+        qualifiers = _qualifiers(hint)
+        if NotRequired in qualifiers:
+            required.discard(name)
+        elif Required in qualifiers:
+            required.add(name)
+    keys = cls.__required_keys__ | cls.__optional_keys__
+    return {key: filled(hints.get(key, Any), values) for key in keys}, frozenset(required)
+
+
+def is_named_tuple(cls: Any) -> bool:
+    """Return whether it is a NamedTuple."""
+    return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
+
+
+def is_model(cls: Any) -> bool:
+    """Return whether it is a model or a dataclass of pydantic 2."""
+    return hasattr(cls, "__pydantic_serializer__") and hasattr(cls, "__pydantic_decorators__")
+
+
+def class_of(declared: Any) -> Any:
+    """Return the class of a generic class with its arguments, and of None."""
+    return NoneType if declared is None else get_origin(declared) or declared
+
+
+def is_vague(declared: Any) -> bool:
+    """Return whether it says nothing: the value's own class decides."""
+    return declared is Any or isinstance(declared, _VAGUE)
+
+
+def is_union(declared: Any) -> bool:
+    """Return whether it is a union, without a name of its own."""
+    return get_origin(declared) in (typing.Union, UnionType)
+
+
+def members_of(declared: Any) -> tuple[Any, ...]:
+    """Return the members of a union, and of the unions in it that have names of their own."""
+    if is_union(declared):
+        found = [each for arg in get_args(declared) for each in members_of(arg)]
+        return tuple(dict.fromkeys(found))
+    target = target_of(declared)
+    inner = () if target is None else members_of(target)
+    return inner if len(inner) > 1 else (declared,)
+
+
+def unions_in(declared: Any) -> list[Any]:
+    """Return the unions that are part of a union: the one without None, and those with names."""
+    arguments = get_args(declared)
+    rest = tuple(each for each in arguments if each is not NoneType)
+    found = [typing.Union[rest]] if 1 < len(rest) < len(arguments) else []  # noqa: UP007
+    for each in arguments:
+        if not is_union(each) and len(members_of(each)) > 1:
+            found += [each, *unions_in(target_of(each))]
+    return found
+
+
+def target_of(declared: Any) -> Any:
+    """Return the type that this is another name of; None where it is none."""
+    origin, arguments = get_origin(declared), get_args(declared)
+    if isinstance(declared, typing.NewType):
+        return declared.__supertype__
+    if declared is typing.LiteralString:
+        return str
+    # The type statement of Python 3.12, which typing_extensions has as well.
+    if hasattr(origin, "__value__") and not isinstance(origin, type):
+        return filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
+    if hasattr(declared, "__value__") and not isinstance(declared, type):
+        return declared.__value__
+    if getattr(origin, "__name__", getattr(origin, "_name", None)) in _QUALIFIERS:
+        return declared.__origin__ if hasattr(declared, "__metadata__") else arguments[0]
+    return None
+
+
+def hints_of(cls: Any) -> dict[str, Any]:
+    """Return the types by name; Any where a name in one cannot be resolved.
+
+    Imports for type checking alone, and classes inside functions, are such names. What is Any
+    is written by its own class, as everything without a declaration is.
+    """
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # noqa: BLE001  an annotation may be any expression
+        return _hints_one_by_one(cls)
+
+
+def _hints_one_by_one(cls: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        module = vars(sys.modules.get(base.__module__, typing))
+        for name, said in vars(base).get("__annotations__", {}).items():
+            one = SimpleNamespace(__annotations__={name: said})
+            try:
+                found |= typing.get_type_hints(one, module, dict(vars(base)), include_extras=True)
+            except Exception:  # noqa: BLE001  as above
+                found[name] = Any
+    return found
+
+
+def type_arguments(declared: Any) -> dict[Any, Any]:
+    """Return what each type variable of a generic class stands for in `declared`."""
+    parameters = getattr(get_origin(declared), "__parameters__", ())
+    return dict(zip(parameters, get_args(declared), strict=False))
+
+
+def filled(hint: Any, values: Mapping[Any, Any]) -> Any:
+    """Return the type with its type variables replaced; those that stand for nothing by Any."""
+    if isinstance(hint, typing.TypeVar):
+        return values.get(hint, Any)
+    parameters = getattr(hint, "__parameters__", ())
+    if not parameters or isinstance(hint, type):
+        return hint
+    try:
+        return hint[tuple(values.get(each, Any) for each in parameters)]
+    except TypeError:  # ParamSpec and TypeVarTuple, which no payload tells apart
+        return Any
+
+
+def _require_decorator(cls: Any, names: set[str]) -> None:
+    """Refuse a subclass that was forgotten to be decorated, and whose fields would be lost."""
+    own = vars(cls)
+    if "__attrs_attrs__" in own or "__dataclass_fields__" in own:
+        return
+    annotated = own.get("__annotations__", {})
+    forgotten = {name for name in annotated if "ClassVar" not in str(annotated[name])} - names
+    for name in sorted(forgotten):
+        raise RefusedError(
+            f"is of type {type_name(cls)}, whose {name!r} is no field; decorate it as its base is"
+        )
+
+
+def _raw_fields(cls: Any) -> Any:
+    return attrs.fields(cls) if hasattr(cls, "__attrs_attrs__") else dataclass_fields(cls)
+
+
+def _override(name: str, hint: Any) -> Any:
+    """Return what cattrs' `Annotated[T, override(...)]` says; refuse what is not done here."""
+    said = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, _Override)]
+    if not said:
+        return None
+    if said[0].omit_if_default or said[0].unstruct_hook:
+        raise RefusedError(
+            f"has a field {name!r} whose override does more than rename or omit; "
+            "register a hook that make_dict_unstructure_fn makes"
+        )
+    return said[0]
+
+
+def _qualifiers(hint: Any) -> set[Any]:
+    found = set()
+    while (origin := get_origin(hint)) is not None:
+        found.add(origin)
+        # Annotated is its own origin, and its first argument is the type.
+        hint = get_args(hint)[0] if get_args(hint) else None
+    return found

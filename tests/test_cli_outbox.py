@@ -1,0 +1,178 @@
+"""`golem-promise outbox`: looking after an outbox, and delivering from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from golem_client import PromiseId
+from golem_client.outbox import Key, Outbox
+from golem_client.testing import FakeGolem
+from tests.command_line import Ran, command, first_line, golem_promise, ran
+from tests.databases import empty_database, postgresql
+from tests.samples import PROMISE_ID
+
+DEAD = PromiseId(PROMISE_ID.worker_id, 43)
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> str:
+    """A file with a pending, a dead and a waiting entry."""
+    async with await Outbox.open(tmp_path / "golem.sqlite") as outbox:
+        await outbox.complete_text(PROMISE_ID, "secret")
+        await outbox.complete_text(DEAD, "secret")
+        await outbox.complete_text(Key("order-17"), "secret")
+        async with outbox.engine.begin() as connection:
+            await connection.execute(
+                text(
+                    "UPDATE golem_outbox_entries SET state = 'dead', due_at = NULL, attempts = 2,"
+                    " error = 'XError: ' || char(27) || '[2J' || :words WHERE promise_id = :id"
+                ),
+                {"id": str(DEAD), "words": "y" * 200},
+            )
+    return str(tmp_path / "golem.sqlite")
+
+
+async def entry(file: str, promise_id: PromiseId | Key) -> str | None:
+    async with await Outbox.open(file) as outbox:
+        found = await outbox.entry(promise_id)
+        return None if found is None else str(found.state)
+
+
+async def test_list_shows_every_entry_and_no_payload(file: str) -> None:
+    """For people within 80 columns but for errors in a pipe, and as JSON lines."""
+    shown = await golem_promise("outbox", file, "list")
+    assert (0, "") == (shown.code, shown.err)
+    assert ["pending: accepted 0 s ago, due in 0 s", f"  {PROMISE_ID}"] == shown.out.splitlines()[
+        :2
+    ]
+    assert "dead: accepted 0 s ago, 2 requests" in shown.out
+    assert "waiting: accepted 0 s ago\n  key order-17\n" in shown.out
+    assert "XError:  [2Jyyy" in shown.out
+    one = await golem_promise("outbox", file, "list", "--state", "dead", "--output", "json")
+    (line,) = one.out.splitlines()
+    record = json.loads(line)
+    assert (str(DEAD), "dead", None, 2) == tuple(
+        record[name] for name in ("promise_id", "state", "outcome", "attempts")
+    )
+    assert record["accepted_at"].endswith("+00:00")
+    assert "secret" not in shown.out + one.out
+
+
+async def test_show_retry_and_discard_go_by_id_or_key(file: str) -> None:
+    """A name without an entry is exit code 5."""
+    assert "key order-17" in (await golem_promise("outbox", file, "show", "--key", "order-17")).out
+    assert (await golem_promise("outbox", file, "retry", str(DEAD))).out.startswith("pending: ")
+    assert "pending" == await entry(file, DEAD)
+    gone = await golem_promise("outbox", file, "discard", str(DEAD), "--key", "order-17")
+    assert 0 == gone.code
+    assert [None, None] == [await entry(file, DEAD), await entry(file, Key("order-17"))]
+    missing = await golem_promise("outbox", file, "show", str(DEAD))
+    assert (5, "") == (missing.code, missing.out)
+    assert f"no entry of {DEAD}" in missing.err
+
+
+async def test_retry_takes_all_that_are_dead(file: str) -> None:
+    """On request."""
+    assert 0 == (await golem_promise("outbox", file, "retry", "--dead")).code
+    assert "pending" == await entry(file, DEAD)
+
+
+async def test_counts_and_prune(file: str) -> None:
+    """Numbers for people, and for programs."""
+    shown = await golem_promise("outbox", file, "counts")
+    assert ["waiting", "1"] == shown.out.splitlines()[0].split()
+    assert "the oldest for 0 s" in shown.out
+    counted = json.loads((await golem_promise("outbox", file, "counts", "--output", "json")).out)
+    assert (1, 1, 0, 1) == tuple(
+        counted[name] for name in ("waiting", "pending", "completed", "dead")
+    )
+    assert 0 <= counted["oldest_pending"] < 60
+    pruned = await golem_promise("outbox", file, "prune", "--older-than", "30d")
+    assert (0, "0 entries deleted\n") == (pruned.code, pruned.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.sqlite", "counts"], "there is no file nowhere.sqlite"),
+        (["oops://x", "counts"], "no outbox can be opened"),
+        (["FILE", "show"], "name an ID"),
+        (["FILE", "show", "oops"], "not a promise id"),
+        (["FILE", "retry", "--dead", str(DEAD)], "give no ID"),
+        (["FILE", "prune", "--older-than", "a while"], "such as 90s"),
+        (["FILE", "list", "--state", "queued"], "queued"),
+    ],
+)
+async def test_wrong_usage_is_exit_code_2(file: str, arguments: list[str], words: str) -> None:
+    """And says what is wrong."""
+    place, *more = arguments
+    ended = await golem_promise("outbox", file if place == "FILE" else place, *more)
+    assert (2, "") == (ended.code, ended.out)
+    assert words in ended.err
+
+
+async def test_what_is_no_outbox_is_exit_code_1(tmp_path: Path) -> None:
+    """A file of something else is left alone; a database that is away is said to be."""
+    (tmp_path / "x").write_text("precious " * 99)
+    assert 1 == (await golem_promise("outbox", str(tmp_path / "x"), "counts")).code
+    away = await golem_promise("outbox", "postgresql://u:p4ss@127.0.0.1:1/x", "counts")
+    assert 1 == away.code
+    assert "cannot be used" in away.err
+    assert "p4ss" not in away.err
+
+
+async def test_postgresql_is_named_by_its_url(tmp_path: Path) -> None:
+    """As libpq has it."""
+    async with empty_database("asyncpg", tmp_path) as engine:
+        assert "create_tables" in (await counts_of_postgresql()).err
+        await Outbox(engine).create_tables()
+        assert 0 == (await counts_of_postgresql()).code
+
+
+async def counts_of_postgresql() -> Ran:
+    return await golem_promise("outbox", postgresql().get_uri(), "counts")
+
+
+async def test_work_delivers_until_sigterm(file: str, tmp_path: Path) -> None:
+    """It finishes what is under way, hands back the rest, and ends with 0."""
+    async with FakeGolem() as golem:
+        environ = {"GOLEM_URL": golem.url, "GOLEM_AUTH_TOKEN": golem.token}
+        slow, quick = golem.create_promise(), golem.create_promise()
+        async with await Outbox.open(file) as outbox:
+            await outbox.discard(PROMISE_ID)
+            async with command(tmp_path, "outbox", file, "work", environ=environ) as process:
+                assert "delivering" in await first_line(process.stderr)
+                await outbox.complete_text(quick, "x")
+                await outbox.wait(quick, timeout=10)
+                golem.latency(0.3)
+                await outbox.complete_text(slow, "x")
+                async with asyncio.timeout(10):
+                    while len(golem.requests) < 2:  # noqa: ASYNC110 - the fake does not tell
+                        await asyncio.sleep(0.005)
+                process.send_signal(signal.SIGTERM)
+                ended = await ran(process)
+            entry = await outbox.entry(slow)
+    assert (0, "") == (ended.code, ended.out)
+    assert entry is not None
+    assert "fulfilled" == entry.outcome
+
+
+def test_the_help_fits_a_terminal() -> None:
+    """Of every command."""
+
+    async def helps() -> list[Ran]:
+        names = ["list", "show", "retry", "discard", "prune", "work", "counts"]
+        return [
+            await golem_promise("outbox", "--help"),
+            *[await golem_promise("outbox", "x", name, "--help") for name in names],
+        ]
+
+    for shown in asyncio.run(helps()):
+        assert 0 == shown.code
+        assert 80 >= max(map(len, shown.out.splitlines()))
