@@ -250,7 +250,7 @@ _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 
 async def _ready(body: bytes) -> bytes:
-    return body
+    return bytes(body)  # a copy only of what is no bytes; text is a TypeError
 
 
 async def _awaited(value: Any) -> Any:
