@@ -21,7 +21,7 @@ import fastapi
 import httpx
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import golem_client.links
@@ -40,6 +40,7 @@ from golem_client import (
 from golem_client.links import Link, PromiseLinks, Texts
 from golem_client.links.page import page
 from golem_client.outbox import Outbox
+from golem_client.payload import encode_json
 from golem_client.testing import FakeGolem
 from tests.samples import PROMISE_ID
 
@@ -109,7 +110,7 @@ def test_every_payload_comes_back(name: str, value: Any) -> None:
     except (InvalidIdError, PayloadError):
         return
     assert LINKS.read(token).promise_id == promise_id
-    assert LINKS.read(token).payload == golem_client.payload.encode_json(value)
+    assert LINKS.read(token).payload == encode_json(value)
 
 
 def test_as_type_and_converter_encode_the_payload() -> None:
@@ -484,6 +485,7 @@ HOSTILE = [
 hostile = st.text(max_size=30) | st.sampled_from(HOSTILE)
 
 
+@example(question=HOSTILE[1], button=HOSTILE[1], lang=HOSTILE[1])
 @given(question=hostile, button=hostile, lang=hostile)
 @quick
 def test_hostile_words_add_no_tag(question: str, button: str, lang: str) -> None:

@@ -177,7 +177,7 @@ def stripe_says(headers: dict[str, str], body: bytes, secret: str) -> bool | Non
 def slack_says(headers: dict[str, str], body: bytes, secret: str) -> bool | None:
     try:
         return SignatureVerifier(secret).is_valid_request(body, headers)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -330,8 +330,8 @@ class Timed(GolemClient):
 
     seen: float | None = None
 
-    async def complete_json(self, *_: Any, timeout: float | None = None) -> Any:
-        self.seen = timeout
+    async def complete_json(self, *_: Any, **options: Any) -> Any:
+        self.seen = options["timeout"]
 
 
 @pytest.mark.parametrize(
