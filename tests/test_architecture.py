@@ -66,7 +66,7 @@ DEPENDENCIES = {
     # Optional, and imported when used: SQLAlchemy's engines, Fernet, itsdangerous, OpenTelemetry.
     "outbox": frozenset({"attrs", "cattrs", "cryptography", "sqlalchemy", "typing_extensions"}),
     "answer": frozenset({"aiohttp", "attrs", "starlette"}),
-    "links": frozenset({"attrs", "itsdangerous"}),
+    "links": frozenset({"attrs", "cattrs", "itsdangerous", "typing_extensions"}),
     "webhooks": frozenset({"aiohttp", "attrs", "multidict", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),
     "blocking": frozenset({"attrs"}),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from hmac import new as hmac
@@ -89,6 +91,39 @@ async def test_the_fastapi_example(golem: FakeGolem) -> None:
     ):
         assert (await service.put("/promises/pi_17", json="oops")).status_code == 422
         await check(golem, service, {"promise_id": promise_id, "json": promise_id})
+
+
+async def test_the_approvals_example_brings_its_own_golem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One command: three workers ask, a link decides, and a worker goes on."""
+    monkeypatch.delenv("GOLEM_URL", raising=False)
+    app = load("approvals/app").app
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as person,
+        asyncio.timeout(10),
+    ):
+        asked = await page_with(person, ">Reject<", 3)
+        link = re.findall(r'(/decide/[^"]+)">Reject', asked)[0]
+        assert "is recorded" in (await person.post(link)).text
+        shown = await page_with(person, "the worker received: rejected")
+        assert shown.count(">Reject<") == 2
+
+
+async def page_with(person: httpx.AsyncClient, words: str, times: int = 1) -> str:
+    """Wait until the list shows these words so often."""
+    shown = ""
+    while shown.count(words) < times:
+        await asyncio.sleep(0.01)
+        shown = (await person.get("/")).text
+    return shown
+
+
+def test_the_approvals_example_is_short() -> None:
+    """What a user has to read."""
+    folder = EXAMPLES / "approvals"
+    assert len((folder / "app.py").read_text().splitlines()) <= 200
+    assert len((folder / "page.html").read_text().splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", ["webhook_handler", "fastapi_handler"])

@@ -148,6 +148,16 @@ async def test_a_doubled_and_replayed_delivery_completes_once_with_identical_byt
     assert len(set(payloads)) == 1
 
 
+async def test_a_body_is_bytes_of_any_kind_and_no_text(client: GolemClient) -> None:
+    """What was decoded is not what was signed."""
+    hook = Webhook(SIGNED, lambda _: None, to=client)
+    headers, body = delivery({})
+    for raw in (bytearray(body), memoryview(body)):
+        assert (await hook.receive(headers, raw)).status == 204  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        await hook.receive(headers, body.decode())  # type: ignore[arg-type]
+
+
 async def test_header_names_count_in_any_case_and_shape(
     golem: FakeGolem, client: GolemClient
 ) -> None:
@@ -320,8 +330,8 @@ class Timed(GolemClient):
 
     seen: float | None = None
 
-    async def complete_json(self, *_: Any, timeout: float | None = None) -> Any:
-        self.seen = timeout
+    async def complete_json(self, *_: Any, **options: Any) -> Any:
+        self.seen = options["timeout"]
 
 
 @pytest.mark.parametrize(

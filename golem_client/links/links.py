@@ -7,7 +7,6 @@ import inspect
 import logging
 import math
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,13 +139,12 @@ class PromiseLinks:
             ValueError: The link would have expired already.
             TypeError: `expires_in` is no time.
         """
-        parsed = PromiseId.parse(promise_id)
-        expires_at = math.ceil(time.time() + _seconds(expires_in))
         try:
+            parsed = PromiseId.parse(promise_id)
+            expires_at = math.ceil(time.time() + _seconds(expires_in))
             payload = encode_json(value, as_type, self._converter, max_bytes=_LONGEST_TOKEN)
-        except PayloadError as error:
-            del value
-            traceback.clear_frames(error.__traceback__)
+        except (GolemError, TypeError, ValueError):
+            del value  # error reporters send the local variables of each frame
             raise
         token = str(self._serializer.dumps([expires_at, str(parsed), payload.decode()]))
         if len(token) > _LONGEST_TOKEN:
@@ -178,7 +176,7 @@ class PromiseLinks:
     def _opened(self, token: object) -> Link | None:
         from itsdangerous import BadData  # noqa: PLC0415 - optional
 
-        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii():
+        if not isinstance(token, str) or not token.isascii():
             return None
         try:
             expires_at, text, payload = self._serializer.loads(token)

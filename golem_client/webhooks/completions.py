@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from golem_client import AnyPromiseId
 from golem_client.outbox.key import Key
-
-
-class Completes(Protocol):
-    """What completes: the methods that a GolemClient and an Outbox share."""
-
-    def complete_json(
-        self, promise_id: Any, value: Any, as_type: Any = None, /, **options: float
-    ) -> Awaitable[Any]:
-        """Complete with a value as JSON."""
-        ...
-
-    def complete_text(self, promise_id: Any, text: str, /, **options: float) -> Awaitable[Any]:
-        """Complete with a text."""
-        ...
-
-    def complete_bytes(self, promise_id: Any, data: bytes, /, **options: float) -> Awaitable[Any]:
-        """Complete with bytes."""
-        ...
 
 
 @attrs.frozen
@@ -46,8 +27,8 @@ class Complete:
     payload: Any = attrs.field(repr=False)
     as_type: Any = None
 
-    def by(self, target: Completes, **options: float) -> Awaitable[Any]:
-        """Return the call that completes it."""
+    def by(self, target: Any, **options: float) -> Any:
+        """Return the call that completes it, to be awaited."""
         return target.complete_json(self.promise_id, self.payload, self.as_type, **options)
 
 
@@ -63,8 +44,8 @@ class CompleteText:
     promise_id: AnyPromiseId | Key
     payload: str = attrs.field(repr=False)
 
-    def by(self, target: Completes, **options: float) -> Awaitable[Any]:
-        """Return the call that completes it."""
+    def by(self, target: Any, **options: float) -> Any:
+        """Return the call that completes it, to be awaited."""
         return target.complete_text(self.promise_id, self.payload, **options)
 
 
@@ -80,8 +61,8 @@ class CompleteBytes:
     promise_id: AnyPromiseId | Key
     payload: bytes = attrs.field(repr=False)
 
-    def by(self, target: Completes, **options: float) -> Awaitable[Any]:
-        """Return the call that completes it."""
+    def by(self, target: Any, **options: float) -> Any:
+        """Return the call that completes it, to be awaited."""
         return target.complete_bytes(self.promise_id, self.payload, **options)
 
 

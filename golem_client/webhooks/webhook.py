@@ -12,14 +12,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from golem_client import (
-    AuthenticationError,
-    GolemClient,
-    GolemError,
-    OutboxError,
-    PermissionDeniedError,
-    RateLimitedError,
-)
+from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
 from golem_client.answer import Answer
 from golem_client.outbox.key import Key
 from golem_client.webhooks.bodies import decoded, read_body
@@ -253,12 +246,11 @@ class Webhook:
         return f"webhook of {self._verifier.sender}"
 
 
-_OURS = (TimeoutError, OutboxError, AuthenticationError, PermissionDeniedError)
 _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 
 async def _ready(body: bytes) -> bytes:
-    return body
+    return bytes(body)  # a copy only of what is no bytes; text is a TypeError
 
 
 async def _awaited(value: Any) -> Any:
@@ -299,8 +291,8 @@ def _positive(name: str, number: float) -> Any:
 
 
 def _is_worth_repeating(error: Exception) -> bool:
-    """Return whether a later delivery can succeed: after our token or database is mended, too."""
-    if isinstance(error, _OURS):
+    """Return whether a later delivery can succeed; an outbox's trouble is ours, not the event's."""
+    if isinstance(error, TimeoutError | OutboxError):
         return True
     return isinstance(error, GolemError) and error.worth_retrying
 
