@@ -192,6 +192,8 @@ class Call:
             verdict = await self._post(body, event)
             if not body.is_refused:
                 return verdict
+            if self._session.is_closed:
+                raise self._closed()
 
     async def _post(self, body: Body, event: AttemptEvent | None) -> Verdict:
         session, options, request = self._session, self._options, self._request
