@@ -105,8 +105,7 @@ class Worker:
         self._rules = rules
         self._lease = lease
         self._margin = min(_MARGIN_SECONDS, lease / 2)
-        self._client = client
-        self._timeout = min(client.timeout, lease - self._margin)
+        self._client = _bounded(client, lease - self._margin)
         self._concurrency = concurrency
         self._on_settled = on_settled
         self._siblings = siblings
@@ -290,7 +289,7 @@ class Worker:
 
     async def _send(self, row: Claimed, payload: bytes) -> Completion:
         with linked_to(row.trace):
-            return await self._client.complete_bytes(row.promise_id, payload, timeout=self._timeout)
+            return await self._client.complete_bytes(row.promise_id, payload)
 
     def _without_key(self, row: Claimed, error: OutboxError) -> Settlement:
         logger.error("not sent: %s", error.message, extra=_extra(row, 0))
@@ -375,6 +374,11 @@ def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
     finally:
         if is_ours:
             loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _bounded(client: GolemClient, seconds: float) -> GolemClient:
+    """Return the client with a timeout that ends before the lease does."""
+    return client.with_options(timeout=min(client.timeout, seconds))
 
 
 def _is_of_no_row(error: BaseException) -> bool:
