@@ -228,9 +228,7 @@ class DeadlineExceededError(DeliveryError, TimeoutError):
         seconds_down: How long Golem had been down then, in seconds; 0 where it was not.
     """
 
-    def __init__(self, message: str, seconds_down: float = 0.0) -> None:
-        super().__init__(message, seconds_down)
-        self.seconds_down = seconds_down
+    seconds_down: float = 0.0
 
     def _what_to_do(self) -> str:
         if self.seconds_down:

@@ -621,6 +621,7 @@ def test_a_message_over_4_mib_compressed_is_500_up_to_1_3(scene: Scene, words: s
     assert "Failed to connect to pod: Operation was attempted past the valid range Error" in body
     assert f"{words} length too large: found 419" in body
     assert scene.promises.writes == 0
+    assert scene.complete(NOISE[:-200]).status == 500
     assert scene.complete(NOISE[:-1000]).status == 200
     assert scene.complete(bytes(6_000_000)).status == 200
 
@@ -637,6 +638,17 @@ def test_a_message_over_32_mib_is_413_in_1_5() -> None:
     )
     assert scene.promises.writes == 0
     assert scene.complete(bytes(33_554_000)).status == 200
+
+
+def test_a_webhooks_message_has_the_same_limit() -> None:
+    scene = Scene("1.5")
+    scene.golem.webhooks.host = "golem"
+    url = scene.golem.webhooks.url(scene.key(4))
+    path = url.removeprefix("http://golem")
+    incoming = Incoming("POST", path, {"Host": "golem"}, bytes(33_554_432))
+    answer = scene.golem.read(incoming).complete(True)
+    assert answer is not None
+    assert (answer.status, json.loads(answer.body)["code"]) == (413, "REQUEST_PAYLOAD_TOO_LARGE")
 
 
 def test_a_message_over_32_mib_compressed_is_never_answered_in_1_5(

@@ -94,7 +94,7 @@ async def raw_answer(
 async def until(condition: Callable[[], object]) -> None:
     """Wait for a condition, five seconds at most."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - of another task
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.001)
 
 
@@ -392,7 +392,8 @@ async def test_a_worker_can_sleep_on_until_the_next_completion(
     late = asyncio.create_task(golem.await_promise(promise_id))
     await asyncio.sleep(0.01)
     assert (early.done(), late.done()) == (False, False)
-    assert golem.payload(promise_id) == golem.poll_promise(promise_id) == b"first"
+    assert golem.payload(promise_id) == b"first"
+    assert golem.poll_promise(promise_id) == b"first"
     assert (await post(promise_id, b"second"))[2] == b"false"
     assert list(await asyncio.gather(early, late)) == [b"first", b"first"]
     assert await golem.await_promise(promise_id) == b"first"
@@ -511,14 +512,13 @@ async def test_a_delayed_request_arrives_even_when_its_client_has_left(
 
 async def test_latency_delays_every_answer(golem: FakeGolem, post: Post) -> None:
     golem.latency(0.05, jitter=0.01, seed=1)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
     await asyncio.gather(*(post(golem.create_promise()) for _ in range(5)))
-    assert 0.05 <= loop.time() - start < 0.3
+    took = [(each.answered_at or 0) - each.received_at for each in golem.requests]
+    assert min(took) >= 0.05
+    golem.latency(60)
     golem.clear_faults()
-    start = loop.time()
-    await post(golem.create_promise())
-    assert loop.time() - start < 0.05
+    async with asyncio.timeout(10):
+        await post(golem.create_promise())
 
 
 async def test_random_faults_meet_requests_and_end(golem: FakeGolem, post: Post) -> None:

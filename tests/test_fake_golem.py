@@ -478,6 +478,13 @@ async def test_an_outage_ends_where_it_began(
     assert await waiting == b"after"
 
 
+async def test_a_fake_that_is_closed_during_an_outage_stays_closed(golem: FakeGolem) -> None:
+    async with golem.outage():
+        await golem.__aexit__(None, None, None)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", URL(golem.url).port)
+
+
 async def test_idle_connections_can_be_dropped(
     golem: FakeGolem, session: aiohttp.ClientSession
 ) -> None:

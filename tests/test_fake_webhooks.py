@@ -1,5 +1,6 @@
 """The capability URLs of Golem 1.5."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -187,6 +188,16 @@ async def test_faults_meet_webhooks_too(golem: FakeGolem, post: Post) -> None:
     golem.fail_next(503, applied=True, promise_id=promise_id)
     assert (await post(golem.webhook_url(promise_id), b"x"))[0] == 503
     golem.assert_completed(promise_id, b"x")
+
+
+async def test_a_worker_sleeps_on_after_a_webhook_too(golem: FakeGolem, post: Post) -> None:
+    promise_id = golem.create_promise()
+    golem.sleep_on_next()
+    assert (await post(golem.webhook_url(promise_id), b"x"))[0] == 204
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(golem.await_promise(promise_id), 0.01)
+    assert (await post(golem.webhook_url(promise_id), b"y"))[0] == 204
+    assert await golem.await_promise(promise_id) == b"x"
 
 
 @pytest.mark.parametrize("dialect", ["1.1", "1.2", "1.3"])

@@ -116,7 +116,8 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def accept_some(self) -> None:
-        for name in [*PROMISES, *KEYS]:
+        names: list[PromiseId | Key] = [*PROMISES, *KEYS]
+        for name in names:
             self.accept_one(name)
 
     @rule(name=st.sampled_from([*PROMISES, *KEYS]))

@@ -139,7 +139,7 @@ def test_a_hook_for_a_named_union_wins_inside_another() -> None:
 def test_a_hook_gets_only_what_it_is_declared_for() -> None:
     """A value of another type is refused before the hook sees it."""
     converter = make_converter()
-    converter.register_unstructure_hook(Money, str)
+    converter.register_unstructure_hook(Money, lambda _: "any")
     with pytest.raises(PayloadError, match=r"^\$\.total: is of type str, where Money is declared"):
         encode_json(Bill("5", MOMENT), converter=converter)  # type: ignore[arg-type]
 
@@ -501,6 +501,39 @@ def test_a_hook_registered_after_use_is_used() -> None:
         return lambda moved: moved.x
 
     assert _written(converter, value) == '[{"Rejected":"a"},"EUR","2026-01-01T00:00:00+00:00",1]'
+
+
+def test_a_hook_serves_a_class_that_the_rules_refuse() -> None:
+    """And its subclasses, where it is declared."""
+
+    @attrs.define(eq=False)
+    class Labelled(str):  # noqa: SLOT000 - attrs gives it slots
+        extra: str = "x"
+
+    class Longer(Labelled): ...
+
+    converter = make_converter()
+    converter.register_unstructure_hook(Labelled, lambda each: each.extra)
+    assert _written(converter, [Labelled(), Longer()], list[Labelled]) == '["x","x"]'
+
+
+def test_a_variant_that_a_hook_returns_is_tagged() -> None:
+    """Its own hook writes the content, as everywhere."""
+    converter = make_converter(externally_tagged=Decision)
+    converter.register_unstructure_hook(Rejected, lambda rejected: rejected.reason)
+    converter.register_unstructure_hook(Money, lambda money: Rejected(money.currency))
+    assert _written(converter, [Money(Decimal(1))]) == '[{"Rejected":"EUR"}]'
+
+
+def test_the_value_of_an_enum_is_final() -> None:
+    """A hook for every text does not change what an enum says."""
+
+    class Status(Enum):
+        DONE = "done"
+
+    converter = make_converter()
+    converter.register_unstructure_hook(str, lambda text: f"<{text}>")
+    assert _written(converter, ["a", Status.DONE]) == '["<a>","done"]'
 
 
 def test_threads_may_share_a_converter() -> None:

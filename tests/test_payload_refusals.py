@@ -299,6 +299,7 @@ REFUSED = [
             ("enum", {Word.ONE: SECRET, 1: SECRET}, '["1"]'),
         ]
     ),
+    Refused("second key", {"a": 1, 1.5: 2}, f"$: has a key that is of type float; {_KEYS}"),
     Refused("cycle", _cycle(), f"$.a[1].back: {_ITSELF}"),
     Refused("cycle of classes", _cyclic_class(), f"$.next[0]: {_ITSELF}"),
     Refused("128 levels", _deep(128), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
@@ -395,9 +396,9 @@ REFUSED = [
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
 def test_the_refusals(refused: Refused) -> None:
     """The message is the path, the reason, and what to do; it comes at once."""
-    started = time.perf_counter()
+    started = time.process_time()
     error = _error(refused.value, refused.as_type)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert str(error).startswith(refused.message)
     assert type(error) is PayloadError
 

@@ -321,6 +321,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Base | None, Plain(1), "$"),
     (Base | Plain, Plain(1), "$"),
     (Base | Colour, Base(), "$"),
+    (list[Base | Plain | str], ["a"], "$[0]"),
     (Spot | Base | None, Spot(1), "$"),
     (Plain, Plain("a"), "$.a"),  # type: ignore[arg-type]
     (list[Plain], [Plain(1, Plain(2))], "$[0].inner"),  # type: ignore[arg-type]
@@ -390,6 +391,25 @@ def test_ambiguous_members_are_refused() -> None:
     converter.register_unstructure_hook(Name, lambda name: {"name": name})
     with pytest.raises(PayloadError, match=r"fits several members of .* written differently"):
         encode_json(["a"], list[str] | list[Name], converter)
+
+
+def test_what_members_were_tried_leaves_no_trace() -> None:
+    """Neither depth nor length is used up by a member that does not fit."""
+    value = [[1] * 50] * 200
+    encoded = encode_json(value, list[list[str] | list[int]])
+    assert encode_json(value, list[list[str] | list[int]], max_bytes=len(encoded)) == encoded
+
+
+def test_what_is_too_large_or_too_deep_is_so_for_every_member() -> None:
+    """It is not called a value of another type."""
+    either: Any = list[Any] | list[list[Any]]
+    with pytest.raises(PayloadError, match="max_payload_bytes"):
+        encode_json([[1] * 100], list[either], max_bytes=50)
+    deep: Any = [1]
+    for _ in range(130):
+        deep = [deep]
+    with pytest.raises(PayloadError, match="nested deeper"):
+        encode_json(deep, either)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ pytest_plugins = ["pytester"]
 
 PACKAGE = Path(golem_client.__file__).parent
 PROJECT = Path(__file__).parents[1]
-ENTRY_POINT = "pytest_golem_client"  # the plugin's copy at the top of the wheel
+ENTRY_POINT = "pytest_golem_client"
 NAME = "golem_client.pytest_plugin"
 ASYNCIO, ANYIO = "pytest_asyncio.plugin", "anyio.pytest_plugin"
 AIOHTTP = ("pytest_aiohttp.plugin",) if importlib.util.find_spec("pytest_aiohttp") else ()
@@ -32,7 +32,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    shutil.copy(PACKAGE / "pytest_plugin.py", pytester.path / f"{ENTRY_POINT}.py")
+    shutil.copy(PROJECT / ".wheel" / f"{ENTRY_POINT}.py", pytester.path)
 
     def run(tests: str, *options: str, plugins: Iterable[str], **ini: str) -> pytest.RunResult:
         if ASYNCIO in plugins:
@@ -475,7 +475,7 @@ def test_the_wheel_has_the_module_that_its_entry_point_names() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert {"golem_client": ENTRY_POINT} == project["project"]["entry-points"]["pytest11"]
-    assert {"golem_client/pytest_plugin.py": f"{ENTRY_POINT}.py"} == wheel["force-include"]
+    assert {f".wheel/{ENTRY_POINT}.py": f"{ENTRY_POINT}.py"} == wheel["force-include"]
 
 
 EXAMPLE = (PROJECT / "examples" / "test_with_plugin.py").read_text()

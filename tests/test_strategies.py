@@ -64,7 +64,7 @@ def test_a_promise_comes_with_a_spelling_of_its_own(pair: tuple[PromiseId, Any])
 
 @pytest.fixture(scope="module")
 def spellings() -> list[Any]:
-    return [spelling for _, spelling in drawn(promise_id_spellings())]
+    return [spelling for _, spelling in drawn(promise_id_spellings(), 400)]
 
 
 @pytest.mark.parametrize(

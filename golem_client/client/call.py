@@ -332,7 +332,9 @@ class Call:
         down = self._session.gate.pressure().seconds_down if self._is_gated else 0.0
         why = f"the timeout of {self._timeout:g} s was up while the call waited "
         why += f"for Golem, which has been down for {down:.3g} s" if down else what
-        raise self._told(DeadlineExceededError(why, down))
+        late = DeadlineExceededError(why)
+        late.seconds_down = down
+        raise self._told(late)
 
     def _until(self, when: float) -> asyncio.Timeout:
         # Closing wakes those who wait already; nobody would wake one who begins to wait later.

@@ -260,6 +260,11 @@ class GolemClient:
         return changed
 
     @property
+    def timeout(self) -> float:
+        """The seconds that a call may take, unless it says otherwise."""
+        return self._settings.options.timeout
+
+    @property
     def pressure(self) -> Pressure:
         """How much Golem is in trouble, as this client sees it at this moment.
 

@@ -106,7 +106,7 @@ class Worker:
         self._lease = lease
         self._margin = min(_MARGIN_SECONDS, lease / 2)
         self._client = client
-        self._timeout = min(_timeout_of(client), lease - self._margin)
+        self._timeout = min(client.timeout, lease - self._margin)
         self._concurrency = concurrency
         self._on_settled = on_settled
         self._siblings = siblings
@@ -375,10 +375,6 @@ def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
     finally:
         if is_ours:
             loop.remove_signal_handler(signal.SIGTERM)
-
-
-def _timeout_of(client: GolemClient) -> float:
-    return client._settings.timeout  # noqa: SLF001
 
 
 def _is_of_no_row(error: BaseException) -> bool:

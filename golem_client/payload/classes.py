@@ -53,7 +53,8 @@ def refusing_rule(declared: Any, reason: str, converter: PayloadConverter) -> Ru
         del value, room
         raise RefusedError(reason)
 
-    return Rule(declared, converter, lambda value: type(value) is declared, write)
+    cls = class_of(declared)
+    return Rule(declared, converter, lambda v: isinstance(cls, type) and isinstance(v, cls), write)
 
 
 def _mixed_rule(cls: type, converter: PayloadConverter) -> Rule:

@@ -366,7 +366,7 @@ def make_converter(
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
     if isinstance(tagged, Mapping):
         return tagged
-    is_one = isinstance(tagged, type) or is_union(tagged) or target_of(tagged) is not None
+    is_one = issubclass(type(tagged), type) or is_union(tagged) or target_of(tagged) is not None
     return {union: {} for union in ([tagged] if is_one else tagged)}
 
 

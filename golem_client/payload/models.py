@@ -121,7 +121,8 @@ def _has_own_dump(cls: Any) -> bool:
 def _list_of(cls: Any) -> Any:
     from pydantic import TypeAdapter  # noqa: PLC0415  imported by the class already
 
-    return TypeAdapter(list[cls])
+    declared: Any = list.__class_getitem__(cls)
+    return TypeAdapter(declared)
 
 
 def _has_numbers_only(encoded: bytes) -> bool:

@@ -241,7 +241,9 @@ class MockedResponse(aiohttp.ClientResponse):
         return body
 
     @content.setter
-    def content(self, _: aiohttp.StreamReader) -> None:
+    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, _: aiohttp.StreamReader
+    ) -> None:
         # The reader that aioresponses brings pauses its connection at 128 KiB, and has none.
         connection: Any = Mock(_reading_paused=False)
         loop = self._loop

@@ -120,7 +120,6 @@ class Promises:
         """Delete the promise and its payload; whoever waits for it learns of it."""
         self._created.discard(key)
         self._payloads.pop(key, None)
-        self._asleep.discard(key)
         self._fail(key, LookupError, f"the promise {key} was deleted while a worker awaited it")
 
     def delete_worker(self, worker: WorkerKey) -> None:

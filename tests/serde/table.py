@@ -337,6 +337,10 @@ ROWS = [
     Row("range", range(3), "[0,1,2]", "Vec<i64>"),
     Row("other sequence", Reading(), "[7,8]", "Vec<i64>"),
     Row("set of numbers", {10, 9, 1}, "[1,9,10]", "BTreeSet<i64>"),
+    Row("set of two", {8, 1}, "[1,8]", "BTreeSet<i64>"),
+    Row("many digits", "7" * 400, f'"{"7" * 400}"', "String"),
+    Row("many brackets", ["[" * 300], f'["{"[" * 300}"]', "Vec<String>"),
+    Row("quotes among brackets", ['"[\\"' * 99], json.dumps(['"[\\"' * 99]), "Vec<String>"),
     Row("set of texts", frozenset({"b", "a", "c"}), '["a","b","c"]', "BTreeSet<String>"),
     Row(
         "set of UUIDs",

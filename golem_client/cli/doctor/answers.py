@@ -10,6 +10,7 @@ about it before. Nothing of an answer is shown but Golem's version.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import ssl
@@ -108,6 +109,9 @@ async def check_answers(way: Way, timeout: float) -> list[Check]:
         version = await _ask(session, way, "GET", "/version")
         body = {"oplogIdx": 0, "data": []}
         probe = await _ask(session, way, "POST", _PROBE, json=body, headers=bearer)
+    if url.startswith("https:"):
+        # aiohttp 3.14 does not wait for TLS connections that the server has closed.
+        await asyncio.sleep(0.05)
     redirect = read_redirects([health, probe], way)
     if redirect.state is State.FAILED:
         return [redirect]
