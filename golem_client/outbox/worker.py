@@ -145,7 +145,12 @@ class Worker:
         self._siblings.add(self)
         try:
             await self._wait_for_database()
-            await self._turn_until_stopped()
+            listening = asyncio.create_task(self._database.listen(self.wake))
+            try:
+                await self._turn_until_stopped()
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening], timeout=_LAST_WORDS_SECONDS)
         finally:
             try:
                 await self._end_calls()
