@@ -24,20 +24,18 @@ async def complete_against_the_fake() -> None:
         print(f"The worker woke up and received {await worker}")
 
 
-async def complete_for_real(url: str, promise_id: str) -> None:
-    token = os.environ.get("GOLEM_AUTH_TOKEN") or None
-    async with GolemClient(url, token=token, timeout=5.0) as client:
+async def complete_for_real(promise_id: str) -> None:
+    async with GolemClient.from_env(timeout=5.0) as client:  # GOLEM_URL, GOLEM_AUTH_TOKEN, profiles
         done = await client.complete_json(promise_id, DECISION)
     print(f"Promise {promise_id} is completed: {done.outcome.name}")
 
 
 def main() -> None:
-    url = os.environ.get("GOLEM_URL")
-    if not url:
+    if not os.environ.get("GOLEM_URL"):
         asyncio.run(complete_against_the_fake())
     elif len(sys.argv) == 2:
         try:
-            asyncio.run(complete_for_real(url, sys.argv[1]))
+            asyncio.run(complete_for_real(sys.argv[1]))
         except GolemError as error:
             sys.exit(f"{type(error).__name__}: {error}")
     else:

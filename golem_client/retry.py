@@ -197,11 +197,11 @@ def conclusion(verdicts: Sequence[Verdict], note: str = "") -> Completion:
         GolemError: The last attempt's error, with the earlier ones as notes.
     """
     last = verdicts[-1]
+    if last.answer and len(verdicts) == 1:
+        return _FULFILLED_AT_ONCE
     if last.error is not None:
         last.error.may_have_completed = last.may_have_stored
         raise told(last.error, verdicts[:-1], len(verdicts), note)
-    if last.answer and len(verdicts) == 1:
-        return _FULFILLED_AT_ONCE
     answered = Outcome.FULFILLED if last.answer else Outcome.ALREADY_FULFILLED
     may_have_stored = any(verdict.may_have_stored for verdict in verdicts)
     return Completion(combined(answered, may_have_stored=may_have_stored), len(verdicts))

@@ -275,6 +275,54 @@ def test_the_reader_of_imports_sees(source: str, expected: list[str]) -> None:
     assert expected == [found.ours for found in imports_in(source, "ids/some.py")]
 
 
+def file_of(module: str, name: str) -> str | None:
+    """Return the file of ours that an import runs; None where it is somebody else's."""
+    path = ROOT.parent.joinpath(*module.split("."))
+    for file in (path / f"{name}.py", path / name / "__init__.py", path.with_suffix(".py")):
+        if name and file.is_file() and ROOT in file.parents:
+            return inside(file)
+    package = path / "__init__.py"
+    return inside(package) if package.is_file() and ROOT in package.parents else None
+
+
+def circle_in(arrows: dict[str, set[str]]) -> list[str]:
+    """Return files that import one another in a circle; [] where there is none."""
+    done: set[str] = set()
+
+    def below(file: str, path: list[str]) -> list[str]:
+        if file in path:
+            return [*path[path.index(file) :], file]
+        if file not in done:
+            for other in sorted(arrows.get(file, ())):
+                if circle := below(other, [*path, file]):
+                    return circle
+            done.add(file)
+        return []
+
+    return next((circle for file in sorted(arrows) if (circle := below(file, []))), [])
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Imports for type checking, and those that happen when a function runs, are exempt."""
+    arrows: dict[str, set[str]] = {}
+    for file in SOURCES:
+        tree = ast.parse(file.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                targets = {file_of(node.module, alias.name) for alias in node.names}
+                arrows.setdefault(inside(file), set()).update(
+                    each for each in targets if each and each != inside(file)
+                )
+    public = {"__init__.py"}  # the package itself runs first, whatever is imported of it
+    assert len(arrows) > 50
+    assert [] == circle_in({file: others - public for file, others in arrows.items()})
+
+
+def test_a_circle_is_seen() -> None:
+    """The search finds what it looks for."""
+    assert ["a", "b", "c", "a"] == circle_in({"x": {"a"}, "a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
 def test_the_public_names_are_these() -> None:
     """What is public stays: a change of this list is a decision."""
     assert sorted(PUBLIC) == golem_client.__all__

@@ -39,6 +39,7 @@ from tests.scripted_server import (
 )
 
 Line = dict[str, Any]
+REFUSED = answer(401, b"authorization error", "text/plain; charset=utf-8")
 Start = Callable[[Step], Awaitable[ScriptedServer]]
 
 
@@ -448,7 +449,7 @@ class TestJournal:
         self, scripted: Start, bulk: Bulk
     ) -> None:
         """Sent and killed, refused by a 401 in the second run, answered `false` in the third."""
-        answers: list[Step] = [answer(401), FALSE]
+        answers: list[Step] = [REFUSED, FALSE]
 
         async def kill_then_answer(exchange: Exchange) -> None:
             if process.poll() is None and len(answers) == 2:
@@ -466,7 +467,7 @@ class TestJournal:
 
     async def test_a_line_that_was_taken_out_is_not_sent(self, scripted: Start, bulk: Bulk) -> None:
         """Though a run that was stopped had accepted it."""
-        server = await scripted(answer(401))
+        server = await scripted(REFUSED)
         bulk.write(texts(9))
         assert 6 == (await bulk.run("--concurrency", "1")).code
         server.steps = [TRUE]

@@ -235,6 +235,6 @@ def test_the_laws_hold(driver: str) -> None:
         max_examples=10,
         stateful_step_count=25,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     run_state_machine_as_test(machine, settings=quick)

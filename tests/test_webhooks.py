@@ -476,6 +476,15 @@ async def test_a_route_that_takes_too_long_is_503(client: GolemClient, caplog: A
     ).status == 503
 
 
+async def test_a_verifier_that_takes_too_long_is_503(client: GolemClient, caplog: Any) -> None:
+    """One that asks a database for the secret, say."""
+
+    async def verify(headers: Any, body: bytes) -> bool:
+        return await asyncio.Event().wait()
+
+    assert (await Webhook(verify, print, to=client, timeout=0.05).receive({}, b"{}")).status == 503
+
+
 async def test_undeliverable_that_raises_is_500(client: GolemClient, caplog: Any) -> None:
     """The event was kept nowhere: the sender must come again."""
 

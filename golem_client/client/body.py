@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
 from multidict import CIMultiDict
 
 from golem_client.wire import Request, Sent
+
+if TYPE_CHECKING:
+    from golem_client.client.session import Session
 
 
 class Connections:
@@ -55,8 +58,7 @@ class Body(aiohttp.Payload):
     def __init__(
         self,
         request: Request,
-        connections: Connections,
-        loop: asyncio.AbstractEventLoop,
+        session: Session,
         on_progress: Callable[[], None],
         fresh_since: float | None,
     ) -> None:
@@ -64,14 +66,13 @@ class Body(aiohttp.Payload):
 
         Args:
             request: What is sent.
-            connections: Those of the session.
-            loop: The running loop.
+            session: Whose connections it goes over.
             on_progress: Called each time that the socket has taken a piece and more follow.
             fresh_since: Refuse a connection that was first used before this time.
         """
         self._value = request
-        self._connections = connections
-        self._loop = loop
+        self._connections = session.connections
+        self._loop = session.loop
         self._on_progress = on_progress
         self._fresh_since = fresh_since
         self.is_taken = False
@@ -92,7 +93,8 @@ class Body(aiohttp.Payload):
         connection = writer.protocol
         if connection.should_close:
             raise aiohttp.ClientConnectionError
-        since = self._connections.use(connection, self._loop.time())
+        now = self._loop.time()
+        since = self._connections.use(connection, now)
         if since is not None:
             self.is_reused = True
             if self._fresh_since is not None and since < self._fresh_since:
@@ -106,8 +108,9 @@ class Body(aiohttp.Payload):
             self._on_progress()
             await asyncio.sleep(0)  # a fast reader never makes a write wait
             piece = following
+            now = self._loop.time()
         self.sent = Sent.ALL
-        self.sent_at = self._loop.time()
+        self.sent_at = now
         await writer.write(piece)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

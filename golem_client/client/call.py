@@ -7,9 +7,10 @@ import copy
 import inspect
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import aiohttp
 import attrs
 from yarl import URL
 
@@ -20,7 +21,7 @@ from golem_client.client.failures import FAILURES, is_stale, reason, sent_before
 from golem_client.client.gate import HeldError, Ticket
 from golem_client.client.options import Settings, bearer
 from golem_client.client.session import Session
-from golem_client.config import Secret, checked_token
+from golem_client.config import Secret, checked_token, proxy_for
 from golem_client.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -46,43 +47,51 @@ class Call:
     """One call of the client's.
 
     Attributes:
+        promise_id: The promise; None behind a webhook.
+        observers: Who is shown the call.
         wait: The active timeout. `Session.close` reschedules it to now.
         seconds_waited: How long the call waited at the gate, in seconds.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        session: Session,
-        promise_id: PromiseId | None,
-        request: Request,
-        timeout: float,
-        deadline: float,
+        self, settings: Settings, session: Session, promise_id: PromiseId | None, timeout: float
     ) -> None:
+        self.promise_id = promise_id
+        self.observers = settings.options.observers
         self.wait: asyncio.Timeout | None = None
-        self._settings = settings
-        self._options = settings.options
-        self._session = session
-        self._promise_id = promise_id
-        self._request = request
-        self._url = URL(request.url, encoded=True)
-        self._timeout = timeout
-        self._deadline = deadline
-        self._verdicts: list[Verdict] = []
-        self._needs_token = settings.token.source is not None and not request.is_webhook
-        self._may_renew_token = self._needs_token
-        self._fresh_since: float | None = None
         self.seconds_waited = 0.0
+        self._settings = settings
+        self._options = options = settings.options
+        self._session = session
+        self._timeout = timeout
+        self._deadline = session.loop.time() + timeout
+        self._is_gated = options.overload == "wait"
+        self._proxy = settings.proxy
+        self._verdicts: list[Verdict] = []
+        self._needs_token = self._may_renew_token = False
+        self._fresh_since: float | None = None
         # A borrowed connector that its owner closes cancels those who wait in it.
-        task = asyncio.current_task() if settings.options.connector is not None else None
-        self._cancelling = task.cancelling() if task is not None else 0
-        self._task = task
+        self._task = asyncio.current_task() if options.connector is not None else None
+        self._cancelling = self._task.cancelling() if self._task is not None else 0
 
-    async def run(self) -> Completion:
-        """Attempt once, and have `retry` repeat where that is useful; all before the deadline."""
-        calls = self._session.calls
-        calls.add(self)
+    async def run(self, make: Callable[[], Request]) -> Completion:
+        """Encode, attempt once, and have `retry` repeat where that is useful.
+
+        Args:
+            make: Encodes the payload and makes the request; its time counts.
+        """
+        session, settings = self._session, self._settings
+        self._request = request = make()
+        self._url = URL(request.url, encoded=True)
+        if request.is_webhook:
+            self._proxy = proxy_for(request.url) if self._options.trust_env else None
+        elif settings.token.source is not None:
+            self._needs_token = self._may_renew_token = True
+        if session.loop.time() >= self._deadline:
+            why = f"the timeout of {self._timeout:g} s was up when the payload was encoded"
+            raise DeadlineExceededError(why)
         note = ""
+        session.calls.add(self)
         try:
             first = await self._attempt()
             if first.repeat:
@@ -90,18 +99,14 @@ class Call:
                     first,
                     self._attempt,
                     policy=self._options.retry,
-                    seconds_left=self._deadline - self._session.loop.time(),
-                    is_down=lambda: self._is_gated and self._session.gate.is_down,
+                    seconds_left=self._deadline - session.loop.time(),
+                    is_down=lambda: self._is_gated and session.gate.is_down,
                     pause=self._pause,
                     on_repeat=self._log_repeat,
                 )
         finally:
-            calls.discard(self)
+            session.calls.discard(self)
         return conclusion(self._verdicts, note)
-
-    @property
-    def _is_gated(self) -> bool:
-        return self._options.overload == "wait"
 
     async def _attempt(self) -> Verdict:
         """Wait for the token, the gate and a slot, then send the request once."""
@@ -109,22 +114,28 @@ class Call:
         if self._needs_token:
             await self._fetch_token()
         ticket = await self._enter() if self._is_gated else None
+        slots = session.slots
         try:
-            if session.slots.locked():
-                await self._in_time("for a free connection", session.slots.acquire())
+            if slots.locked():
+                await self._in_time("for a free connection", slots.acquire())
             else:
-                await session.slots.acquire()
+                await slots.acquire()
             try:
-                verdict = await self._send_once()
+                if session.is_closed:
+                    raise self._closed()
+                verdict = await (self._observed() if self.observers else self._send_once(None))
             finally:
-                session.slots.release()
+                slots.release()
         except BaseException:
             if ticket is not None:
                 session.gate.cut_off(ticket)
             raise
         self._verdicts.append(verdict)
         if ticket is not None:
-            self._leave(ticket, verdict)
+            if verdict.error is None:
+                session.gate.answered(ticket)
+            else:
+                self._leave(ticket, verdict)
         if self._may_renew_token and isinstance(verdict.error, AuthenticationError):
             self._may_renew_token = False
             self._needs_token = True
@@ -136,10 +147,10 @@ class Call:
     async def _enter(self) -> Ticket:
         """Wait at the gate."""
         gate, loop = self._session.gate, self._session.loop
-        ticket = gate.try_enter(loop.time())
+        begun_at = loop.time()
+        ticket = gate.try_enter(begun_at)
         if ticket is not None:
             return ticket
-        begun_at = loop.time()
         try:
             return await self._in_time("for a free connection", gate.enter(self._deadline))
         except HeldError as held:
@@ -151,7 +162,7 @@ class Call:
         raise told(error, self._verdicts, len(self._verdicts), note)
 
     def _leave(self, ticket: Ticket, verdict: Verdict) -> None:
-        """Tell the gate what the attempt means for everybody."""
+        """Tell the gate what an attempt that failed means for everybody."""
         gate = self._session.gate
         if not verdict.repeat and isinstance(verdict.error, DeliveryError):
             gate.cut_off(ticket)
@@ -164,42 +175,22 @@ class Call:
         if verdict.retry_after and isinstance(verdict.error, ResponseError) and verdict.repeat:
             gate.hold(verdict.retry_after, verdict.error)
 
-    async def _send_once(self) -> Verdict:
-        """Send the request over the network, and judge what comes back."""
-        session = self._session
-        if session.is_closed:
-            raise self._closed()
-        observers = self._options.observers
-        if not observers:
-            return await self._exchange(None)
+    async def _observed(self) -> Verdict:
+        """Send once, and show it to the observers."""
         request = self._request
         event = AttemptEvent(len(self._verdicts) + 1, request.method, request.shown_url)
-        with observed(observers, "attempt", event):
-            verdict = await self._exchange(event)
+        with observed(self.observers, "attempt", event):
+            verdict = await self._send_once(event)
             event.error = verdict.error
         return verdict
 
-    async def _exchange(self, event: AttemptEvent | None) -> Verdict:
-        """Send the request until a connection takes it; usually the first one does."""
-        while True:
-            body = Body(
-                self._request,
-                self._session.connections,
-                self._session.loop,
-                self._restart_attempt_timer,
-                self._fresh_since,
-            )
-            verdict = await self._post(body, event)
-            if not body.is_refused:
-                return verdict
-            if self._session.is_closed:
-                raise self._closed()
-
-    async def _post(self, body: Body, event: AttemptEvent | None) -> Verdict:
+    async def _send_once(self, event: AttemptEvent | None) -> Verdict:
+        """Send the request over the network, and judge what comes back."""
         session, options, request = self._session, self._options, self._request
         headers = request.headers if event is None else {**request.headers, **event.headers}
-        end = min(self._deadline, session.loop.time() + options.attempt_timeout)
         began_at = session.loop.time()
+        end = min(self._deadline, began_at + options.attempt_timeout)
+        body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
         try:
             async with self._until(end):
                 response = await session.http.request(
@@ -209,7 +200,7 @@ class Call:
                     headers=headers,
                     allow_redirects=False,
                     ssl=options.ssl,
-                    proxy=None if request.is_webhook else self._settings.proxy,
+                    proxy=self._proxy,
                 )
                 head_at = session.loop.time()
                 if event is not None:
@@ -222,20 +213,16 @@ class Call:
                         Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
                     )
                 body.is_answered = True
-                content = response.content
-                try:
-                    answer = await content.read(wire.MAX_ANSWER_BYTES)
-                    while not content.at_eof() and len(answer) < wire.MAX_ANSWER_BYTES:
-                        answer += await content.read(wire.MAX_ANSWER_BYTES - len(answer))
-                finally:
-                    if not content.at_eof() or response.status < 200:
-                        response.close()
+                answer = await _read(response)
         except FAILURES as error:
-            return self._no_answer(error, body)
+            if not body.is_refused or session.is_closed:
+                return self._no_answer(error, body)
         except asyncio.CancelledError:
             if not self._is_cancelled_by_the_connectors_owner():
                 raise
             return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
+        if body.is_refused:  # nothing was sent, and that connection is closed: take another
+            return await self._send_once(event)
         session.is_answered = True
         if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
             return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
@@ -351,7 +338,7 @@ class Call:
 
     @property
     def _name(self) -> str:
-        return "(of a webhook)" if self._promise_id is None else brief(self._promise_id)
+        return "(of a webhook)" if self.promise_id is None else brief(self.promise_id)
 
     def _extras(self) -> dict[str, object]:
         return {"golem_promise": self._name, "golem_attempt": len(self._verdicts)}
@@ -377,6 +364,19 @@ class Call:
             else f"{type(verdict.error).__name__}: {verdict.error.message}",
             extra=self._extras(),
         )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer, at most `MAX_ANSWER_BYTES` of it; leave no connection behind."""
+    content = response.content
+    try:
+        answer = await content.read(wire.MAX_ANSWER_BYTES)
+        while not content.at_eof() and len(answer) < wire.MAX_ANSWER_BYTES:
+            answer += await content.read(wire.MAX_ANSWER_BYTES - len(answer))
+    finally:
+        if not content.at_eof() or response.status < 200:
+            response.close()
+    return answer
 
 
 def _awaitable(token: Awaitable[str]) -> Awaitable[str]:

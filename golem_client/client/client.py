@@ -31,7 +31,7 @@ from golem_client.client.options import (
     of_environment,
 )
 from golem_client.client.promise import Promise
-from golem_client.client.session import CLOSED, Session, Sessions
+from golem_client.client.session import CLOSED, Sessions
 from golem_client.config import (
     CLOUD_URL,
     LOCAL_TOKEN,
@@ -39,12 +39,7 @@ from golem_client.config import (
     checked_seconds,
     insecurity,
 )
-from golem_client.errors import (
-    DeadlineExceededError,
-    GolemError,
-    InsecureTransportWarning,
-    PayloadError,
-)
+from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
 from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
 from golem_client.payload import encode_bytes, encode_json, encode_text
@@ -298,7 +293,8 @@ class GolemClient:
                 what is known and what to do.
         """
         encode = partial(encode_bytes, data, max_bytes=self._settings.options.max_payload_bytes)
-        return await self._complete(promise_id, encode, timeout)
+        parsed = PromiseId.parse(promise_id)
+        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
 
     @without_locals
     async def complete_text(
@@ -306,7 +302,8 @@ class GolemClient:
     ) -> Completion:
         """Complete a promise with this text, as UTF-8; see `complete_bytes`."""
         encode = partial(encode_text, text, max_bytes=self._settings.options.max_payload_bytes)
-        return await self._complete(promise_id, encode, timeout)
+        parsed = PromiseId.parse(promise_id)
+        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
 
     @without_locals
     async def complete_json(
@@ -336,7 +333,8 @@ class GolemClient:
         options = self._settings.options
         limit = options.max_payload_bytes
         encode = partial(encode_json, value, as_type, options.converter, max_bytes=limit)
-        return await self._complete(promise_id, encode, timeout)
+        parsed = PromiseId.parse(promise_id)
+        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
 
     @without_locals
     async def call_webhook(
@@ -373,7 +371,7 @@ class GolemClient:
         else:
             encode = partial(encode_json, payload, None, options.converter, max_bytes=limit)
         headers = self._settings.webhook_headers
-        return await self._call(
+        return await self._complete(
             None, lambda: wire.webhook_request(address, encode(), headers), timeout
         )
 
@@ -389,52 +387,31 @@ class GolemClient:
         """
         return Promise(self, PromiseId.parse(promise_id), type_)
 
+    def _request(self, promise_id: PromiseId, encode: Callable[[], bytes]) -> Request:
+        settings = self._settings
+        return wire.completion_request(settings.base_url, promise_id, encode(), settings.headers)
+
     async def _complete(
-        self, promise_id: AnyPromiseId, encode: Callable[[], bytes], timeout: float | None
-    ) -> Completion:
-        """Add the id and the encoding: a completion of this promise."""
-        settings, parsed = self._settings, PromiseId.parse(promise_id)
-
-        def request() -> Request:
-            return wire.completion_request(settings.base_url, parsed, encode(), settings.headers)
-
-        return await self._call(parsed, request, timeout)
-
-    async def _call(
         self, promise_id: PromiseId | None, make: Callable[[], Request], timeout: float | None
     ) -> Completion:
         """Add the deadline, which begins before the encoding, and the observers."""
         options = self._settings.options
         seconds = options.timeout if timeout is None else checked_seconds("timeout", timeout)
         session = self._sessions.usable_here() or await self._sessions.open(options)
-        deadline = session.loop.time() + seconds
-        event = CallEvent(promise_id)
-        if not options.observers:
-            return await self._run(session, event, make, seconds, deadline)
-        with observed(options.observers, "call", event):
-            event.completion = await self._run(session, event, make, seconds, deadline)
-        return event.completion
-
-    async def _run(
-        self,
-        session: Session,
-        event: CallEvent,
-        make: Callable[[], Request],
-        seconds: float,
-        deadline: float,
-    ) -> Completion:
-        promise_id = event.promise_id
+        call = Call(self._settings, session, promise_id, seconds)
         try:
-            request = make()
-            if session.loop.time() >= deadline:
-                raise DeadlineExceededError(
-                    f"the timeout of {seconds:g} s was up when the payload was encoded"
-                )
-            call = Call(self._settings, session, promise_id, request, seconds, deadline)
-            try:
-                return await call.run()
-            finally:
-                event.seconds_waited = call.seconds_waited
+            return await (_observed(call, make) if options.observers else call.run(make))
         except GolemError as error:
             error.promise_id = promise_id
             raise
+
+
+async def _observed(call: Call, make: Callable[[], Request]) -> Completion:
+    """Run a call, and show it to its observers."""
+    event = CallEvent(call.promise_id)
+    with observed(call.observers, "call", event):
+        try:
+            event.completion = await call.run(make)
+        finally:
+            event.seconds_waited = call.seconds_waited
+    return event.completion

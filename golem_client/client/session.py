@@ -46,6 +46,7 @@ class Session:
         calls: The calls under way.
         connections: When each connection was first used.
         is_answered: Whether any attempt has had an answer.
+        is_over: Whether the session was closed, by the client or with its loop.
     """
 
     def __init__(self, options: Options) -> None:
@@ -71,18 +72,13 @@ class Session:
         self.calls: set[Call] = set()
         self.connections = Connections()
         self.is_answered = False
-        self._is_closing = False
+        self.is_over = False
         self._until_loop_ends = self._end_with_the_loop()
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed, or the connector that it borrows."""
-        return self._is_closing or self.http.closed
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the session was closed by the client or with its loop."""
-        return self._is_closing
+        return self.is_over or self.http.closed
 
     async def start(self) -> None:
         """Have the loop close the session when it ends: `asyncio.run` closes async generators."""
@@ -96,9 +92,9 @@ class Session:
 
     async def close(self) -> None:
         """End the calls under way, and close the connections."""
-        if self._is_closing:
+        if self.is_over:
             return
-        self._is_closing = True
+        self.is_over = True
         for call in self.calls:
             if call.wait is not None:
                 with suppress(RuntimeError):  # it is just ending by itself
@@ -140,14 +136,14 @@ class Sessions:
         Raises:
             RuntimeError: As in `open`.
         """
+        session = self.current
+        if session is not None and session.loop is asyncio.get_running_loop():
+            return None if session.is_over else session
         if self.is_closed:
             raise RuntimeError(CLOSED)
-        session = self.current
-        if session is None or session.is_over or session.loop.is_closed():
+        if session is None or session.loop.is_closed():
             return None
-        if session.loop is not asyncio.get_running_loop():
-            raise RuntimeError(_OTHER_LOOP)
-        return session
+        raise RuntimeError(_OTHER_LOOP)
 
     async def close(self) -> None:
         """Close the session.

@@ -158,4 +158,5 @@ class Acceptor:
         if row is not None:
             return entry_of(row, is_new=True)
         found = await connection.execute(found_by_key(accepted.key or ""))
-        return entry_of(found.mappings().one(), is_new=False)
+        old: Any = found.mappings().one()
+        return entry_of(old, is_new=False)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
-from golem_client.outbox.statements import DIALECTS, insert_into
+from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
 if TYPE_CHECKING:
@@ -122,6 +122,25 @@ class Database:
             return list((await connection.execute(statement)).mappings())
 
         return await self.run(work)
+
+    async def listen(self, on_new: Callable[[], None]) -> None:
+        """Call back when PostgreSQL notifies of new rows, until this is cancelled.
+
+        It holds a connection of the engine. Elsewhere than with asyncpg, and once the connection
+        is lost, it returns: workers look for rows by themselves, twice a second.
+        """
+        if self.engine.dialect.driver != "asyncpg":
+            return
+        lost = asyncio.Event()
+        with suppress(*_driver_errors()):
+            async with self.engine.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                raw.add_termination_listener(lambda _: lost.set())
+                await raw.add_listener(CHANNEL, lambda *_: on_new())
+                try:
+                    await lost.wait()
+                finally:
+                    await raw.reset()
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""

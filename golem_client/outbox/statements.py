@@ -175,7 +175,7 @@ def _reviving(inserted: Insert) -> Insert:
     return statement
 
 
-def notification() -> Select[Any]:
+def notification() -> Any:
     """Return what tells PostgreSQL's listeners, once it is committed, that there are new rows."""
     return select(_notify())
 

@@ -26,8 +26,6 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy.engine import Dialect
 
 SCHEMA_VERSION = 1
@@ -56,7 +54,7 @@ class Payload(TypeDecorator[bytes]):
     def bind_processor(
         self,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> Callable[[Any], Any]:
+    ) -> Any:
         """Return what wraps a value.
 
         The driver's own wrapper, which SQLAlchemy would use, shows the bytes with psycopg.

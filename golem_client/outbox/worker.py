@@ -47,6 +47,7 @@ logger = logging.getLogger("golem_client.outbox")
 
 _POLL_SECONDS = 0.5
 _GATHERING_SECONDS = 0.004
+_LONGEST_GATHERING_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
 _MARGIN_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 5.0
@@ -105,8 +106,7 @@ class Worker:
         self._rules = rules
         self._lease = lease
         self._margin = min(_MARGIN_SECONDS, lease / 2)
-        self._client = client
-        self._timeout = min(client.timeout, lease - self._margin)
+        self._client = _bounded(client, lease - self._margin)
         self._concurrency = concurrency
         self._on_settled = on_settled
         self._siblings = siblings
@@ -145,7 +145,12 @@ class Worker:
         self._siblings.add(self)
         try:
             await self._wait_for_database()
-            await self._turn_until_stopped()
+            listening = asyncio.create_task(self._database.listen(self.wake))
+            try:
+                await self._turn_until_stopped()
+            finally:
+                listening.cancel()
+                await asyncio.wait([listening], timeout=_LAST_WORDS_SECONDS)
         finally:
             try:
                 await self._end_calls()
@@ -167,8 +172,7 @@ class Worker:
     async def _turn_until_stopped(self) -> None:
         may_be_more = True
         while not self._is_stopping or self._calls:
-            if not may_be_more or not self._room():
-                await self._wait_for_news()
+            await (self._gather() if may_be_more else self._wait_for_news())
             self._news.clear()
             try:
                 may_be_more = await self._turn()
@@ -183,6 +187,14 @@ class Worker:
         if len(self._ended) < len(self._calls):
             await asyncio.sleep(_GATHERING_SECONDS)  # others end meanwhile, and share a commit
 
+    async def _gather(self) -> None:
+        """Let half of the calls end, where rows are waiting: a transaction for many is cheap."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_GATHERING_SECONDS):
+                while len(self._ended) < min(len(self._calls), self._concurrency // 2):
+                    self._news.clear()
+                    await self._news.wait()
+
     async def _wait_out(self, error: OutboxError) -> None:
         """Wait a little while the database is away, and say so once."""
         if not self._is_patient:
@@ -191,13 +203,6 @@ class Worker:
             self._said = error.message
             logger.warning("the outbox waits: %s", error.message)
         await asyncio.sleep(_AWAY_SECONDS)
-
-    def _room(self) -> int:
-        if self._is_stopping:
-            return 0
-        settled = len(self._ended)
-        under_way = len(self._calls) - settled
-        return self._pace.room(self._concurrency - under_way, under_way, time.monotonic())
 
     async def _turn(self) -> bool:
         """Settle what has ended, claim what there is room for; whether there may be more rows."""
@@ -290,7 +295,7 @@ class Worker:
 
     async def _send(self, row: Claimed, payload: bytes) -> Completion:
         with linked_to(row.trace):
-            return await self._client.complete_bytes(row.promise_id, payload, timeout=self._timeout)
+            return await self._client.complete_bytes(row.promise_id, payload)
 
     def _without_key(self, row: Claimed, error: OutboxError) -> Settlement:
         logger.error("not sent: %s", error.message, extra=_extra(row, 0))
@@ -375,6 +380,11 @@ def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
     finally:
         if is_ours:
             loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _bounded(client: GolemClient, seconds: float) -> GolemClient:
+    """Return the client with a timeout that ends before the lease does."""
+    return client.with_options(timeout=min(client.timeout, seconds))
 
 
 def _is_of_no_row(error: BaseException) -> bool:

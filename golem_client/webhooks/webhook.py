@@ -28,6 +28,7 @@ AnyHeaders = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 """Headers as frameworks have them: a mapping or pairs, of text or of bytes."""
 
 _SAFETY = 0.8  # of the sender's patience: our answer has to travel, too
+_GRACE = 0.2  # seconds more, so that the client's own error, which says why, comes first
 _RETRY_AFTER = 30  # seconds
 
 
@@ -75,11 +76,13 @@ class Webhook:
         route: Route,
         *,
         to: Any,
-        undeliverable: Callable[[Any, Any], Any] | None = None,
+        undeliverable: Callable[[Any, GolemError], Any] | None = None,
         max_bytes: int = 1_000_000,
         timeout: float | None = None,
     ) -> None:
-        functions = {"verifier": verifier, "route": route, "undeliverable": undeliverable or print}
+        functions: dict[str, object] = {"verifier": verifier, "route": route}
+        if undeliverable is not None:
+            functions["undeliverable"] = undeliverable
         for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} is a function, not {type(function).__name__}")
@@ -151,7 +154,10 @@ class Webhook:
         if isinstance(body, Answer):
             return body
         try:
-            return await self._answer_to(CIMultiDict(_pairs(headers)), body, deadline)
+            async with asyncio.timeout_at(deadline + _GRACE):
+                return await self._answer_to(CIMultiDict(_pairs(headers)), body, deadline)
+        except TimeoutError:
+            return self._come_again(["it took too long"])
         except BaseException as error:
             # A cancellation, say. Error reporters send the local variables of its frames.
             headers, body = {}, b""
@@ -182,10 +188,7 @@ class Webhook:
     async def _answer_to_event(self, event: Any, deadline: float) -> Answer:
         """Ask the route what the event completes, and complete it."""
         try:
-            async with asyncio.timeout_at(deadline):
-                completions = _listed(await _awaited(self._route(event)))
-        except TimeoutError:
-            return self._come_again(["route took too long"])
+            completions = _listed(await _awaited(self._route(event)))
         except Exception as error:  # noqa: BLE001 - it is the user's; answered and logged
             return self._failed(f"route raised {_place(error)}")
         if problem := self._problem_of(completions):
@@ -204,33 +207,31 @@ class Webhook:
 
     async def _error_of(self, completion: AnyCompletion, deadline: float) -> Exception | None:
         """Complete one promise; return the error of it, without its frames."""
+        left = max(deadline - asyncio.get_running_loop().time(), 0.001)
         try:
-            if self._is_direct:
-                left = deadline - asyncio.get_running_loop().time()
-                await completion.by(self._to, timeout=max(left, 0.001))
-            else:
-                async with asyncio.timeout_at(deadline):
-                    await completion.by(self._to)
+            await completion.by(self._to, **({"timeout": left} if self._is_direct else {}))
         except Exception as error:  # noqa: BLE001 - each is answered and logged by the caller
             return error.with_traceback(None)
         return None
 
     async def _answer_after(self, event: Any, errors: list[Exception]) -> Answer:
         """Answer an event whose completions have ended with these errors."""
-        foreign = [error for error in errors if not isinstance(error, GolemError | TimeoutError)]
-        if foreign:
-            return self._failed(f"completing raised {type(foreign[0]).__name__}")
-        repeated = [error for error in errors if _is_worth_repeating(error)]
+        known = [error for error in errors if isinstance(error, GolemError)]
+        if len(known) < len(errors):
+            foreign = next(error for error in errors if not isinstance(error, GolemError))
+            return self._failed(f"completing raised {type(foreign).__name__}")
+        # An outbox that cannot be used is our trouble, not the event's.
+        repeated = [each for each in known if each.worth_retrying or isinstance(each, OutboxError)]
         if repeated:
             return self._come_again([_words(error) for error in repeated], _seconds(repeated))
-        for error in errors:
+        for error in known:
             logger.error("%s: undeliverable: %s", self._name, _words(error))
         if self._undeliverable is not None:
             try:
-                for error in errors:
+                for error in known:
                     await _awaited(self._undeliverable(event, error))
-            except Exception as error:  # noqa: BLE001 - it is the user's; answered and logged
-                return self._failed(f"undeliverable raised {_place(error)}")
+            except Exception as failure:  # noqa: BLE001 - it is the user's; answered and logged
+                return self._failed(f"undeliverable raised {_place(failure)}")
         return Answer(204)
 
     def _come_again(self, reasons: list[str], seconds: int = _RETRY_AFTER) -> Answer:
@@ -290,14 +291,7 @@ def _positive(name: str, number: float) -> Any:
     return number
 
 
-def _is_worth_repeating(error: Exception) -> bool:
-    """Return whether a later delivery can succeed; an outbox's trouble is ours, not the event's."""
-    if isinstance(error, TimeoutError | OutboxError):
-        return True
-    return isinstance(error, GolemError) and error.worth_retrying
-
-
-def _seconds(errors: list[Exception]) -> int:
+def _seconds(errors: list[GolemError]) -> int:
     """Return when the sender is to come again."""
     asked = [error.retry_after or 0 for error in errors if isinstance(error, RateLimitedError)]
     return math.ceil(max(asked, default=0)) or _RETRY_AFTER
@@ -311,5 +305,5 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__} ({lines})" if lines else type(error).__name__
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _words(error: GolemError) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -80,11 +80,8 @@ async def _load(outbox: Outbox, index: Index) -> None:
 
 
 def is_of_the_token(error: object) -> bool:
-    """Whether it stops the run: a token that is refused is so for every line.
-
-    A 401 that can have other reasons (Golem 1.3 words three of them alike) is none.
-    """
-    return isinstance(error, AuthenticationError) and "Get project error" not in error.message
+    """Whether it stops the run: a token that is refused for certain is so for every line."""
+    return isinstance(error, AuthenticationError) and error.is_certain
 
 
 class BulkRules(Rules):
