@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from golem_client import (
 )
 from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, client_of
-from tests.scripted_server import CLOSE, TRUE, ScriptedServer, late, stall
+from tests.scripted_server import CLOSE, TRUE, Exchange, ScriptedServer, late, stall
 
 
 @pytest.fixture
@@ -125,6 +127,33 @@ async def test_closing_while_stale_connections_are_passed_over(moments: int) -> 
         with pytest.raises(GolemError) as caught:
             await asyncio.wait_for(call, 0.5)
     assert caught.value.may_have_completed
+
+
+async def test_any_number_of_stale_connections_is_passed_over() -> None:
+    """Each is one turn of a loop, and not one more frame on the stack."""
+    number = 150
+    came, together = 0, asyncio.Event()
+
+    async def wait_for_all(exchange: Exchange) -> None:
+        nonlocal came
+        came += 1
+        if came == number:
+            together.set()
+        await together.wait()
+        await TRUE(exchange)
+
+    async with (
+        ScriptedServer(*[wait_for_all] * number, CLOSE, TRUE) as server,
+        client_of(server, max_connections=number) as client,
+    ):
+        await calls_at_once(client, number)
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(len(inspect.stack(0)) + 110)
+        try:
+            done = await client.complete_json(PROMISE_ID, 1)
+        finally:
+            sys.setrecursionlimit(usual)
+        assert (done.attempts, server.connections) == (2, number + 1)
 
 
 # Other loops, other threads

@@ -76,7 +76,9 @@ def test_the_environments_table_names_options_and_their_defaults(
 ) -> None:
     """Each variable of the table is read, and sets the option that it is named after."""
     rows = re.findall(
-        r"^\| `GOLEM_CLIENT_(\w+)` \| .* \| `?([\w.]+)`? \|$", environment.__doc__ or "", re.MULTILINE
+        r"^\| `GOLEM_CLIENT_(\w+)` \| .* \| `?([\w.]+)`? \|$",
+        environment.__doc__ or "",
+        re.MULTILINE,
     )
     assert len(rows) == 9
     defaults = RetryPolicy()

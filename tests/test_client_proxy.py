@@ -254,16 +254,12 @@ def test_one_warning_points_at_the_line_that_made_the_client(
         lambda: GolemClient(PLAIN, trust_env=True),
         lambda: GolemClient("https://localhost", token=TOKEN, ssl=False),
         lambda: GolemClient("https://golem.example", token=TOKEN, trust_env=True),
-        lambda: GolemClient(
-            "https://golem.example", token=TOKEN, ssl=ssl.create_default_context()
-        ),
+        lambda: GolemClient("https://golem.example", token=TOKEN, ssl=ssl.create_default_context()),
         lambda: GolemClient.local(),
     ],
     ids=["no token", "loopback unchecked", "https by proxy", "a context", "local"],
 )
-def test_nothing_else_warns(
-    make: Callable[[], GolemClient], proxied: pytest.MonkeyPatch
-) -> None:
+def test_nothing_else_warns(make: Callable[[], GolemClient], proxied: pytest.MonkeyPatch) -> None:
     proxied.setenv("HTTP_PROXY", "http://proxy.example:3128")
     proxied.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     with warnings.catch_warnings():
