@@ -199,7 +199,8 @@ async def test_after_such_a_cut_false_is_anothers() -> None:
         if connections == 1:
             await receive(64 * 1024)
             return b""
-        return await slowly(message(body=b"false"), 0.0)(receive)
+        answered: bytes = await slowly(message(body=b"false"), 0.0)(receive)
+        return answered
 
     async with thin_line(read) as url, client_over(url, retry=QUICK) as client:
         done = await client.complete_bytes(PROMISE_ID, LARGE)

@@ -60,7 +60,7 @@ def test_several_first_calls_in_a_second_loop_open_one_session(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(3):
-            asyncio.run(calls_at_once(client, 10))  # type: ignore[arg-type]
+            asyncio.run(calls_at_once(client, 10))
         asyncio.run(client.aclose())
         gc.collect()
     assert len(opened) == 3
@@ -84,7 +84,7 @@ def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSess
 def test_the_end_of_a_loop_closes_its_connections(server_elsewhere: ScriptedServer) -> None:
     """Without `aclose()`: a script that forgets it leaves no ResourceWarning behind."""
     client = GolemClient(server_elsewhere.url)
-    asyncio.run(calls_at_once(client, 3))  # type: ignore[arg-type]
+    asyncio.run(calls_at_once(client, 3))
     del client
     gc.collect()
 

@@ -242,7 +242,7 @@ async def test_they_share_the_gate() -> None:
 def test_what_belongs_to_the_connections_cannot_be_changed(option: str) -> None:
     client = GolemClient("http://localhost")
     with pytest.raises(TypeError, match=f"cannot change {option}"):
-        client.with_options(**{option: None})  # type: ignore[misc]
+        client.with_options(**{option: None})  # type: ignore[arg-type]
 
 
 def test_a_changed_option_is_checked() -> None:

@@ -213,8 +213,8 @@ MAKERS: dict[str, Callable[[], GolemClient]] = {
     "subclass, local": lambda: OursWithOptions.local(trust_env=True),
     "cloud": lambda: GolemClient.cloud(TOKEN, ssl=False),
     "subclass, cloud": lambda: Ours.cloud(TOKEN, ssl=False),
-    "from_env": lambda: GolemClient.from_env(),
-    "subclass, from_env": lambda: OursWithOptions.from_env(),
+    "from_env": lambda: GolemClient.from_env(timeout=9.0),
+    "subclass, from_env": lambda: OursWithOptions.from_env(timeout=9.0),
     "from_profile": lambda: GolemClient.from_profile("plain"),
     "from_profile without checks": lambda: GolemClient.from_profile("careless"),
 }
@@ -226,7 +226,7 @@ def test_one_warning_points_at_the_line_that_made_the_client(
 ) -> None:
     """Whichever constructor it was; and a warning that is an error is raised there."""
     (tmp_path / ".golem").mkdir()
-    profiles = {
+    profiles: dict[str, dict[str, Any]] = {
         "plain": {"customUrl": PLAIN},
         "careless": {"customUrl": "https://golem.example", "allowInsecure": True},
     }
@@ -255,7 +255,7 @@ def test_one_warning_points_at_the_line_that_made_the_client(
         lambda: GolemClient("https://localhost", token=TOKEN, ssl=False),
         lambda: GolemClient("https://golem.example", token=TOKEN, trust_env=True),
         lambda: GolemClient("https://golem.example", token=TOKEN, ssl=ssl.create_default_context()),
-        lambda: GolemClient.local(),
+        GolemClient.local,
     ],
     ids=["no token", "loopback unchecked", "https by proxy", "a context", "local"],
 )

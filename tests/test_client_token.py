@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from golem_client import AuthenticationError, DeadlineExceededError, PermissionDeniedError
-from golem_client import RetryPolicy
+from golem_client import (
+    AuthenticationError,
+    DeadlineExceededError,
+    PermissionDeniedError,
+    RetryPolicy,
+)
 from tests.samples import PROMISE_ID, client_of
 from tests.scripted_server import CLOSE, TRUE, ScriptedServer, answer
 
@@ -32,14 +36,14 @@ def sources(asked: list[dict[str, object]]) -> dict[str, Any]:
     async def takes_anything(**options: object) -> str:
         return fresh(**options)
 
-    async def positional_only(refresh: bool = False, /) -> str:  # noqa: FBT001, FBT002
+    async def positional_only(refresh: bool = False, /) -> str:
         return fresh(positional=refresh)
 
     async def other(*, force: bool = False) -> str:
         return fresh(force=force)
 
     class Vault:
-        async def __call__(self, refresh: bool = False) -> str:  # noqa: FBT001, FBT002
+        async def __call__(self, refresh: bool = False) -> str:
             return fresh(refresh=refresh)
 
         async def get(self, *, refresh: bool = False) -> str:

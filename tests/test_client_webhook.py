@@ -27,7 +27,8 @@ URL = f"http://localhost/workers/my-agent/{SECRET}"
 
 
 def client_for(golem: FakeGolem, **options: Any) -> GolemClient:
-    return GolemClient(golem.url, **({"token": golem.token, "retry": QUICK} | options))
+    usual: dict[str, Any] = {"token": golem.token, "retry": QUICK}
+    return GolemClient(golem.url, **(usual | options))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ async def test_what_golem_says_of_the_promise_is_read_through_the_webhooks_words
 )
 async def test_a_url_that_is_none_is_refused_and_not_shown(url: str) -> None:
     async with GolemClient("http://localhost") as client:
-        with pytest.raises(ValueError, match="^url ") as caught:
+        with pytest.raises(ValueError, match=r"^url ") as caught:
             await client.call_webhook(url, b"x")
     assert SECRET not in str(caught.value)
     assert not isinstance(caught.value, GolemError)
