@@ -25,7 +25,10 @@ from golem_client import (
     PermissionDeniedError,
     ResponseError,
     RetryPolicy,
+    ServerError,
 )
+from golem_client.retry import repeat
+from golem_client.wire import Verdict
 from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, client_of
 from tests.scripted_server import TRUE, ScriptedServer, answer, message, raw
@@ -130,6 +133,49 @@ async def test_a_mended_token_or_grant_lets_the_same_call_through(
             await client.complete_json(PROMISE_ID, 1)
     assert (caught.value.from_golem, caught.value.worth_retrying) == (True, worth)
     assert len(server.requests) == 1
+
+
+# Repeats, without a network
+
+
+async def repeats_after(first: Verdict, *, seconds_left: float, is_down: bool) -> list[float]:
+    """Return the pauses before the repeats of an attempt that always ends in this way."""
+    pauses: list[float] = []
+    attempts = 1
+
+    async def attempt() -> Verdict:
+        nonlocal attempts
+        attempts += 1
+        assert attempts < 20, "it is repeated for ever"
+        return first
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await repeat(
+        first,
+        attempt,
+        policy=RetryPolicy(max_attempts=2, max_jitter_factor=0.0),
+        seconds_left=seconds_left,
+        is_down=lambda: is_down,
+        pause=pause,
+        on_repeat=lambda *_: None,
+    )
+    return pauses
+
+
+async def test_an_answer_of_several_meanings_is_repeated_twice_while_golem_is_down_too() -> None:
+    """The probes of the gate do not count against a policy; this limit is none of it."""
+    error = AuthenticationError("Get project error", 401)
+    verdict = Verdict(error=error, repeat=True, max_repeats=1)
+    assert await repeats_after(verdict, seconds_left=30.0, is_down=True) == [0.1]
+
+
+async def test_a_retry_after_of_more_than_a_minute_counts_as_one() -> None:
+    """A slip in a proxy's configuration must not stop a call that has the time."""
+    verdict = Verdict(error=ServerError("x", 503), repeat=True, retry_after=500.0)
+    assert await repeats_after(verdict, seconds_left=90.0, is_down=False) == [60.0]
+    assert await repeats_after(verdict, seconds_left=50.0, is_down=False) == []
 
 
 # Junk

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import socket
 import sys
 import threading
 import warnings
@@ -259,13 +260,13 @@ async def test_a_cancellation_stays_one_although_the_connector_is_closed() -> No
 
 async def test_a_task_that_cancels_itself_is_cancelled() -> None:
     """Its count of cancellations is what it was; but its connector is open."""
+
+    def cancels(_: object) -> socket.socket:
+        raise asyncio.CancelledError
+
     async with ScriptedServer() as server:
-        connector = aiohttp.TCPConnector()
-
-        async def token() -> str:
-            raise asyncio.CancelledError
-
-        async with client_of(server, connector=connector, token=token) as client:
+        connector = aiohttp.TCPConnector(socket_factory=cancels)
+        async with client_of(server, connector=connector) as client:
             with pytest.raises(asyncio.CancelledError):
                 await client.complete_json(PROMISE_ID, 1)
         await connector.close()
