@@ -6,8 +6,11 @@ import asyncio
 import errno
 import gc
 import inspect
+import re
 import socket
 import warnings
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import aiohttp
@@ -132,6 +135,35 @@ async def test_a_mended_token_or_grant_lets_the_same_call_through(
         with pytest.raises(kind) as caught:
             await client.complete_json(PROMISE_ID, 1)
     assert (caught.value.from_golem, caught.value.worth_retrying) == (True, worth)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "is_certain"),
+    [("no such token", True), ("Unauthorized: Get project error", False)],
+)
+async def test_whether_it_is_the_token_that_is_refused(said: str, *, is_certain: bool) -> None:
+    """Golem 1.3 says one thing of three failures."""
+    step = answer(401, f'{{"error":"{said}"}}'.encode())
+    async with (
+        ScriptedServer(step) as server,
+        client_of(server, retry=RetryPolicy.none()) as client,
+    ):
+        with pytest.raises(AuthenticationError) as caught:
+            await client.complete_json(PROMISE_ID, 1)
+    assert caught.value.is_certain is is_certain
+
+
+async def test_a_date_to_come_back_at_counts_from_our_clock_where_there_is_no_other() -> None:
+    """An answer without `Date`: the call ends now, because that is too late for it."""
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+    async with (
+        ScriptedServer(answer(503, b"", Retry_After=later), TRUE) as server,
+        client_of(server, timeout=5.0) as client,
+    ):
+        with pytest.raises(ServerError) as caught:
+            await client.complete_json(PROMISE_ID, 1)
+    assert re.search(r"Retry-After is (4\d|50)", caught.value.__notes__[-1])
     assert len(server.requests) == 1
 
 

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 T = TypeVar("T")
 P = ParamSpec("P")
 C = TypeVar("C")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def without_locals(
@@ -30,13 +31,35 @@ def without_locals(
         try:
             return await call
         except BaseException as error:
-            each: BaseException | None = error
-            while each is not None:
-                traceback.clear_frames(each.__traceback__)
-                each = each.__cause__ or each.__context__
+            _clear_locals(error)
             raise
 
     return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, T]]", cleared)
+
+
+def without_arguments(function: F) -> F:
+    """Do the same for a function that is not async, such as a constructor.
+
+    A good token may stand beside the option that is refused.
+    """
+
+    @functools.wraps(function)
+    def cleared(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            args, kwargs = (), {}
+            _clear_locals(error)
+            raise
+
+    return cast("F", cleared)
+
+
+def _clear_locals(error: BaseException) -> None:
+    each: BaseException | None = error
+    while each is not None:
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
 
 
 def callers_level(made: object) -> int:
