@@ -215,25 +215,26 @@ class Call:
                 body.is_answered = True
                 answer = await _read(response)
         except FAILURES as error:
-            if not body.is_refused:
-                return self._no_answer(error, body)
+            verdict = self._no_answer(error, body)
         except asyncio.CancelledError:
             if not self._is_cancelled_by_the_connectors_owner():
                 raise
-            return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
+            verdict = wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
+        else:
+            session.is_answered = True
+            if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
+                return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
+            return wire.read_answer(
+                request,
+                response.status,
+                response.headers,
+                answer,
+                seconds=head_at - (body.sent_at or began_at),
+                now=None if response.status == 200 else time.time(),
+            )
         if body.is_refused:  # nothing was sent, and that connection is closed: take another
             return await self._send_once(event)
-        session.is_answered = True
-        if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
-            return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
-        return wire.read_answer(
-            request,
-            response.status,
-            response.headers,
-            answer,
-            seconds=head_at - (body.sent_at or began_at),
-            now=None if response.status == 200 else time.time(),
-        )
+        return verdict
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""

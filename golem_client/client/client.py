@@ -17,7 +17,7 @@ from typing_extensions import TypeForm
 from golem_client import wire
 from golem_client.client.call import Call
 from golem_client.client.events import CallEvent, Observer, observed
-from golem_client.client.frames import callers_level, without_locals
+from golem_client.client.frames import callers_level, made_without_locals, without_locals
 from golem_client.client.gate import Pressure
 from golem_client.client.options import (
     ChangeableOptions,
@@ -104,6 +104,7 @@ class GolemClient:
         ValueError: An option makes no sense, before any I/O.
     """
 
+    @made_without_locals
     def __init__(  # noqa: PLR0913 - the options of the contract, keyword-only
         self,
         base_url: str,
@@ -152,6 +153,7 @@ class GolemClient:
         return cls(LOCAL_URL, token=LOCAL_TOKEN, **options)
 
     @classmethod
+    @made_without_locals
     def cloud(cls, token: str | TokenSource, **options: Unpack[ClientOptions]) -> Self:
         """Return a client of Golem Cloud.
 
@@ -163,6 +165,7 @@ class GolemClient:
         return cls(CLOUD_URL, token=token, **options)
 
     @classmethod
+    @made_without_locals
     def from_env(
         cls,
         base_url: str | None = None,
@@ -188,6 +191,7 @@ class GolemClient:
         return cls(found.url, token=token, **options)
 
     @classmethod
+    @made_without_locals
     def from_profile(
         cls,
         name: str,

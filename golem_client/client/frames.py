@@ -29,13 +29,34 @@ def without_locals(
         try:
             return await call
         except BaseException as error:
-            each: BaseException | None = error
-            while each is not None:
-                traceback.clear_frames(each.__traceback__)
-                each = each.__cause__ or each.__context__
+            _clear(error)
             raise
 
     return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, T]]", cleared)
+
+
+def made_without_locals(make: Callable[P, T]) -> Callable[P, T]:
+    """Do the same for a constructor, whose token is in the frames below."""
+
+    @functools.wraps(make)
+    def cleared(*args: P.args, **kwargs: P.kwargs) -> T:
+        call = functools.partial(make, *args, **kwargs)
+        del args, kwargs
+        try:
+            return call()
+        except BaseException as error:
+            del call
+            _clear(error)
+            raise
+
+    return cleared
+
+
+def _clear(error: BaseException) -> None:
+    each: BaseException | None = error
+    while each is not None:
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
 
 
 def callers_level() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from golem_client.client.frames import without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Promise(Generic[T]):
         name = getattr(self._type, "__name__", None) or str(self._type)
         return f"<Promise[{name}] {self.id}>"
 
+    @without_locals
     async def complete(self, value: T, *, timeout: float | None = None) -> Completion:
         """Complete the promise with this value as JSON; see `GolemClient.complete_json`.
 
