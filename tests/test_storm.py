@@ -13,18 +13,20 @@ import pytest
 
 from golem_client import (
     AttemptTimeoutError,
+    AuthenticationError,
     BadRequestError,
     Completion,
     ConnectionLostError,
     GolemError,
     Outcome,
+    PermissionDeniedError,
     RetryPolicy,
     ServerError,
 )
 from golem_client.testing import FakeGolem, ReceivedRequest
 from tests.samples import PROMISE_ID, TOKEN
 from tests.storm.calls import Caller
-from tests.storm.ledger import Call, Law, Story, broken_laws, echoes
+from tests.storm.ledger import Call, Law, Story, broken_laws, echoes, lies, slow_echoes
 from tests.storm.storm import Storm
 
 MINE, OTHERS = b"call 1", b"call 2"
@@ -42,6 +44,7 @@ def request(answer: bytes | None = b"true", status: int | None = 200, **more: An
         "payload": MINE,
         "applied": answer == b"true",
         "received_at": 1.5,
+        "answered_at": 1.5 if status else None,
     }
     return ReceivedRequest(answer=answer, status=status, **facts | more)
 
@@ -86,8 +89,33 @@ REFUSED = request(b"", 400)
 BY_ANOTHER: dict[str, Any] = {"stored": OTHERS, "by_worker": OTHERS}
 
 
+SLOW_FALSE = request(b"false", answered_at=2.5)
+SLOW_ECHO = request(b"false", answered_at=2.5, applied=True, fault="executor killed")
+SLOW: dict[str, Any] = {"seconds": 1.2}
+TRUE_TO_BOTH = request(fault="true to both", applied=False)
+ONCE_UNKNOWN = told(Outcome.FULFILLED_BY_UNKNOWN)
+DENIED = request(b"", 403)
+UNKNOWN_TOKEN = request(b"", 401)
+
+
 def refused() -> GolemError:
     return BadRequestError("no", 400)
+
+
+def denied(attempts: int = 1, *, worth: bool = True) -> GolemError:
+    return failed(PermissionDeniedError("no", 403), attempts=attempts, worth=worth)
+
+
+def unknown_token(attempts: int = 1, *, worth: bool = True, certain: bool = True) -> GolemError:
+    error = AuthenticationError("no", 401)
+    error.is_certain = certain
+    return failed(error, attempts=attempts, worth=worth)
+
+
+def worded_by_a_proxy() -> GolemError:
+    error = BadRequestError("no", 400)
+    error.from_golem = False
+    return failed(error)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +131,12 @@ def refused() -> GolemError:
         story(failed(refused()), REFUSED, stored=None, again=refused()),
         story(failed(ConnectionLostError("x"), may=True, worth=True), LOST, stored=None),
         story(failed(ConnectionLostError("x"), may=True, worth=True), LOST_APPLIED),
+        story(ONCE_UNKNOWN, SLOW_FALSE, **SLOW, **BY_ANOTHER),
+        story(ONCE_UNKNOWN, SLOW_ECHO, **SLOW),
+        story(FULFILLED, TRUE_TO_BOTH, **BY_ANOTHER),
+        story(denied(), DENIED, stored=None),
+        story(unknown_token(), UNKNOWN_TOKEN, stored=None),
+        story(unknown_token(2, certain=False), UNKNOWN_TOKEN, UNKNOWN_TOKEN, stored=None),
         story(asyncio.CancelledError(), LOST_APPLIED, cancelled=1.0),
         story(RuntimeError("this GolemClient is closed"), stored=None, closed=0.0, seconds=0.0),
     ],
@@ -119,6 +153,13 @@ def test_an_echo_is_golems_own_and_counted_apart() -> None:
     assert (list(broken_laws(ECHO)), echoes(ECHO)) == ([], 1)
 
 
+def test_slow_echoes_and_lies_of_golems_are_counted_apart() -> None:
+    """The first kind a client can suspect, the second it cannot."""
+    slow, lie = story(ONCE_UNKNOWN, SLOW_ECHO, **SLOW), story(FULFILLED, TRUE_TO_BOTH, **BY_ANOTHER)
+    assert [slow_echoes(one) for one in (slow, lie, ECHO)] == [1, 0, 0]
+    assert [lies(one) for one in (slow, lie, ECHO)] == [0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("law", "lie"),
     [
@@ -128,7 +169,11 @@ def test_an_echo_is_golems_own_and_counted_apart() -> None:
         (Law.MINE, story(FULFILLED, request(applied=False), **BY_ANOTHER)),
         (Law.ANOTHERS, story(told(Outcome.ALREADY_FULFILLED, 2), LOST_APPLIED, FALSE)),
         (Law.ANOTHERS, story(told(Outcome.ALREADY_FULFILLED, 2), LOST, FALSE, **BY_ANOTHER)),
+        (Law.MINE, story(FULFILLED, request(applied=False, fault="sleep on"), **BY_ANOTHER)),
+        (Law.ANOTHERS, story(ALREADY, SLOW_FALSE, **SLOW, **BY_ANOTHER)),
+        (Law.ANOTHERS, story(ALREADY, SLOW_ECHO, **SLOW)),
         (Law.UNKNOWN, story(told(Outcome.FULFILLED_BY_UNKNOWN), FALSE, **BY_ANOTHER)),
+        (Law.UNKNOWN, story(ONCE_UNKNOWN, request(b"false", answered_at=1.9), **BY_ANOTHER)),
         (Law.UNKNOWN, story(UNKNOWN, LIMITED, FALSE, **BY_ANOTHER)),
         (Law.COMPLETED, story(UNKNOWN, LOST, FALSE, stored=None)),
         (Law.COMPLETED, story(ALREADY, LOST, **BY_ANOTHER)),
@@ -138,7 +183,12 @@ def test_an_echo_is_golems_own_and_counted_apart() -> None:
         (Law.NOT_CRYING_WOLF, story(failed(refused(), attempts=0, may=True), stored=None)),
         (Law.WORTHLESS, story(failed(refused()), REFUSED, stored=None, again=FULFILLED)),
         (Law.WORTHLESS, story(failed(AttemptTimeoutError("x"), may=True), LOST, stored=None)),
+        (Law.WORTHLESS, story(denied(worth=False), DENIED, stored=None)),
+        (Law.WORTHLESS, story(unknown_token(worth=False), UNKNOWN_TOKEN, stored=None)),
+        (Law.WORTHLESS, story(worded_by_a_proxy(), REFUSED, stored=None)),
         (Law.WORTH, story(failed(refused(), worth=True), REFUSED, stored=None)),
+        (Law.ONCE, story(denied(2), DENIED, DENIED, stored=None)),
+        (Law.ONCE, story(unknown_token(2), UNKNOWN_TOKEN, UNKNOWN_TOKEN, stored=None)),
         (Law.ONCE, story(failed(refused(), attempts=2), REFUSED, REFUSED, stored=None)),
         (Law.IDENTICAL, story(UNKNOWN, LOST_APPLIED, request(b"false", body=b"another"))),
         (Law.IDENTICAL, story(UNKNOWN, LOST_APPLIED, request(b"false", token="another"))),
@@ -171,14 +221,17 @@ def test_the_requests_of_a_call_end_where_it_is_made_again() -> None:
     assert list(broken_laws(both)) == []
 
 
-@pytest.mark.parametrize(("dialect", "seed"), [("1.1", 1), ("1.3", 2), ("1.5", 3)])
-async def test_a_small_storm_breaks_no_law(dialect: str, seed: int) -> None:
-    """`python -m tests.storm` for more of it."""
+@pytest.mark.parametrize(("dialect", "seed"), [("1.1", 1), ("1.2", 4), ("1.3", 2), ("1.5", 3)])
+async def test_a_small_storm_breaks_no_law(
+    dialect: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m tests.storm` for more of it, with the client's own second."""
+    monkeypatch.setattr("golem_client.wire.verdict.ECHO_SECONDS", 0.3)
     async with FakeGolem(dialect=dialect) as golem:
-        storm = Storm(golem, golem.url, seed=seed, rate=0.4, through_proxy=False)
-        await storm.rage(250)
+        storm = Storm(golem, golem.url, seed=seed, rate=0.4, through_proxy=False, echo_seconds=0.3)
+        await storm.rage(200)
     assert storm.report.evidence == []
-    assert storm.report.calls == 250
+    assert storm.report.calls == 200
     assert storm.report.is_clean()
     assert all(storm.report.endings[outcome] for outcome in Outcome)
 

@@ -190,51 +190,51 @@ class Call:
         headers = request.headers if event is None else {**request.headers, **event.headers}
         began_at = session.loop.time()
         end = min(self._deadline, began_at + options.attempt_timeout)
-        body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
-        try:
-            async with self._until(end):
-                response = await session.http.request(
-                    request.method,
-                    self._url,
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                    ssl=options.ssl,
-                    proxy=self._proxy,
-                )
-                head_at = session.loop.time()
-                if event is not None:
-                    event.status = response.status
-                if body.is_taken and body.sent is Sent.NOTHING:
-                    # aiohttp found an unasked answer on the connection. It may have no end: it is
-                    # not read.
-                    response.close()
-                    return wire.read_silence(
-                        Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
+        while True:
+            body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
+            try:
+                async with self._until(end):
+                    response = await session.http.request(
+                        request.method,
+                        self._url,
+                        data=body,
+                        headers=headers,
+                        allow_redirects=False,
+                        ssl=options.ssl,
+                        proxy=self._proxy,
                     )
-                body.is_answered = True
-                answer = await _read(response)
-        except FAILURES as error:
-            verdict = self._no_answer(error, body)
-        except asyncio.CancelledError:
-            if not self._is_cancelled_by_the_connectors_owner():
-                raise
-            verdict = wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
-        else:
-            session.is_answered = True
-            if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
-                return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
-            return wire.read_answer(
-                request,
-                response.status,
-                response.headers,
-                answer,
-                seconds=head_at - (body.sent_at or began_at),
-                now=None if response.status == 200 else time.time(),
-            )
-        if body.is_refused:  # nothing was sent, and that connection is closed: take another
-            return await self._send_once(event)
-        return verdict
+                    head_at = session.loop.time()
+                    if event is not None:
+                        event.status = response.status
+                    if body.is_taken and body.sent is Sent.NOTHING:
+                        # aiohttp found an unasked answer on the connection. It may have no
+                        # end: it is not read.
+                        response.close()
+                        return wire.read_silence(
+                            Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
+                        )
+                    body.is_answered = True
+                    answer = await _read(response)
+            except FAILURES as error:
+                if body.is_refused and not session.is_closed:
+                    continue  # nothing was sent, and that connection is closed: take another
+                return self._no_answer(error, body)
+            except asyncio.CancelledError:
+                if not self._is_cancelled_by_the_connectors_owner():
+                    raise
+                return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
+            break
+        session.is_answered = True
+        if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
+            return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
+        return wire.read_answer(
+            request,
+            response.status,
+            response.headers,
+            answer,
+            seconds=head_at - (body.sent_at or began_at),
+            now=None if response.status == 200 else time.time(),
+        )
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""

@@ -6,6 +6,7 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from types import FrameType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 T = TypeVar("T")
@@ -59,13 +60,23 @@ def _clear(error: BaseException) -> None:
         each = each.__cause__ or each.__context__
 
 
-def callers_level() -> int:
-    """Return the `stacklevel` of the first frame outside of this package."""
+def callers_level(made: object) -> int:
+    """Return the `stacklevel` of the line outside of this package that makes an object.
+
+    Constructors of its subclasses are passed over: they are not where it is made.
+    """
     level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings.warn itself counts by
     package = __name__.partition(".")[0]
-    while frame.f_back is not None and _is_inside(frame.f_globals.get("__name__"), package):
+    while frame.f_back is not None and (
+        _is_inside(frame.f_globals.get("__name__"), package) or _is_constructor(frame, made)
+    ):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def _is_constructor(frame: FrameType, made: object) -> bool:
+    code = frame.f_code
+    return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is made
 
 
 def _is_inside(module: object, package: str) -> bool:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from golem_client.client.frames import without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
+from golem_client.outcome import Completion
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from golem_client.client.client import GolemClient
-    from golem_client.outcome import Completion
 
 T = TypeVar("T")
 

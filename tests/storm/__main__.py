@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.4, help="part of requests that fail")
-    parser.add_argument("--dialect", choices=("1.1", "1.3", "1.5"), default="1.5")
+    parser.add_argument("--dialect", choices=("1.1", "1.2", "1.3", "1.5"), default="1.5")
     parser.add_argument("--nginx", action="store_true", help="put a real nginx in between")
     try:
         return asyncio.run(_run(parser.parse_args()))

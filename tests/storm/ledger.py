@@ -13,10 +13,12 @@ from enum import StrEnum
 import attrs
 
 from golem_client import (
+    AuthenticationError,
     Completion,
     DeliveryError,
     GolemError,
     Outcome,
+    PermissionDeniedError,
     PromiseId,
     ResponseError,
 )
@@ -27,9 +29,9 @@ class Law(StrEnum):
     """What holds for every call, whatever the weather; each is broken once in test_storm.py."""
 
     ONE_PAYLOAD = "exactly one payload is stored, and it is one that was sent"
-    MINE = "FULFILLED means that the payload stored is mine"
-    ANOTHERS = "ALREADY_FULFILLED means that no attempt that this call saw has stored it"
-    UNKNOWN = "FULFILLED_BY_UNKNOWN is said only after an attempt of unknown fate"
+    MINE = "FULFILLED means that the payload stored is mine, or that Golem lied to two callers"
+    ANOTHERS = "ALREADY_FULFILLED means a quick false, and no attempt that may have stored"
+    UNKNOWN = "FULFILLED_BY_UNKNOWN is said only after an unknown fate, or of a slow false"
     COMPLETED = "any outcome means that the promise is completed"
     NOT_APPLIED = "may_have_completed=False means that this call has stored nothing"
     NOT_CRYING_WOLF = "may_have_completed=True is said only where something may be stored"
@@ -103,6 +105,8 @@ class Story:
         disturbances: From when to when every connection was cut, on the clock of the loop: what
             Golem had just answered may not have been heard.
         slack: The seconds by which a busy loop may be late.
+        lag: The seconds by which a client may see an answer later than it was sent.
+        echo_seconds: From how many seconds on a `false` may be Golem's own repetition.
     """
 
     calls: Sequence[Call]
@@ -111,6 +115,15 @@ class Story:
     by_worker: bytes | None = None
     disturbances: Sequence[tuple[float, float]] = ()
     slack: float = 0.5
+    lag: float = 0.5
+    echo_seconds: float = 1.0
+
+    def is_slow(self, requests: Sequence[ReceivedRequest], lag: float = 0.0) -> bool:
+        """Whether the last answer is a `false` that took as long as Golem's own repetition."""
+        last = requests[-1] if requests else None
+        if last is None or last.answer != b"false" or last.answered_at is None:
+            return False
+        return last.answered_at - last.received_at >= self.echo_seconds - lag
 
     def was_heard(self, call: Call, requests: Sequence[ReceivedRequest], attempts: int) -> bool:
         """Whether the client has heard whatever Golem answered to these requests, its call's all.
@@ -164,6 +177,22 @@ def echoes(story: Story) -> int:
     )
 
 
+def slow_echoes(story: Story) -> int:
+    """Return how many calls met such a repetition, and were told that nobody can know."""
+    return sum(
+        call.outcome is Outcome.FULFILLED_BY_UNKNOWN
+        and call.told == Completion(Outcome.FULFILLED_BY_UNKNOWN, 1)
+        for call in story.calls
+    )
+
+
+def lies(story: Story) -> int:
+    """Return how many calls Golem told that their payload is stored, which is not."""
+    return sum(
+        call.outcome is Outcome.FULFILLED and story.stored != call.payload for call in story.calls
+    )
+
+
 def _of_promise(story: Story) -> Iterator[Broken]:
     sent = {call.payload for call in story.calls}
     for request in story.requests:
@@ -207,16 +236,18 @@ def _of_completion(
         yield Law.COUNTED
     match told.outcome:
         case Outcome.FULFILLED:
-            if story.stored != call.payload or not applied:
+            is_lie = any(map(_is_true_to_a_second_caller, requests))
+            if not is_lie and (story.stored != call.payload or not applied):
                 yield Law.MINE
         case Outcome.ALREADY_FULFILLED:
-            # The echo is Golem's, and no client can see it.
-            own = [request for request in applied if request.fault != "echo"]
-            if own or not all(map(_has_refused, requests[:-1])):
+            # A quick echo is Golem's, and no client can see it.
+            own = [request for request in applied if request.answer != b"false"]
+            if own or story.is_slow(requests) or not all(map(_has_refused, requests[:-1])):
                 yield Law.ANOTHERS
         case Outcome.FULFILLED_BY_UNKNOWN:
             heard = story.was_heard(call, requests, told.attempts)
-            if told.attempts < 2 or (heard and all(map(_has_refused, requests[:-1]))):
+            is_known = told.attempts < 2 or (heard and all(map(_has_refused, requests[:-1])))
+            if is_known and not story.is_slow(requests, story.lag):
                 yield Law.UNKNOWN
 
 
@@ -234,17 +265,28 @@ def _of_error(
         yield Law.NOT_CRYING_WOLF
     if error.attempts < len(requests):
         yield Law.COUNTED
-    if isinstance(error, DeliveryError) and not error.worth_retrying:
-        yield Law.WORTHLESS
     if error.worth_retrying:
         if heard and any(_is_final(one) for one in requests):
             yield Law.WORTH
-        return
-    if call.again is not None and not isinstance(call.again, GolemError):
+    elif _can_be_mended(error) or not isinstance(call.again, GolemError | None):
         yield Law.WORTHLESS
     alike = [one for one in requests if isinstance(error, ResponseError) and _tells(one, error)]
-    if heard and len(alike) > 1:
+    if heard and len(alike) > 1 and _is_permanent(error):
         yield Law.ONCE
+
+
+def _can_be_mended(error: GolemError) -> bool:
+    """Whether people can let the same call through: a network, a token, a grant, a proxy."""
+    if isinstance(error, ResponseError) and not error.from_golem:
+        return True
+    return isinstance(error, DeliveryError | AuthenticationError | PermissionDeniedError)
+
+
+def _is_permanent(error: GolemError) -> bool:
+    """Whether the same answer is certain as long as nobody mends anything."""
+    if isinstance(error, AuthenticationError):
+        return error.is_certain
+    return isinstance(error, PermissionDeniedError) or not error.worth_retrying
 
 
 def _of_what_the_caller_did(call: Call) -> Iterator[Law]:
@@ -276,16 +318,19 @@ def _has_refused(request: ReceivedRequest) -> bool:
     return 300 <= status < 500 and status != 408
 
 
+def _is_true_to_a_second_caller(request: ReceivedRequest) -> bool:
+    """Whether Golem said `true` of a payload that it had not stored: SQLite, up to 1.5.7."""
+    return request.fault == "true to both" and request.answer == b"true" and not request.applied
+
+
 def _is_final(request: ReceivedRequest) -> bool:
     """Whether Golem itself said what it will say again: the facts' own list as well."""
     status, answer = request.status, request.answer or b""
     if request.fault is not None:
         return False
-    if status == 401:
-        return b"Get project error" not in answer
     if status == 500:
         return any(words in answer for words in (*_REFUSALS, b'"type":"PromiseNotFound"'))
-    return status in (400, 403, 404, 413, 415, 422)
+    return status in (400, 404, 413, 415, 422)
 
 
 def _tells(request: ReceivedRequest, error: ResponseError) -> bool:

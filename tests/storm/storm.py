@@ -26,8 +26,16 @@ from tests.storm.ledger import (
     broken_laws,
     echoes,
     is_told_of_closing,
+    lies,
+    slow_echoes,
 )
-from tests.storm.weather import STORM, WITHOUT_LENGTH
+from tests.storm.weather import (
+    ONE_OF_TWO_IS_AWAY,
+    STORM,
+    WITHOUT_LENGTH,
+    Alternating,
+    back_after,
+)
 
 CALLS_IN_A_BATCH = 1000
 CALLS_A_SECOND = 1200
@@ -47,6 +55,7 @@ _CALLERS: dict[str, dict[str, Any]] = {
     "steady": {},
     "narrow": {"max_connections": 8},
     "hasty": {"timeout": 0.1, "attempt_timeout": 5.0},
+    "patient": {},
     "once": {"retry": RetryPolicy.none()},
     # It is closed in the middle of long pauses, which must not go on.
     "leaving": {
@@ -68,6 +77,8 @@ class Report:
     broken: Counter[Law] = attrs.field(factory=Counter)
     evidence: list[Broken] = attrs.field(factory=list)
     echoes: int = 0
+    slow_echoes: int = 0
+    lies: int = 0
     leaked: Counter[str] = attrs.field(factory=Counter)
     latest: float = 0.0
     lag: float = 0.0
@@ -103,6 +114,8 @@ class Report:
         for ending in (*Outcome, *sorted(self.endings.keys() - set(Outcome))):
             yield f"  {ending}", f"{self.endings[ending]}"
         yield "echoes (Golem's own repetition; no client can tell)", f"{self.echoes}"
+        yield "  and those of a second or more, told as unknown", f"{self.slow_echoes}"
+        yield "true to two callers (Golem's own lie; no client can tell)", f"{self.lies}"
         yield "lost", f"{self.broken[Law.COMPLETED]}"
         yield "misreported", f"{sum(self.broken[law] for law in _MISREPORTED)}"
         for what in ("slots", "connections", "tasks", "unheard exceptions"):
@@ -135,10 +148,18 @@ class Storm:
         seed: What the weather and the callers' moods depend on.
         rate: The part of the requests that meet a fault.
         through_proxy: Whether connections to the fake are not the clients' own.
+        echo_seconds: From how many seconds on the client takes a `false` for Golem's repetition.
     """
 
     def __init__(
-        self, golem: FakeGolem, url: str, *, seed: int, rate: float, through_proxy: bool
+        self,
+        golem: FakeGolem,
+        url: str,
+        *,
+        seed: int,
+        rate: float,
+        through_proxy: bool,
+        echo_seconds: float = 1.0,
     ) -> None:
         self.report = Report()
         self._golem = golem
@@ -146,7 +167,10 @@ class Storm:
         self._seed = seed
         self._rate = rate
         self._through_proxy = through_proxy
-        self._weather = STORM if through_proxy else (*STORM, *WITHOUT_LENGTH)
+        self._echo_seconds = echo_seconds
+        self._weather = (*STORM, *back_after(1.05 * echo_seconds))
+        if not through_proxy:
+            self._weather += WITHOUT_LENGTH
         self._serial = 0
         self._callers: dict[str, Caller] = {}
         self._disturbances: list[tuple[float, float]] = []
@@ -172,7 +196,11 @@ class Storm:
         loop.set_exception_handler(None)
 
     def _caller(self, name: str) -> Caller:
-        return Caller(self._url, self._golem.token, **_CALLERS[name])
+        options = _CALLERS[name]
+        if name == "patient":  # it waits for a Golem that repeats the request inside
+            seconds = self._echo_seconds
+            options = {"attempt_timeout": 1.3 * seconds, "timeout": 3 * seconds}
+        return Caller(self._url, self._golem.token, **options)
 
     def _on_unheard(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.report.leak("unheard exceptions", 1)
@@ -192,6 +220,10 @@ class Storm:
     async def _batch(self, number: int, calls: int) -> None:
         dice = random.Random(f"{self._seed}/{number}")
         self._golem.random_faults(self._rate, seed=dice.randrange(2**32), faults=self._weather)
+        if number % 8 == 7:
+            self._golem._plan.random_faults = Alternating(
+                rate=1.0, seed=self._seed, faults=ONE_OF_TWO_IS_AWAY
+            )
         self._golem.latency(0.0, jitter=0.01, seed=dice.randrange(2**32))
         plan = self._plan(dice, calls)
         async with measured_lag() as lag:
@@ -240,6 +272,7 @@ class Storm:
         spread = calls / CALLS_A_SECOND
         ends = loop.time() + spread
         await asyncio.sleep(dice.uniform(0.2, 0.5) * spread)
+        self._golem.fail_next(429, retry_after=dice.choice((0.1, 0.2, 0.3)))
         with self._disturbance():
             await self._golem.drop_connections()
         await asyncio.sleep(dice.uniform(0.0, 0.3) * spread)
@@ -287,6 +320,8 @@ class Storm:
                 stored=self._golem.payload(promise_id),
                 disturbances=self._disturbances,
                 slack=slack,
+                lag=slack,
+                echo_seconds=self._echo_seconds,
             )
             story = attrs.evolve(story, calls=[await self._once_more(one) for one in story.calls])
             self._count(story)
@@ -306,6 +341,8 @@ class Storm:
 
     def _count(self, story: Story) -> None:
         self.report.echoes += echoes(story)
+        self.report.slow_echoes += slow_echoes(story)
+        self.report.lies += lies(story)
         self.report.requests += len(story.requests)
         for call in story.calls:
             told = call.told

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from golem_client.testing import Answer, Ending, Fault
+from golem_client.testing.faults import (
+    NO_FAULT,
+    POD_LOST,
+    RandomFaults,
+    killed,
+    killed_and_back,
+    sleep_on,
+    true_to_both,
+)
 
 JSON = "application/json; charset=utf-8"
 
@@ -70,4 +79,33 @@ PASSING = (_told("status 404", _page(404), applied=False),)
 
 ECHO = (Fault(name="echo", takes=2),)
 
-STORM = (*LOST, *TRUNCATED, *SLOW, *REFUSED, *PASSING, *ECHO)
+KILLED = tuple(
+    killed(
+        Answer.json(500, {"code": "INTERNAL_ROUTING_FAILURE", "error": POD_LOST}), applied=applied
+    )
+    for applied in (True, False)
+)
+"""An executor that dies with the request; it may have stored."""
+
+UNSEEN = (true_to_both(), sleep_on())
+"""What Golem does wrong and no client can see: its answer is `true`."""
+
+STORM = (*LOST, *TRUNCATED, *SLOW, *REFUSED, *PASSING, *ECHO, *KILLED, *UNSEEN)
+
+
+def back_after(seconds: float) -> tuple[Fault, ...]:
+    """Return executors that die, and are asked once more by Golem when they are back."""
+    return tuple(killed_and_back(seconds, applied=applied) for applied in (True, False))
+
+
+class Alternating(RandomFaults):
+    """A Golem of two executors, of which one is away: every other request of a promise fails."""
+
+    def fault_for(self, promise: str, nth: int) -> Fault:
+        """Return what the n-th request of the promise meets."""
+        return NO_FAULT if nth % 2 else super().fault_for(promise, nth)
+
+
+ONE_OF_TWO_IS_AWAY = tuple(
+    _told("status 503", Answer(503, b"", None), applied=applied) for applied in (True, False)
+)

@@ -1,0 +1,215 @@
+"""What the frames of a traceback show: reporters of errors send their local variables."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from golem_client import GolemClient, GolemError, PayloadError, RetryPolicy
+from tests.samples import PROMISE_ID
+from tests.scripted_server import CLOSE, ScriptedServer, Step, answer, raw, stall
+
+TOKEN = "tok-b1c9e0aa77d3f512"
+CARD = "4111-1111-1111-1111"
+HEADER = "key-of-the-user-9f31"
+NUMBERS = "52,49,49,49"  # "4111", as the request's body has it
+SECRETS = (TOKEN, CARD, HEADER, NUMBERS)
+
+
+@attrs.frozen
+class Payment:
+    card: str
+
+
+Call = Callable[[GolemClient, str], Awaitable[Any]]
+# The payload is made within the call: a frame of this file is the caller's own.
+CALLS: dict[str, Call] = {
+    "complete_bytes": lambda client, _: client.complete_bytes(PROMISE_ID, _card().encode()),
+    "complete_text": lambda client, _: client.complete_text(PROMISE_ID, _card()),
+    "complete_json": lambda client, _: client.complete_json(PROMISE_ID, {"card": _card()}),
+    "complete_json as a type": lambda client, _: client.complete_json(
+        PROMISE_ID, Payment(_card()), Payment
+    ),
+    "Promise.complete": lambda client, _: client.promise(PROMISE_ID, Payment).complete(
+        Payment(_card())
+    ),
+    "call_webhook": lambda client, url: client.call_webhook(
+        f"{url}/workers/webhook/{TOKEN}", {"card": _card()}
+    ),
+}
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+
+
+def _card() -> str:
+    return CARD
+
+
+def frames_of(error: BaseException | None) -> Iterator[Any]:
+    """Yield the frames of an error and of all that hangs on it, but for those of this file."""
+    while error is not None:
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                assert line > 0
+                yield frame
+        error = error.__cause__ or error.__context__
+
+
+def assert_nothing_shows(error: BaseException) -> None:
+    frames = list(frames_of(error))
+    assert any("golem_client/client" in frame.f_code.co_filename for frame in frames)
+    shown = [
+        f"{frame.f_code.co_qualname}: {name}"
+        for frame in frames
+        for name, value in frame.f_locals.items()
+        if any(secret in repr(value) for secret in SECRETS)
+    ]
+    assert shown == []
+    # Where it happened is still told.
+    told = "".join(traceback.format_exception(error))
+    assert "golem_client/client/client.py" in told
+    assert not any(secret in told for secret in SECRETS)
+
+
+async def error_of(awaitable: Awaitable[Any]) -> BaseException:
+    try:
+        await awaitable
+    except BaseException as error:  # noqa: BLE001 - a cancellation as well
+        return error
+    raise AssertionError("the call was to fail")
+
+
+def client_of(server: ScriptedServer, **options: Any) -> GolemClient:
+    usual: dict[str, Any] = {
+        "token": TOKEN,
+        "headers": {"X-Api-Key": HEADER},
+        "retry": RetryPolicy.none(),
+    }
+    return GolemClient(server.url, **(usual | options))
+
+
+@each_call
+@pytest.mark.parametrize(
+    "step",
+    [answer(403, b'{"error":"no"}'), CLOSE, raw(b"HTTP/1.1 \xff\r\n\r\n"), answer(302, b"")],
+    ids=["403", "closed", "not HTTP", "redirect"],
+)
+async def test_an_error(call: Call, step: Step) -> None:
+    async with ScriptedServer(step) as server, client_of(server) as client:
+        error = await error_of(call(client, server.url))
+    assert isinstance(error, GolemError)
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_an_error_after_repeats(call: Call) -> None:
+    """The frames of tenacity are there as well."""
+    policy = RetryPolicy(max_attempts=2, min_delay=0.001)
+    async with (
+        ScriptedServer(answer(503, b"")) as server,
+        client_of(server, retry=policy) as client,
+    ):
+        error = await error_of(call(client, server.url))
+    assert isinstance(error, GolemError)
+    assert error.attempts == 2
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_a_cancellation(call: Call) -> None:
+    """aiohttp's frames hold the headers while they wait for an answer."""
+    async with ScriptedServer(stall) as server, client_of(server) as client:
+        task = asyncio.ensure_future(call(client, server.url))
+        await server.is_asked()
+        task.cancel()
+        error = await error_of(task)
+    assert isinstance(error, asyncio.CancelledError)
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_wait_for(call: Call) -> None:
+    async with ScriptedServer(stall) as server, client_of(server) as client:
+        error = await error_of(asyncio.wait_for(call(client, server.url), 0.03))
+    assert isinstance(error, TimeoutError)
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_a_timeout_around_it(call: Call) -> None:
+    async with ScriptedServer(stall) as server, client_of(server) as client:
+
+        async def in_time() -> None:
+            async with asyncio.timeout(0.03):
+                await call(client, server.url)
+
+        error = await error_of(in_time())
+    assert isinstance(error, TimeoutError)
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_the_deadline(call: Call) -> None:
+    async with ScriptedServer(stall) as server, client_of(server, timeout=0.03) as client:
+        error = await error_of(call(client, server.url))
+    assert isinstance(error, GolemError)
+    assert_nothing_shows(error)
+
+
+@each_call
+async def test_cancelled_between_two_attempts(call: Call) -> None:
+    policy = RetryPolicy(min_delay=20.0, max_delay=20.0)
+    async with (
+        ScriptedServer(answer(503, b"")) as server,
+        client_of(server, retry=policy) as client,
+    ):
+        task = asyncio.ensure_future(call(client, server.url))
+        await server.is_asked()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        error = await error_of(task)
+    assert isinstance(error, asyncio.CancelledError)
+    assert_nothing_shows(error)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.complete_json(PROMISE_ID, {"card": _card(), "x": object()}),
+        lambda client: client.complete_json(PROMISE_ID, {"card": _card(), "x": {1.5: 2}}),
+        lambda client: client.complete_json(PROMISE_ID, Payment(_card()), int),
+        lambda client: client.promise(PROMISE_ID, int).complete(Payment(_card())),
+        lambda client: client.complete_text(PROMISE_ID, _card() + "\ud800"),
+        lambda client: client.complete_bytes(PROMISE_ID, _card()),
+        lambda client: client.complete_bytes(PROMISE_ID, _card().encode() * 9),
+        lambda client: client.call_webhook("http://localhost/w", _card()),
+        lambda client: client.call_webhook("http://localhost/w", {"card": _card(), "x": object()}),
+    ],
+)
+async def test_a_payload_that_is_refused(call: Callable[[GolemClient], Awaitable[Any]]) -> None:
+    """The encoder's frames hold it while they walk it."""
+    async with GolemClient("http://localhost", token=TOKEN, max_payload_bytes=100) as client:
+        error = await error_of(call(client))
+    assert isinstance(error, PayloadError)
+    assert_nothing_shows(error)
+
+
+async def test_the_callers_own_frames_are_the_callers() -> None:
+    """Their local variables stay, so that a debugger shows them."""
+
+    async def caller(client: GolemClient) -> None:
+        mine = _card()
+        await client.complete_text(PROMISE_ID, mine)
+
+    async with ScriptedServer(CLOSE) as server, client_of(server) as client:
+        error = await error_of(caller(client))
+    shown = [
+        frame.f_locals.get("mine")
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_name == "caller"
+    ]
+    assert shown == [CARD]
