@@ -8,19 +8,23 @@ import attrs
 
 
 class Outcome(enum.StrEnum):
-    """By whom a promise is completed; the words are Golem's own."""
+    """By whom a promise is completed; the words are those of Golem's own metrics.
 
-    FULFILLED = "fulfilled"
-    """Golem answered `true`: the payload of this call is the one stored."""
-
-    ALREADY_FULFILLED = "already_fulfilled"
-    """Golem answered `false`, and no attempt of this call can have stored its payload.
-
-    Golem's own routing may repeat a request inside, so that rarely this is an echo of this call.
+    Attributes:
+        FULFILLED: Golem answered `true`: the payload of this call is the one stored. A Golem that
+            stores in SQLite (the all-in-one on a developer's machine) may, up to 1.5.7, say so to
+            two callers who race.
+        ALREADY_FULFILLED: Golem answered `false` in less than a second, and no earlier attempt of
+            this call may have stored its payload. A payload was stored before: another one, or
+            an equal one of an earlier call. Rarely, it is Golem's own repetition of this call.
+        FULFILLED_BY_UNKNOWN: Golem answered `false` after an attempt of this call whose fate is
+            unknown, or after a second or more: then an executor may have failed, and Golem itself
+            repeated the request. The payload that is stored may be the one of this call.
     """
 
+    FULFILLED = "fulfilled"
+    ALREADY_FULFILLED = "already_fulfilled"
     FULFILLED_BY_UNKNOWN = "fulfilled_by_unknown"
-    """Golem answered `false` after an attempt of this call whose fate is unknown."""
 
     @property
     def by_this_call(self) -> bool | None:
@@ -30,13 +34,14 @@ class Outcome(enum.StrEnum):
 
 @attrs.frozen
 class Completion:
-    """The promise is completed: that a call returns at all means so. This says by whom.
+    """The promise is completed, because a call that returns at all means that. This says by whom.
 
     It has no truth value: an `if` on it would take "unknown" for "lost".
 
-    A completed promise is not yet an awake worker: a worker that failed, exited or is idle takes
-    no notice, and on Golem 1.3.0 to 1.5.7 a waiting one may be handed the bytes of a later
-    duplicate.
+    A completed promise does not always mean a worker that is awake. Golem can store the payload
+    and lose the wake-up, when its executor is killed right after the answer: completing again
+    with the same payload wakes the worker. A worker that failed, exited or is idle takes no
+    notice. On Golem 1.3.0 to 1.5.7 a waiting worker may get the bytes of a later duplicate.
 
     Attributes:
         outcome: By whom.

@@ -152,7 +152,9 @@ class Call:
         if ticket is not None:
             return ticket
         try:
-            return await self._in_time("for a free connection", gate.enter(self._deadline))
+            is_return = bool(self._verdicts)
+            entering = gate.enter(self._deadline, is_return=is_return)
+            return await self._in_time("for a free connection", entering)
         except HeldError as held:
             error, seconds = copy.copy(held.cause), held.seconds
         finally:
@@ -259,7 +261,12 @@ class Call:
             if session.loop.time() >= self._deadline:
                 number = len(self._verdicts) + 1
                 why = f"the timeout of {self._timeout:g} s was up in attempt {number}"
-                return wire.read_silence(Silence.DEADLINE, why, sent=sent)
+                down = self._seconds_down()
+                why += f"; Golem has been down for {down:.3g} s" if down else ""
+                verdict = wire.read_silence(Silence.DEADLINE, why, sent=sent)
+                if isinstance(verdict.error, DeadlineExceededError):
+                    verdict.error.seconds_down = down
+                return verdict
             what = "connection" if sent is Sent.NOTHING else "complete answer"
             why = f"no {what} within the attempt_timeout of {self._options.attempt_timeout:g} s"
             return wire.read_silence(Silence.ATTEMPT_TIMEOUT, why, sent=sent)
@@ -296,11 +303,12 @@ class Call:
         """Sleep between two attempts; a client that closes ends it early."""
         if seconds <= 0:
             return
-        gate = self._session.gate
-        sleep = gate.doze if self._is_gated else asyncio.sleep
         try:
             async with self._until(self._deadline):
-                await sleep(seconds)
+                if self._is_gated:
+                    await self._session.gate.doze(seconds, self._deadline)
+                else:
+                    await asyncio.sleep(seconds)
         except TimeoutError:
             return
 
@@ -319,12 +327,15 @@ class Call:
                 raise
         if self._session.is_closed:
             raise self._closed()
-        down = self._session.gate.pressure().seconds_down if self._is_gated else 0.0
+        down = self._seconds_down()
         why = f"the timeout of {self._timeout:g} s was up while the call waited "
         why += f"for Golem, which has been down for {down:.3g} s" if down else what
         late = DeadlineExceededError(why)
         late.seconds_down = down
         raise self._told(late)
+
+    def _seconds_down(self) -> float:
+        return self._session.gate.pressure().seconds_down if self._is_gated else 0.0
 
     def _until(self, when: float) -> asyncio.Timeout:
         # Closing wakes those who wait already; nobody would wake one who begins to wait later.

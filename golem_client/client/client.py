@@ -17,7 +17,7 @@ from typing_extensions import TypeForm
 from golem_client import wire
 from golem_client.client.call import Call
 from golem_client.client.events import CallEvent, Observer, observed
-from golem_client.client.frames import callers_level, without_arguments, without_locals
+from golem_client.client.frames import callers_level, made_without_locals, without_locals
 from golem_client.client.gate import Pressure
 from golem_client.client.options import (
     ChangeableOptions,
@@ -104,7 +104,7 @@ class GolemClient:
         ValueError: An option makes no sense, before any I/O.
     """
 
-    @without_arguments
+    @made_without_locals
     def __init__(  # noqa: PLR0913 - the options of the contract, keyword-only
         self,
         base_url: str,
@@ -148,13 +148,13 @@ class GolemClient:
                 warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level(self))
 
     @classmethod
-    @without_arguments
+    @made_without_locals
     def local(cls, **options: Unpack[ClientOptions]) -> Self:
         """Return a client of the Golem on this machine, with Golem's well-known local token."""
         return cls(LOCAL_URL, token=LOCAL_TOKEN, **options)
 
     @classmethod
-    @without_arguments
+    @made_without_locals
     def cloud(cls, token: str | TokenSource, **options: Unpack[ClientOptions]) -> Self:
         """Return a client of Golem Cloud.
 
@@ -166,7 +166,7 @@ class GolemClient:
         return cls(CLOUD_URL, token=token, **options)
 
     @classmethod
-    @without_arguments
+    @made_without_locals
     def from_env(
         cls,
         base_url: str | None = None,
@@ -192,7 +192,7 @@ class GolemClient:
         return cls(found.url, token=token, **options)
 
     @classmethod
-    @without_arguments
+    @made_without_locals
     def from_profile(
         cls,
         name: str,
@@ -242,7 +242,7 @@ class GolemClient:
         """
         await self._sessions.close()
 
-    @without_arguments
+    @made_without_locals
     def with_options(self, **options: Unpack[ChangeableOptions]) -> Self:
         """Return the same client with other options.
 

@@ -12,7 +12,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 T = TypeVar("T")
 P = ParamSpec("P")
 C = TypeVar("C")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def without_locals(
@@ -31,31 +30,30 @@ def without_locals(
         try:
             return await call
         except BaseException as error:
-            _clear_locals(error)
+            _clear(error)
             raise
 
     return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, T]]", cleared)
 
 
-def without_arguments(function: F) -> F:
-    """Do the same for a function that is not async, such as a constructor.
+def made_without_locals(make: Callable[P, T]) -> Callable[P, T]:
+    """Do the same for a constructor, whose token is in the frames below."""
 
-    A good token may stand beside the option that is refused.
-    """
-
-    @functools.wraps(function)
-    def cleared(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(make)
+    def cleared(*args: P.args, **kwargs: P.kwargs) -> T:
+        call = functools.partial(make, *args, **kwargs)
+        del args, kwargs
         try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            args, kwargs = (), {}
-            _clear_locals(error)
+            return call()
+        except BaseException as error:
+            del call
+            _clear(error)
             raise
 
-    return cast("F", cleared)
+    return cleared
 
 
-def _clear_locals(error: BaseException) -> None:
+def _clear(error: BaseException) -> None:
     each: BaseException | None = error
     while each is not None:
         traceback.clear_frames(each.__traceback__)

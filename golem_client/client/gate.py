@@ -10,13 +10,18 @@ executor of Golem hangs only its own promises, and must not slow down the others
 width one closes the gate. Then single attempts probe, the first after 0.1 s, at most 0.4 s apart,
 whether or not an earlier probe still waits for its answer. The first answer opens the gate again.
 Attempts from before a closing or an opening no longer count against the width: they may hang.
+
+Those who wait are served in order. A call that comes back from a failed attempt goes before those
+that have had none, because it is older; but while the gate is closed it goes after them, so that a
+single promise that fails for reasons of its own is not what probes for all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
-from collections import deque
+from collections import OrderedDict
 
 import attrs
 
@@ -34,12 +39,12 @@ class Ticket:
     """One attempt that the gate let through.
 
     Attributes:
-        begun_at: When.
         era: The number of closings and openings before it.
+        answers: The number of answers before it.
     """
 
-    begun_at: float
     era: int
+    answers: int
 
 
 @attrs.frozen
@@ -63,91 +68,111 @@ class Pressure:
 class GateState:
     """The rules of the gate.
 
+    A time that lies too far ahead to be of use, because the clock jumped back, counts as past.
+
     Attributes:
         width: The number of attempts that may be under way.
-        closed_at: When the gate closed; None once an attempt was answered after that.
         is_down: Whether single attempts probe.
+        closed_at: When the gate closed last.
     """
 
     def __init__(self, max_width: int) -> None:
         self.width = max_width
-        self.closed_at: float | None = None
+        self.is_down = False
+        self.closed_at = 0.0
         self._max_width = max_width
         self._under_way = 0
         self._era = 0
+        self._answers = 0
         self._answered_at = float("-inf")
-        self.is_down = False
         self._probe_at = 0.0
         self._probe_delay = _FIRST_PROBE
         self._held_until = float("-inf")
 
     def is_open(self, now: float) -> bool:
         """Whether more than single attempts are let through."""
-        return not self.is_down and now >= self._held_until
+        return not self.is_down and not self.is_held(now)
+
+    def is_held(self, now: float) -> bool:
+        """Whether the server asked for a pause that is not over."""
+        return now < self._held_until <= now + _LONGEST_HOLD
 
     def may_begin(self, now: float) -> bool:
         """Whether an attempt may begin at this time."""
-        if now < self._held_until:
+        if self.is_held(now):
             return False
         if self.is_down:
-            return now >= self._probe_at
+            return not now < self._probe_at <= now + _LAST_PROBE
         return self._under_way < self.width
 
-    def opens_at(self) -> float | None:
-        """Return from when on an attempt may begin; None where only an answer can decide that."""
+    def opens_at(self, now: float) -> float | None:
+        """Return when an attempt may begin; None where only the end of another can decide that."""
+        held_until = self._held_until if self.is_held(now) else now
         if self.is_down:
-            return max(self._probe_at, self._held_until)
-        return self._held_until if self._under_way < self.width else None
+            return max(self._probe_at, held_until)
+        return held_until if self._under_way < self.width else None
 
-    def held_until(self, now: float) -> float | None:
-        """Return the end of the pause that the server asked for; None where there is none."""
-        return self._held_until if now < self._held_until else None
+    def seconds_held(self, now: float) -> float:
+        """Return how much longer the server's pause is; 0 where there is none."""
+        return self._held_until - now if self.is_held(now) else 0.0
+
+    def seconds_closed(self, now: float) -> float:
+        """Return for how long the gate is closed, or was when it was closed last."""
+        end = max(self._answered_at, self._held_until) if self.is_open(now) else now
+        return max(end - self.closed_at, 0.0)
 
     def begin(self, now: float) -> Ticket:
         """Let an attempt through."""
         self._under_way += 1
         if self.is_down:
             self._plan_probe(now)
-        return Ticket(now, self._era)
+        return Ticket(self._era, self._answers)
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """An attempt ended with an answer that is not to be repeated."""
         self._leave(ticket)
-        self._answered_at = now
+        self._answers += 1
         if self.is_down:
             self.is_down = False
+            self._answered_at = now
             self._begin_era()
-        self.width = min(self.width + 1, self._max_width)
-        self._end_hold_if_over(now)
+        if self.width < self._max_width:
+            self.width += 1
 
     def failed(self, ticket: Ticket, now: float) -> None:
         """An attempt ended in a way that asks for a repeat."""
         self._leave(ticket)
-        if self.is_down or self._answered_at > ticket.begun_at:
+        if self.is_down or self._answers != ticket.answers:
             return
         if self.width > 1:
             self.width //= 2
             return
+        self._note_closing(now)
         self.is_down = True
         self._probe_delay = _FIRST_PROBE
         self._plan_probe(now)
         self._begin_era()
-        if self.closed_at is None:
-            self.closed_at = now
 
     def cut_off(self, ticket: Ticket) -> None:
         """An attempt ended for a reason of its own call's: its deadline, a cancellation."""
         self._leave(ticket)
 
-    def hold(self, now: float, seconds: float) -> None:
-        """Close the gate for a while, because the server asked for it."""
-        self._held_until = max(self._held_until, now + min(seconds, _LONGEST_HOLD))
-        if self.closed_at is None and now < self._held_until:
-            self.closed_at = now
+    def hold(self, now: float, seconds: float) -> bool:
+        """Close the gate for a while, because the server asked for it.
 
-    def _end_hold_if_over(self, now: float) -> None:
-        if now >= self._held_until:
-            self.closed_at = None
+        Returns:
+            Whether that is longer than the gate was to be held already.
+        """
+        seconds = min(seconds, _LONGEST_HOLD)
+        if seconds <= self.seconds_held(now):
+            return False
+        self._note_closing(now)
+        self._held_until = now + seconds
+        return True
+
+    def _note_closing(self, now: float) -> None:
+        if self.is_open(now):
+            self.closed_at = now
 
     def _leave(self, ticket: Ticket) -> None:
         if ticket.era == self._era:
@@ -183,7 +208,7 @@ class _Waiter:
 
 
 class Gate:
-    """The gate of one session, with the calls that wait at it: first come, first served.
+    """The gate of one session, with the calls that wait at it.
 
     Args:
         loop: The loop of the session.
@@ -193,10 +218,13 @@ class Gate:
     def __init__(self, loop: asyncio.AbstractEventLoop, max_width: int) -> None:
         self.state = GateState(max_width)
         self._loop = loop
-        self._waiting: deque[_Waiter] = deque()
-        self._dozing: set[asyncio.Future[None]] = set()
+        # Both in order of arrival; ordered dictionaries, because thousands may leave at any place.
+        self._fresh: OrderedDict[_Waiter, None] = OrderedDict()
+        self._returned: OrderedDict[_Waiter, None] = OrderedDict()
+        self._dozing: dict[asyncio.Future[None], float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._hold_error: ResponseError | None = None
+        self._is_told_closed = False
 
     @property
     def is_down(self) -> bool:
@@ -207,63 +235,73 @@ class Gate:
         """Return the state at this moment."""
         now, state = self._loop.time(), self.state
         is_open = state.is_open(now)
-        down = 0.0 if is_open or state.closed_at is None else now - state.closed_at
-        return Pressure(is_open, state.width, len(self._waiting), down)
+        waiting = len(self._fresh) + len(self._returned)
+        return Pressure(
+            is_open, state.width, waiting, 0.0 if is_open else state.seconds_closed(now)
+        )
 
     def try_enter(self, now: float) -> Ticket | None:
         """Let an attempt through at once; None where it has to wait."""
-        if self._waiting or not self.state.may_begin(now):
+        if self._fresh or self._returned or not self.state.may_begin(now):
             return None
         return self.state.begin(now)
 
-    async def enter(self, deadline: float) -> Ticket:
+    async def enter(self, deadline: float, *, is_return: bool = False) -> Ticket:
         """Wait until an attempt may begin.
+
+        Args:
+            deadline: The call's; nothing but a pause of the server's is compared with it.
+            is_return: Whether the call has made an attempt before.
 
         Raises:
             HeldError: It may not before the deadline.
         """
+        now, error = self._loop.time(), self._hold_error
+        seconds = self.state.seconds_held(now)
+        if error is not None and seconds and now + seconds > deadline:
+            raise HeldError(error, seconds)
         waiter = _Waiter(self._loop.create_future(), deadline)
-        self._waiting.append(waiter)
+        queue = self._returned if is_return else self._fresh
+        queue[waiter] = None
         self._admit()
         try:
             return await waiter.turn
-        except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+        except BaseException:
+            if waiter in queue:
+                del queue[waiter]
             elif waiter.turn.done() and not waiter.turn.cancelled() and not waiter.turn.exception():
-                self.state.cut_off(waiter.turn.result())
-            self._admit()
+                self.cut_off(waiter.turn.result())
             raise
 
-    async def doze(self, seconds: float) -> None:
-        """Sleep, but not longer than until the gate opens again after Golem was down."""
+    async def doze(self, seconds: float, deadline: float) -> None:
+        """Sleep, but not longer than until it is clear how the call goes on.
+
+        That is when the gate opens again after Golem was down, or is held beyond the deadline.
+        """
         awake = self._loop.create_future()
         alarm = self._loop.call_later(seconds, _wake, awake)
-        self._dozing.add(awake)
+        self._dozing[awake] = deadline
         try:
             await awake
         finally:
             alarm.cancel()
-            self._dozing.discard(awake)
+            del self._dozing[awake]
 
     def answered(self, ticket: Ticket) -> None:
         """Note an answer that is not to be repeated."""
-        state, now = self.state, self._loop.time()
-        was_closed_at, was_down = state.closed_at, state.is_down
-        state.answered(ticket, now)
-        if was_closed_at is not None and state.closed_at is None:
-            logger.info("Golem answers again, after %.3g s", now - was_closed_at)
+        was_down = self.state.is_down
+        self.state.answered(ticket, self._loop.time())
         if was_down:
             for awake in self._dozing:
                 _wake(awake)
-        if self._waiting:
+        if self._is_told_closed or self._fresh or self._returned:
             self._admit()
 
     def failed(self, ticket: Ticket) -> None:
         """Note an attempt that is to be repeated."""
-        was_closed_at = self.state.closed_at
-        self.state.failed(ticket, self._loop.time())
-        self._log_closing(was_closed_at)
+        now = self._loop.time()
+        self._tell(now)
+        self.state.failed(ticket, now)
         self._admit()
 
     def cut_off(self, ticket: Ticket) -> None:
@@ -273,35 +311,57 @@ class Gate:
 
     def hold(self, seconds: float, error: ResponseError) -> None:
         """Close the gate, because this answer asked for a pause of so many seconds."""
-        was_closed_at = self.state.closed_at
-        self.state.hold(self._loop.time(), seconds)
-        self._hold_error = error
-        self._log_closing(was_closed_at)
+        now = self._loop.time()
+        self._tell(now)
+        if not self.state.hold(now, seconds):
+            return
+        self._hold_error = error = copy.copy(error)  # the call adds notes of its own to it
+        seconds = self.state.seconds_held(now)
+        for queue in (self._returned, self._fresh):
+            for waiter in [each for each in queue if each.deadline < now + seconds]:
+                del queue[waiter]
+                if not waiter.turn.done():
+                    waiter.turn.set_exception(HeldError(error, seconds))
+        for awake, deadline in self._dozing.items():
+            if deadline < now + seconds:
+                _wake(awake)
         self._admit()
 
-    def _log_closing(self, was_closed_at: float | None) -> None:
-        if was_closed_at is None and self.state.closed_at is not None:
+    def _tell(self, now: float) -> None:
+        """Log that the gate has closed, or opened."""
+        is_open = self.state.is_open(now)
+        if is_open != self._is_told_closed:
+            return
+        self._is_told_closed = not is_open
+        if is_open:
+            seconds = self.state.seconds_closed(now)
+            logger.info("Golem is asked again by all calls, after %.3g s", seconds)
+        else:
             logger.info("Golem is down or overloaded: calls wait, and single attempts probe")
 
     def _admit(self) -> None:
-        """Let through who may begin, refuse who cannot in time, and come back when that changes."""
-        now, waiting = self._loop.time(), self._waiting
-        held_until = self.state.held_until(now)
-        if held_until is not None and self._hold_error is not None:
-            for waiter in [each for each in waiting if each.deadline < held_until]:
-                waiting.remove(waiter)
-                if not waiter.turn.done():
-                    waiter.turn.set_exception(HeldError(self._hold_error, held_until - now))
-        while waiting and self.state.may_begin(now):
-            waiter = waiting.popleft()
+        """Let through who may begin, and come back when more may."""
+        now, state = self._loop.time(), self.state
+        self._tell(now)
+        while (self._fresh or self._returned) and state.may_begin(now):
+            first, second = self._returned, self._fresh
+            if state.is_down:
+                first, second = second, first
+            waiter, _ = (first or second).popitem(last=False)
             if not waiter.turn.done():
-                waiter.turn.set_result(self.state.begin(now))
+                waiter.turn.set_result(state.begin(now))
+        opens_at = state.opens_at(now) if self._fresh or self._returned else None
         if self._timer is not None:
+            if self._timer.when() == opens_at:
+                return
             self._timer.cancel()
             self._timer = None
-        opens_at = self.state.opens_at() if waiting else None
         if opens_at is not None:
-            self._timer = self._loop.call_at(opens_at, self._admit)
+            self._timer = self._loop.call_at(opens_at, self._admit_in_time)
+
+    def _admit_in_time(self) -> None:
+        self._timer = None
+        self._admit()
 
 
 def _wake(awake: asyncio.Future[None]) -> None:

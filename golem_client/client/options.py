@@ -169,6 +169,26 @@ def _takes_refresh(source: TokenSource) -> bool:
     )
 
 
+_OWN_HEADERS = {
+    "User-Agent": f"golem-client/{__version__} aiohttp/{aiohttp.__version__}",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
+
+
+def _headers(settings: Settings) -> CIMultiDict[str]:
+    headers = CIMultiDict(_OWN_HEADERS)
+    headers.update(settings.options.headers)
+    if settings.token.fixed is not None:
+        headers.update(bearer(settings.token.fixed))
+    return headers
+
+
+def bearer(token: Secret) -> dict[str, str]:
+    """Return the header that carries the token."""
+    return {"Authorization": f"Bearer {token.reveal()}"}
+
+
 @attrs.frozen
 class Settings:
     """The address, the token and the options of a client, ready for its calls.
@@ -183,20 +203,12 @@ class Settings:
     token: Token
     options: Options
     proxy: str | None = attrs.field(repr=False)
-    headers: CIMultiDict[str] = attrs.field(init=False, repr=False)
-    webhook_headers: CIMultiDict[str] = attrs.field(init=False, repr=False)
-
-    @headers.default
-    def _headers(self) -> CIMultiDict[str]:
-        headers = CIMultiDict(_OWN_HEADERS)
-        headers.update(self.options.headers)
-        if self.token.fixed is not None:
-            headers.update(bearer(self.token.fixed))
-        return headers
-
-    @webhook_headers.default
-    def _webhook_headers(self) -> CIMultiDict[str]:
-        return CIMultiDict(_OWN_HEADERS)
+    headers: CIMultiDict[str] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(_headers, takes_self=True)
+    )
+    webhook_headers: CIMultiDict[str] = attrs.field(
+        init=False, repr=False, factory=lambda: CIMultiDict(_OWN_HEADERS)
+    )
 
     @classmethod
     def of(cls, base_url: str, token: str | TokenSource | None, options: Options) -> Settings:
@@ -220,18 +232,6 @@ class Settings:
             raise TypeError(f"with_options() cannot change {', '.join(unknown)}")
         options = attrs.evolve(self.options, **changes)
         return Settings(self.base_url, self.token, options, self.proxy)
-
-
-_OWN_HEADERS = {
-    "User-Agent": f"golem-client/{__version__} aiohttp/{aiohttp.__version__}",
-    "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
-}
-
-
-def bearer(token: Secret) -> dict[str, str]:
-    """Return the header that carries the token."""
-    return {"Authorization": f"Bearer {token.reveal()}"}
 
 
 def checked_webhook_url(url: str) -> str:

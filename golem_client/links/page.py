@@ -11,7 +11,7 @@ import attrs
 from golem_client.answer import Answer
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Texts:
     """The words of the page, to put into another language.
 
@@ -52,6 +52,12 @@ class Texts:
     failed: str = "That did not work."
     failed_hint: str = "Please try again. Pressing twice does no harm."
     again: str = "Try again"
+
+    def __repr__(self) -> str:
+        """Show what differs from English, so that signatures stay short in `help()`."""
+        fields = [(field.name, field.default) for field in attrs.fields(Texts)]
+        changed = [name for name, default in fields if getattr(self, name) != default]
+        return f"Texts({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
 
 
 _STYLE = """

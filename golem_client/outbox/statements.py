@@ -189,7 +189,7 @@ def _notify() -> Any:
     return func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''"))
 
 
-def found_by_key(key: str) -> Select[Any]:
+def found_by_key(key: str) -> Select[*tuple[Any, ...]]:
     """Return the query for the row that accepting by this key finds."""
     bound = select(literal("p:", Text) + KEYS.c.promise_id).where(
         KEYS.c.key == key, KEYS.c.promise_id.is_not(None)

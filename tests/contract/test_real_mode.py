@@ -35,7 +35,7 @@ async def a_golem_elsewhere(dialect: str, ids: Path) -> AsyncIterator[tuple[str,
 
 async def run_contract(*options: str) -> tuple[int, str]:
     """Run the contract, and return the exit code and what was printed."""
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract", *options]
+    command = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/contract", *options]
     deselected = ["--deselect", "tests/contract/test_real_mode.py"]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
