@@ -26,7 +26,7 @@ from golem_client import (
 )
 from tests.authority import Certificate, authority
 from tests.samples import PROMISE_ID, TOKEN
-from tests.scripted_server import ScriptedServer, message, serving
+from tests.scripted_server import ScriptedServer, message, raw, serving
 
 KEY = "key-of-the-user-77c1"
 SECRETS = (TOKEN.encode(), KEY.encode())
@@ -188,6 +188,20 @@ async def test_a_proxy_that_is_not_there(proxied: pytest.MonkeyPatch) -> None:
     ) as client:
         with pytest.raises(ConnectionFailedError, match="cannot connect to the proxy"):
             await client.complete_json(PROMISE_ID, 1)
+
+
+async def test_a_webhook_has_the_proxy_of_its_own_address(proxied: pytest.MonkeyPatch) -> None:
+    """Not that of the client's; and none where the environment is not asked for."""
+    async with ScriptedServer(raw(b"HTTP/1.1 204 No Content\r\n\r\n")) as proxy:
+        proxied.setenv("HTTP_PROXY", proxy.url)
+        proxied.setenv("NO_PROXY", "127.0.0.1")
+        async with GolemClient("http://127.0.0.1:1", trust_env=True) as client:
+            await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
+        async with GolemClient("http://127.0.0.1:1", retry=RetryPolicy.none()) as client:
+            with pytest.raises(ConnectionFailedError):
+                await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
+    (request,) = proxy.requests
+    assert request.target == "http://localhost:1/workers/x/y"
 
 
 # Warnings

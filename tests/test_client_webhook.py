@@ -194,6 +194,15 @@ async def test_the_secret_of_the_url_is_in_nothing_that_is_shown(
     assert caplog.records
 
 
+async def test_nothing_of_a_redirect_is_shown() -> None:
+    """Whoever redirects may have put the secret anywhere, cut in pieces."""
+    step = answer(307, b"", "", Location="/elsewhere/c2Vjcm/V0LXdl/YmhvbL")
+    async with ScriptedServer(step) as server, client_of(server) as client:
+        with pytest.raises(UnexpectedResponseError, match="a redirect, which is not") as caught:
+            await client.call_webhook(f"{server.url}/workers/x/{SECRET}", b"x")
+    assert "elsewhere" not in str(caught.value)
+
+
 async def test_no_answer_of_golems_is_taken_for_a_completion() -> None:
     """204 alone means that it is completed: 200 with `true` is another's."""
     async with ScriptedServer(answer(200, b"true")) as server, client_of(server) as client:
