@@ -22,6 +22,7 @@ from golem_client import (
     AuthenticationError,
     BadRequestError,
     ConnectionFailedError,
+    DeadlineExceededError,
     GolemClient,
     GolemError,
     Outcome,
@@ -165,6 +166,39 @@ async def test_a_date_to_come_back_at_counts_from_our_clock_where_there_is_no_ot
             await client.complete_json(PROMISE_ID, 1)
     assert re.search(r"Retry-After is (4\d|50)", caught.value.__notes__[-1])
     assert len(server.requests) == 1
+
+
+# While Golem is down
+
+IN_VAIN = answer(503, b"")
+
+
+async def test_a_call_that_sleeps_is_woken_when_golem_is_back() -> None:
+    """Its neighbour's probe found out; its own back-off would last twenty seconds more."""
+    policy = RetryPolicy(min_delay=20.0, max_delay=20.0)
+    async with (
+        ScriptedServer(IN_VAIN, IN_VAIN, TRUE) as server,
+        client_of(server, retry=policy, max_connections=2, timeout=60.0) as client,
+    ):
+        sleeper = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
+        await server.is_asked()
+        await asyncio.sleep(0.02)
+        neighbour = await asyncio.wait_for(client.complete_json(PROMISE_ID, 2), 2.0)
+        woken = await asyncio.wait_for(sleeper, 2.0)
+    assert (neighbour.attempts, woken.attempts) == (2, 2)
+    assert woken.outcome is Outcome.FULFILLED
+
+
+async def test_a_deadline_says_for_how_long_golem_had_been_down() -> None:
+    async with (
+        ScriptedServer(IN_VAIN) as server,
+        client_of(server, max_connections=1, timeout=0.25) as client,
+    ):
+        with pytest.raises(DeadlineExceededError, match="has been down for 0") as caught:
+            await client.complete_json(PROMISE_ID, 1)
+    assert 0.1 < caught.value.seconds_down <= 0.3
+    assert caught.value.may_have_completed
+    assert "Golem is up" in str(caught.value)
 
 
 # Repeats, without a network

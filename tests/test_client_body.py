@@ -22,7 +22,8 @@ from golem_client import (
     RetryPolicy,
     make_converter,
 )
-from golem_client.wire import verdict
+from golem_client.client.body import Body
+from golem_client.wire import completion_request, verdict
 from tests.samples import PROMISE_ID, QUICK, client_of
 from tests.scripted_server import FALSE, ScriptedServer, late, message
 
@@ -70,6 +71,37 @@ async def test_aiohttp_still_shows_the_connection_that_a_body_is_written_to() ->
     assert first[-1] is False
     hash(first[-2])  # it is a key in a dictionary
     assert {"sent", "sent_at"}.isdisjoint(vars(aiohttp.Payload))  # names of ours
+
+
+class Greedy:
+    """A writer that takes everything at once, as a socket with a fast reader does."""
+
+    class Protocol:
+        should_close = False
+
+    protocol = Protocol()
+
+    async def write(self, data: bytes) -> None:
+        pass
+
+
+async def test_a_large_body_lets_others_have_their_turn_between_its_pieces() -> None:
+    """A fast reader never makes a write wait, and each piece takes its time to encode."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    request = completion_request("http://h", PROMISE_ID, LARGE, {})
+    async with GolemClient("http://localhost") as client:
+        session = await client._sessions.open(client._settings.options)
+        task = asyncio.create_task(others())
+        await Body(request, session, lambda: None, None).write(Greedy())
+        task.cancel()
+    assert turns >= len(LARGE) // 65_536 - 1
 
 
 # A peer that reads as slowly as a thin line, without the buffers of a StreamReader
