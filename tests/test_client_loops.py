@@ -157,6 +157,24 @@ async def test_any_number_of_stale_connections_is_passed_over() -> None:
         assert (done.attempts, server.connections) == (2, number + 1)
 
 
+@pytest.mark.parametrize("moments", range(4))
+async def test_a_closing_that_is_cancelled_closes_all_the_same(
+    moments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second cancellation may meet the `async with` on its way out."""
+    opened = counted_sessions(monkeypatch)
+    async with ScriptedServer() as server:
+        client = client_of(server)
+        await calls_at_once(client, 2)
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await client.aclose()
+        assert [session.closed for session in opened] == [True]
+
+
 # Other loops, other threads
 
 IN_ANOTHER_LOOP = r"another event loop.*golem_client\.blocking\.BlockingGolemClient"

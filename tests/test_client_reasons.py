@@ -7,7 +7,6 @@ import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -145,11 +144,9 @@ def no_such_host() -> OSError:
     return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def client_with(resolver: Resolver, port: str = "1", **options: Any) -> GolemClient:
+def client_with(resolver: Resolver, port: str = "1") -> GolemClient:
     connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
-    return GolemClient(
-        f"http://golem.internal:{port}", connector=connector, **({"retry": SEVERAL} | options)
-    )
+    return GolemClient(f"http://golem.internal:{port}", connector=connector, retry=SEVERAL)
 
 
 async def closed(client: GolemClient) -> None:
