@@ -63,6 +63,13 @@ async def test_headers_of_a_proxy_do_not_hide_golems_true(headers: dict[str, Any
     assert (done.outcome, done.attempts) == (Outcome.FULFILLED, 1)
 
 
+async def test_answers_are_asked_for_as_they_are() -> None:
+    """A proxy that packs a boolean can only break it."""
+    async with ScriptedServer() as server, client_of(server) as client:
+        await client.complete_json(PROMISE_ID, 1)
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
 async def test_a_long_reason_phrase_does_not_either() -> None:
     step = raw(message().replace(b" Words", b" " + b"w" * 10_000))
     async with ScriptedServer(step) as server, client_of(server) as client:

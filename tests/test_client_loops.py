@@ -8,6 +8,7 @@ import inspect
 import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -68,13 +69,16 @@ def test_several_first_calls_in_a_second_loop_open_one_session(
     assert all(session.closed for session in opened)
 
 
-def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSession]:
-    """Return the list of the sessions that are opened from now on."""
+def counted_sessions(
+    monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0
+) -> list[aiohttp.ClientSession]:
+    """Return the list of the sessions that are opened from now on, each in so many seconds."""
     opened: list[aiohttp.ClientSession] = []
     usual = aiohttp.ClientSession.__init__
 
     def counted(self: aiohttp.ClientSession, *args: object, **kwargs: object) -> None:
         opened.append(self)
+        time.sleep(seconds)
         usual(self, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(aiohttp.ClientSession, "__init__", counted)
@@ -202,8 +206,11 @@ async def left_behind(client: GolemClient) -> list[str]:
     return leftovers(client)
 
 
-def test_threads_that_share_a_client_are_told_one_thing(server_elsewhere: ScriptedServer) -> None:
+def test_threads_that_share_a_client_are_told_one_thing(
+    server_elsewhere: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One loop has it; all others are refused in the same words, and send nothing."""
+    opened = counted_sessions(monkeypatch, seconds=0.02)
     client = GolemClient(server_elsewhere.url)
     number = 6
     at_once, done = threading.Barrier(number), threading.Barrier(number)
@@ -231,7 +238,7 @@ def test_threads_that_share_a_client_are_told_one_thing(server_elsewhere: Script
     assert {type(one) for one in errors} == {RuntimeError}
     assert len({str(one) for one in errors}) == 1
     assert "BlockingGolemClient" in str(errors[0])
-    assert (len(told), len(errors)) == (number, number - 1)
+    assert (len(told), len(errors), len(opened)) == (number, number - 1, 1)
     assert len(server_elsewhere.requests) == 1
 
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from golem_client import (
@@ -129,7 +130,9 @@ async def test_a_proxy_for_plain_http_gets_the_request_as_it_is(
             client = GolemClient("http://localhost:1", token=TOKEN, trust_env=True)
         async with client:
             await client.complete_json(PROMISE_ID, 1)
-    (request,) = proxy.requests
+            await client.with_options(timeout=5.0).complete_json(PROMISE_ID, 1)
+    request, by_another = proxy.requests
+    assert request == attrs.evolve(by_another, connection=request.connection)
     assert request.target.startswith("http://localhost:1/v1/components/")
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert "proxy-authorization" not in request.headers
