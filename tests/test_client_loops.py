@@ -136,7 +136,7 @@ async def test_closing_while_stale_connections_are_passed_over(moments: int) -> 
 
 async def test_any_number_of_stale_connections_is_passed_over() -> None:
     """Each is one turn of a loop, and not one more frame on the stack."""
-    number = 150
+    number = 90
     came, together = 0, asyncio.Event()
 
     async def wait_for_all(exchange: Exchange) -> None:
@@ -153,7 +153,7 @@ async def test_any_number_of_stale_connections_is_passed_over() -> None:
     ):
         await calls_at_once(client, number)
         usual = sys.getrecursionlimit()
-        sys.setrecursionlimit(len(inspect.stack(0)) + 110)
+        sys.setrecursionlimit(len(inspect.stack(0)) + 70)
         try:
             done = await client.complete_json(PROMISE_ID, 1)
         finally:
