@@ -253,6 +253,37 @@ def test_a_warning_that_is_an_error_shows_nothing_either() -> None:
     assert_nothing_shows(caught.value)
 
 
+async def test_what_the_caller_was_handling_is_the_callers() -> None:
+    """A call in an `except` block: the error before it keeps the local variables of its frames."""
+
+    def fails() -> None:
+        mine = _card()
+        raise LookupError(len(mine))
+
+    async def caller(client: GolemClient) -> None:
+        try:
+            fails()
+        except LookupError:
+            await client.complete_text(PROMISE_ID, "x")
+
+    def making() -> None:
+        try:
+            fails()
+        except LookupError:
+            GolemClient("http://localhost", timeout=0)
+
+    async with ScriptedServer(CLOSE) as server, client_of(server) as client:
+        errors = [await error_of(caller(client))]
+    with pytest.raises(ValueError, match="timeout") as caught:
+        making()
+    errors.append(caught.value)
+    for error in errors:
+        before = error.__context__
+        assert isinstance(before, LookupError)
+        frames = [frame for frame, _ in traceback.walk_tb(before.__traceback__)]
+        assert frames[-1].f_locals.get("mine") == CARD
+
+
 async def test_the_callers_own_frames_are_the_callers() -> None:
     """Their local variables stay, so that a debugger shows them."""
 
