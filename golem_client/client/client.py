@@ -272,7 +272,7 @@ class GolemClient:
         Safe to read from any task; it sends nothing.
         """
         session = self._sessions.current
-        if session is None:
+        if session is None or session.is_closed:
             return Pressure(True, self._settings.options.max_connections, 0, 0.0)  # noqa: FBT003
         return session.gate.pressure()
 
