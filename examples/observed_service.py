@@ -31,8 +31,10 @@ class EventLog:
     @contextmanager
     def call(self, event: CallEvent) -> Iterator[None]:
         yield
-        outcome = event.completion and event.completion.outcome.value
-        self._write("call", outcome=outcome, error=event.error and type(event.error).__name__)
+        if event.completion is not None:
+            self._write("call", outcome=event.completion.outcome.value)
+        else:
+            self._write("call", error=type(event.error).__name__)
 
     @contextmanager
     def attempt(self, event: AttemptEvent) -> Iterator[None]:
