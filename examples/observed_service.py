@@ -49,10 +49,10 @@ def write(event: str, **fields: object) -> None:
 async def main() -> None:
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
-    observers = [OpenTelemetry(tracer_provider=tracers), EventLog(write)]
+    spans, events = OpenTelemetry(tracer_provider=tracers), EventLog(write)
     async with (
         FakeGolem() as golem,
-        GolemClient(golem.url, token=golem.token, observers=observers) as client,
+        GolemClient(golem.url, token=golem.token, observers=[spans, events]) as client,
     ):
         golem.fail_next(503)
         promise_id = golem.create_promise()

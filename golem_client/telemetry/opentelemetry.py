@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from contextvars import Token
+from functools import lru_cache
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -19,18 +19,33 @@ from golem_client.client.events import AttemptEvent, CallEvent
 from golem_client.telemetry.traces import W3C, links
 from golem_client.version import __version__
 
-silence_of_aiohttp: Callable[[], AbstractContextManager[None]] = nullcontext
-try:
-    from opentelemetry.instrumentation.utils import suppress_http_instrumentation
-except ModuleNotFoundError:
-    pass  # the instrumentation of aiohttp is not installed either: it needs that package
-else:
-    silence_of_aiohttp = suppress_http_instrumentation
-
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The boundaries that OpenTelemetry's conventions ask for."""
 
 Attributes = dict[str, str | int | float | bool]
+
+
+@lru_cache(256)
+def _server(url: str) -> Attributes:
+    address = urlsplit(url)
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    return {"server.address": address.hostname or "", "server.port": port}
+
+
+def _silence() -> dict[str, object]:
+    """Return the context values that keep an instrumentation of HTTP clients silent."""
+    try:
+        from opentelemetry.instrumentation.utils import (  # noqa: PLC0415 - optional
+            suppress_http_instrumentation,
+        )
+    except ModuleNotFoundError:
+        return {}  # no such instrumentation is installed either: each needs that package
+    token = context.attach(Context())
+    try:
+        with suppress_http_instrumentation():
+            return dict(context.get_current())
+    finally:
+        context.detach(token)
 
 
 class OpenTelemetry:
@@ -60,6 +75,7 @@ class OpenTelemetry:
         meter_provider: MeterProvider | None = None,
     ) -> None:
         self._tracer = trace.get_tracer("golem_client", __version__, tracer_provider)
+        self._silence = _silence()
         meter = metrics.get_meter("golem_client", __version__, meter_provider)
         self._completions = meter.create_histogram(
             "golem.client.completion.duration",
@@ -89,17 +105,13 @@ class OpenTelemetry:
     def attempt(self, event: AttemptEvent) -> AbstractContextManager[None]:
         """Return the span of an attempt, and add `traceparent` to its headers."""
         where = context.get_current()
-        address = urlsplit(event.url)
-        known: Attributes = {
-            "http.request.method": event.method,
-            "server.address": address.hostname or "",
-            "server.port": address.port or {"http": 80}.get(address.scheme, 443),
-        }
+        known: Attributes = {"http.request.method": event.method, **_server(event.url)}
         attributes: Attributes = {**known, "url.full": event.url}
         if event.number > 1:
             attributes["http.request.resend_count"] = event.number - 1
         span = self._tracer.start_span(event.method, where, SpanKind.CLIENT, attributes)
-        return _AttemptSpan(event, span, where, self._requests, known)
+        silent = Context({**where, **self._silence})
+        return _AttemptSpan(event, span, silent, self._requests, known)
 
 
 class _Current:
@@ -153,15 +165,18 @@ class _CallSpan(_Current):
         if event.seconds_waited > 0:
             span.add_event("golem.gate.wait", {"golem.gate.seconds_waited": event.seconds_waited})
         if event.completion is not None:
-            outcome = event.completion.outcome.value
-            span.set_attribute("golem.promise.outcome", outcome)
-            span.set_attribute("golem.promise.attempts", event.completion.attempts)
-            return {"golem.promise.outcome": outcome}
+            measured: Attributes = {"golem.promise.outcome": event.completion.outcome.value}
+            span.set_attributes({**measured, "golem.promise.attempts": event.completion.attempts})
+            return measured
         error = event.error
         if isinstance(error, GolemError):
-            span.set_attribute("golem.promise.attempts", error.attempts)
-            span.set_attribute("golem.promise.may_have_completed", error.may_have_completed)
-            span.set_attribute("golem.promise.worth_retrying", error.worth_retrying)
+            span.set_attributes(
+                {
+                    "golem.promise.attempts": error.attempts,
+                    "golem.promise.may_have_completed": error.may_have_completed,
+                    "golem.promise.worth_retrying": error.worth_retrying,
+                }
+            )
         error_type = type(error).__qualname__
         self._fail(error_type)
         return {"error.type": error_type}
@@ -181,21 +196,7 @@ class _AttemptSpan(_Current):
         super().__init__(span, where, histogram)
         self._event = event
         self._known = known
-        self._silence = silence_of_aiohttp()
         W3C.inject(event.headers, self._context)
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        self._silence.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._silence.__exit__(None, None, None)
-        super().__exit__(kind, error, traceback)
 
     def _ended(self) -> Attributes:
         event, status = self._event, self._event.status
