@@ -26,6 +26,7 @@ from golem_client import GolemClient, GolemError, RetryPolicy, telemetry
 from golem_client.outbox import Outbox
 from golem_client.telemetry import AttemptEvent, CallEvent, OpenTelemetry
 from golem_client.testing import FakeGolem
+from golem_client.webhooks import Complete, Webhook
 from tests.scripted_server import RESET, TRUE, ScriptedServer
 
 COMPONENT = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -386,6 +387,17 @@ class TestTraces:
                 await client.complete_json(golem.create_promise(), 1)
         assert TRACEPARENT.split("-")[1] == f"{context_of(seen.call).trace_id:032x}"
         assert "baggage" not in golem.requests[0].headers
+
+    async def test_a_webhook_goes_on_with_the_trace_of_its_request(
+        self, golem: FakeGolem, seen: Telemetry
+    ) -> None:
+        """In a framework that no instrumentation has read the header for."""
+        promise_id = golem.create_promise()
+        async with client_of(golem, seen) as client:
+            hook = Webhook(lambda *_: True, lambda _: Complete(promise_id, 1), to=client)
+            found = await hook.receive([("Traceparent", TRACEPARENT)], b"{}")
+        assert 204 == found.status
+        assert TRACEPARENT.split("-")[1] == f"{context_of(seen.call).trace_id:032x}"
 
     def test_a_current_span_wins_over_an_incoming_trace(self, seen: Telemetry) -> None:
         """An instrumented framework has read the header itself."""
