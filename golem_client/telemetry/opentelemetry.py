@@ -37,12 +37,14 @@ def _silence() -> dict[str, object]:
     try:
         from opentelemetry.instrumentation.utils import (  # noqa: PLC0415 - optional
             suppress_http_instrumentation,
+            suppress_instrumentation,
         )
     except ModuleNotFoundError:
         return {}  # no such instrumentation is installed either: each needs that package
     token = context.attach(Context())
     try:
-        with suppress_http_instrumentation():
+        # That of aiohttp, of 2025-02 (0.51b0), minds only the second.
+        with suppress_http_instrumentation(), suppress_instrumentation():
             return dict(context.get_current())
     finally:
         context.detach(token)
