@@ -8,8 +8,9 @@ is filled in before the context manager exits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -69,23 +70,36 @@ class Observer(Protocol):
         """Take note that an attempt begins."""
 
 
-@contextmanager
-def observed(
-    observers: Sequence[Observer], what: Literal["call", "attempt"], event: Any
-) -> Iterator[None]:
+class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third of the cost
     """Show an event to every observer while it lasts.
 
     An observer that raises is logged once, and never harms the call.
     """
-    entered = [_entered(observer, what, event) for observer in observers]
-    try:
-        yield
-    except BaseException as error:
-        if event.error is None:
-            event.error = error
-        raise
-    finally:
-        for observer, manager in zip(reversed(observers), reversed(entered), strict=True):
+
+    __slots__ = ("_event", "_managers", "_observers", "_what")
+
+    def __init__(
+        self, observers: Sequence[Observer], what: Literal["call", "attempt"], event: Any
+    ) -> None:
+        self._observers = observers
+        self._what = what
+        self._event = event
+
+    def __enter__(self) -> None:
+        what, event = self._what, self._event
+        self._managers = [_entered(observer, what, event) for observer in self._observers]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None and self._event.error is None:
+            self._event.error = error
+        for observer, manager in zip(
+            reversed(self._observers), reversed(self._managers), strict=True
+        ):
             if manager is not None:
                 _exit(observer, manager)
 

@@ -18,6 +18,7 @@ from golem_client.outbox.key import Key
 from golem_client.webhooks.bodies import decoded, read_body
 from golem_client.webhooks.completions import AnyCompletion
 from golem_client.webhooks.signatures import Headers, Verifier, Verify
+from golem_client.webhooks.trace import continuing
 
 logger = logging.getLogger("golem_client")
 
@@ -176,7 +177,10 @@ class Webhook:
         except ValueError:
             return Answer.of_text(400, "the body is neither JSON nor a form")
         handshake = self._verifier.handshake(headers, event)
-        return handshake or await self._answer_to_event(event, deadline)
+        if handshake is not None:
+            return handshake
+        with continuing(headers):
+            return await self._answer_to_event(event, deadline)
 
     async def _is_genuine(self, headers: Headers, body: bytes) -> bool:
         try:

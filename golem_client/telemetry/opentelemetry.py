@@ -1,0 +1,213 @@
+"""The observer that makes OpenTelemetry's spans and metrics."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from contextvars import Token
+from functools import lru_cache
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from opentelemetry import context, metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import Histogram, MeterProvider
+from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+
+from golem_client import GolemError
+from golem_client.client.events import AttemptEvent, CallEvent
+from golem_client.telemetry.traces import W3C, links
+from golem_client.version import __version__
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The boundaries that OpenTelemetry's conventions ask for."""
+
+Attributes = dict[str, str | int | float | bool]
+
+
+@lru_cache(256)
+def _server(url: str) -> Attributes:
+    address = urlsplit(url)
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    return {"server.address": address.hostname or "", "server.port": port}
+
+
+def _silence() -> dict[str, object]:
+    """Return the context values that keep an instrumentation of HTTP clients silent."""
+    try:
+        from opentelemetry.instrumentation.utils import (  # noqa: PLC0415 - optional
+            suppress_http_instrumentation,
+            suppress_instrumentation,
+        )
+    except ModuleNotFoundError:
+        return {}  # no such instrumentation is installed either: each needs that package
+    token = context.attach(Context())
+    try:
+        # That of aiohttp, of 2025-02 (0.51b0), minds only the second.
+        with suppress_http_instrumentation(), suppress_instrumentation():
+            return dict(context.get_current())
+    finally:
+        context.detach(token)
+
+
+class OpenTelemetry:
+    """An observer that makes spans and metrics, and sends `traceparent` with each attempt.
+
+    Each call is one INTERNAL span `golem.promise.complete`, with `golem.component.id`,
+    `golem.promise.outcome`, `golem.promise.attempts` and, where it failed, `error.type`,
+    `golem.promise.may_have_completed` and `golem.promise.worth_retrying`. Time spent waiting while
+    Golem is down is its event `golem.gate.wait`, with `golem.gate.seconds_waited`. Each attempt is
+    one CLIENT span below it, by the stable HTTP conventions. An instrumentation of aiohttp stays
+    silent inside. The metrics are `http.client.request.duration` and
+    `golem.client.completion.duration`, in seconds.
+
+    No span, event or metric has a token, a payload, or any part of a worker's name, and no error's
+    text, which may quote the name. Baggage is never sent. One object may serve many clients, in
+    many threads.
+
+    Args:
+        tracer_provider: Makes the tracer; the global one by default.
+        meter_provider: Makes the meter; the global one by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        self._tracer = trace.get_tracer("golem_client", __version__, tracer_provider)
+        self._silence = _silence()
+        meter = metrics.get_meter("golem_client", __version__, meter_provider)
+        self._completions = meter.create_histogram(
+            "golem.client.completion.duration",
+            unit="s",
+            description="Duration of completions: waits, attempts and sleeps.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._requests = meter.create_histogram(
+            "http.client.request.duration",
+            unit="s",
+            description="Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+
+    def call(self, event: CallEvent) -> AbstractContextManager[None]:
+        """Return the span of a call."""
+        where = context.get_current()
+        attributes: Attributes = {}
+        if event.promise_id is not None:
+            component_id = event.promise_id.worker_id.component_id
+            attributes["golem.component.id"] = str(component_id)
+        span = self._tracer.start_span(
+            "golem.promise.complete", where, attributes=attributes, links=links(where)
+        )
+        return _CallSpan(event, span, where, self._completions)
+
+    def attempt(self, event: AttemptEvent) -> AbstractContextManager[None]:
+        """Return the span of an attempt, and add `traceparent` to its headers."""
+        where = context.get_current()
+        known: Attributes = {"http.request.method": event.method, **_server(event.url)}
+        attributes: Attributes = {**known, "url.full": event.url}
+        if event.number > 1:
+            attributes["http.request.resend_count"] = event.number - 1
+        span = self._tracer.start_span(event.method, where, SpanKind.CLIENT, attributes)
+        silent = Context({**where, **self._silence})
+        return _AttemptSpan(event, span, silent, self._requests, known)
+
+
+class _Current:
+    """A span that is the current one until it ends."""
+
+    def __init__(self, span: Span, where: Context, histogram: Histogram) -> None:
+        self._span = span
+        self._context = trace.set_span_in_context(span, where)
+        self._histogram = histogram
+        self._began = time.perf_counter()
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> None:
+        self._token = context.attach(self._context)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._token is not None:
+            context.detach(self._token)
+        try:
+            measured = self._ended()
+            self._histogram.record(
+                time.perf_counter() - self._began, measured, context=self._context
+            )
+        finally:
+            self._span.end()
+
+    def _ended(self) -> Attributes:
+        """Add the result to the span, and return the attributes of the metric."""
+        raise NotImplementedError
+
+    def _fail(self, error_type: str) -> None:
+        # The error itself is never recorded: its text may name the worker.
+        self._span.set_attribute("error.type", error_type)
+        self._span.set_status(StatusCode.ERROR)
+
+
+class _CallSpan(_Current):
+    """The span of a call."""
+
+    def __init__(self, event: CallEvent, span: Span, where: Context, histogram: Histogram) -> None:
+        super().__init__(span, where, histogram)
+        self._event = event
+
+    def _ended(self) -> Attributes:
+        event, span = self._event, self._span
+        if event.seconds_waited > 0:
+            span.add_event("golem.gate.wait", {"golem.gate.seconds_waited": event.seconds_waited})
+        if event.completion is not None:
+            measured: Attributes = {"golem.promise.outcome": event.completion.outcome.value}
+            span.set_attributes({**measured, "golem.promise.attempts": event.completion.attempts})
+            return measured
+        error = event.error
+        if isinstance(error, GolemError):
+            span.set_attributes(
+                {
+                    "golem.promise.attempts": error.attempts,
+                    "golem.promise.may_have_completed": error.may_have_completed,
+                    "golem.promise.worth_retrying": error.worth_retrying,
+                }
+            )
+        error_type = type(error).__qualname__
+        self._fail(error_type)
+        return {"error.type": error_type}
+
+
+class _AttemptSpan(_Current):
+    """The span of an attempt."""
+
+    def __init__(
+        self,
+        event: AttemptEvent,
+        span: Span,
+        where: Context,
+        histogram: Histogram,
+        known: Attributes,
+    ) -> None:
+        super().__init__(span, where, histogram)
+        self._event = event
+        self._known = known
+        W3C.inject(event.headers, self._context)
+
+    def _ended(self) -> Attributes:
+        event, status = self._event, self._event.status
+        if status is not None:
+            self._span.set_attribute("http.response.status_code", status)
+            self._known["http.response.status_code"] = status
+        if event.error is not None:
+            is_status = status is not None and status >= 400
+            error_type = str(status) if is_status else type(event.error).__qualname__
+            self._fail(error_type)
+            self._known["error.type"] = error_type
+        return self._known
