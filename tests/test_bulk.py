@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import pickle
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
+import aiohttp
 import pytest
 
 from golem_client import (
+    AttemptTimeoutError,
     AuthenticationError,
     Completion,
+    ConnectionFailedError,
     GolemClient,
     GolemError,
     InvalidIdError,
@@ -33,8 +37,10 @@ from golem_client.bulk import (
     Item,
     Result,
     complete_many,
-    gate,
 )
+from golem_client.bulk import hold as holds
+from golem_client.bulk.hold import Hold
+from golem_client.client import gate as client_gate
 from golem_client.testing import FakeGolem
 from tests.samples import PROMISE_ID, client_of
 from tests.scripted_server import (
@@ -536,7 +542,7 @@ class TestStopping:
             run = complete_many(client, slow(), concurrency=2)
             reader = asyncio.create_task(until_error(run, results))
             await asked.wait()
-            run._run.gate.width = 1  # as after a rate limit: the item has come, and waits
+            run._run._hold.note_outage(math.inf)  # the item has come, and waits
             await a_moment()
             more.set()
             with pytest.raises(BulkStoppedError):
@@ -627,22 +633,16 @@ class TestDuplicates:
 
 
 class TestRateLimits:
-    """They slow the whole run, and fail no item."""
+    """They hold the whole run, and fail no item."""
 
-    async def test_a_refusal_pauses_everybody(self) -> None:
-        """Then one call goes first, and the others follow it."""
+    async def test_a_refusal_holds_everybody(self) -> None:
+        """Then all go on, and the item that was refused has its result."""
         times: list[float] = []
-        under_way: list[int] = []
-        now = 0
 
         async def noted(exchange: Exchange) -> None:
-            nonlocal now
-            now += 1
             times.append(asyncio.get_running_loop().time())
-            under_way.append(now)
             step = LIMITED if len(times) == 5 else TRUE
             await asyncio.sleep(0.005)
-            now -= 1
             await step(exchange)
 
         async with ScriptedServer(noted) as server, client_of(server, retry=ONCE) as client:
@@ -651,9 +651,7 @@ class TestRateLimits:
         assert 31 == len(times)
         pauses = [n for n in range(1, 31) if times[n] - times[n - 1] > 0.2]
         assert 1 == len(pauses)
-        (first,) = pauses
-        assert first <= 5 + 3
-        assert [1, 4] == [under_way[first], max(under_way[first:])]
+        assert pauses[0] <= 5 + 3
         assert [2] == [result.ended.attempts for result in results if result.ended.attempts > 1]
 
     async def test_the_pause_can_be_read(self) -> None:
@@ -687,74 +685,169 @@ class TestRateLimits:
         assert result.error is not None
         assert (True, 3) == (result.error.may_have_completed, result.error.attempts)
 
-    async def test_a_limit_without_end_stops_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        "options",
+        [{"retry": ONCE}, {"timeout": 0.02}, {"timeout": 0.02, "max_connections": 1}],
+        ids=["each call sends once", "each call waits at the gate", "one probes for all"],
+    )
+    async def test_a_limit_without_end_stops_the_run(
+        self, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+    ) -> None:
         """After ten pauses in a row that nothing came through."""
-        monkeypatch.setattr(gate, "_FIRST_PAUSE", 0.0001)
+        monkeypatch.setattr(holds, "_FIRST_PAUSE", 0.0001)
+        monkeypatch.setattr(holds, "_OUTAGE_PAUSE", 0.0001)
+        monkeypatch.setattr(client_gate, "_FIRST_PROBE", 0.001)
+        monkeypatch.setattr(client_gate, "_LAST_PROBE", 0.004)
         results: list[Result] = []
-        async with ScriptedServer(LIMITED) as server, client_of(server, retry=ONCE) as client:
+        async with ScriptedServer(LIMITED) as server, client_of(server, **options) as client:
             with pytest.raises(BulkStoppedError, match="48 items were not sent") as stopped:
                 await until_error(complete_many(client, texts(50), concurrency=2), results)
-        assert RateLimitedError is type(stopped.value.reason)
         assert stopped.value.worth_retrying
-        assert [RateLimitedError] * 2 == [type(result.ended) for result in results]
-        assert len(server.requests) == sum(r.error.attempts for r in results if r.error)
+        assert 2 == len(results)
+        assert len(server.requests) >= sum(r.error.attempts for r in results if r.error) > 0
 
     async def test_a_wait_of_hours_stops_the_run(self) -> None:
         """Better told than waited for in silence."""
         step = answer(429, b"slow down", "text/plain", Retry_After="86400")
         async with ScriptedServer(step) as server, client_of(server) as client:
-            with pytest.raises(BulkStoppedError):
+            with pytest.raises(BulkStoppedError) as stopped:
                 await all_of(complete_many(client, texts(5), concurrency=1))
+        assert RateLimitedError is type(stopped.value.reason)
         assert 1 == len(server.requests)
 
 
-class TestGate:
-    """How wide it is, and for how long it is closed."""
+class TestOutages:
+    """A Golem that is away holds the run, for as long as it is."""
+
+    @pytest.mark.parametrize("retry", [ONCE, RetryPolicy()], ids=["once", "default"])
+    async def test_no_item_fails(self, retry: RetryPolicy) -> None:
+        """Although the outage lasts several times as long as a call may."""
+        async with FakeGolem() as golem:
+            promises = [golem.create_promise() for _ in range(30)]
+            items = [Item.of_text(promise, "x") for promise in promises]
+            async with GolemClient(
+                golem.url, token=golem.token, timeout=0.1, retry=retry, max_connections=4
+            ) as client:
+                await client.complete_text(golem.create_promise(), "x")
+                async with golem.outage():
+                    with pytest.raises(GolemError):
+                        await asyncio.gather(
+                            *(client.complete_text(each, "x") for each in promises[:9])
+                        )
+                    while client.pressure.open:
+                        with suppress(GolemError):
+                            await client.complete_text(promises[0], "x")
+                    run = complete_many(client, items, concurrency=10)
+                    reader = asyncio.create_task(all_of(run))
+                    await asyncio.sleep(0.3)
+                    assert not reader.done()
+                results = await reader
+        assert [Outcome.FULFILLED] * 30 == outcomes(results)
+        assert 30 <= sum(result.ended.attempts for result in results)
+
+    async def test_a_pause_beyond_the_deadline_fails_no_item(self) -> None:
+        """The client refuses the calls at once; the run waits the pause out."""
+        limit = answer(503, b"", Retry_After="1")
+        options: dict[str, Any] = {"timeout": 0.2, "retry": ONCE}
+        async with ScriptedServer(limit, TRUE) as server, client_of(server, **options) as client:
+            with pytest.raises(GolemError):
+                await client.complete_text(ids(4)[3], "x")
+            results = await all_of(complete_many(client, texts(3)))
+        assert [Completion(Outcome.FULFILLED, 1)] * 3 == [result.ended for result in results]
+        assert 4 == len(server.requests)
+
+    async def test_what_is_known_of_the_calls_before_is_not_forgotten(self) -> None:
+        """A payload that was sent and not answered may be what a later `false` is about."""
+        steps = [stall, RESET, FALSE]
+        options: dict[str, Any] = {"timeout": 0.15, "attempt_timeout": 0.05, "max_connections": 1}
+        async with ScriptedServer(*steps) as server, client_of(server, **options) as client:
+            (result,) = await all_of(complete_many(client, texts(1)))
+        assert Completion(Outcome.FULFILLED_BY_UNKNOWN, attempts=3) == result.ended
+
+    async def test_closing_ends_a_run_that_is_held(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """At once; the outage goes on."""
+        monkeypatch.setattr(holds, "_OUTAGE_PAUSE", 60.0)
+        options: dict[str, Any] = {"timeout": 0.05, "max_connections": 1}
+        async with ScriptedServer(RESET) as server, client_of(server, **options) as client:
+            run = complete_many(client, texts(9), concurrency=3)
+            reader = asyncio.create_task(all_of(run))
+            await asyncio.sleep(0.2)
+            assert 50 < run.pause <= 60
+            async with asyncio.timeout(0.3):
+                await run.aclose()
+                assert [] == await reader
+        assert [] == running()
+
+    async def test_a_closed_connector_is_no_outage(self) -> None:
+        """It never opens again: the items have their errors."""
+        connector = aiohttp.TCPConnector()
+        options: dict[str, Any] = {"timeout": 0.05, "max_connections": 1, "connector": connector}
+        async with ScriptedServer(RESET) as server, client_of(server, **options) as client:
+            with pytest.raises(GolemError):
+                await client.complete_text(PROMISE_ID, "x")
+            assert not client.pressure.open
+            await connector.close()
+            results = await all_of(complete_many(client, texts(3)))
+        assert [ConnectionFailedError] * 3 == [type(result.ended) for result in results]
+
+    async def test_one_promise_that_hangs_fails_alone(self) -> None:
+        """Golem answers the others, so that it is not down."""
+
+        async def one_hangs(exchange: Exchange) -> None:
+            await (stall if b'"oplogIdx":7,' in exchange.request.body else TRUE)(exchange)
+
+        policy = RetryPolicy(max_attempts=2, min_delay=0.001)
+        options: dict[str, Any] = {"attempt_timeout": 0.05, "retry": policy}
+        async with (
+            ScriptedServer(late(0.005, one_hangs)) as server,
+            client_of(server, **options) as client,
+        ):
+            results = await all_of(complete_many(client, texts(60), concurrency=4))
+        failed = [result for result in results if result.error is not None]
+        assert [7] == [result.item.tag for result in failed]
+        assert [AttemptTimeoutError] == [type(result.error) for result in failed]
+
+
+class TestHold:
+    """For how long."""
 
     @staticmethod
-    def refusal(retry_after: float | None = None) -> RateLimitedError:
+    def limit(retry_after: float | None = None) -> RateLimitedError:
         return RateLimitedError("slow down", retry_after=retry_after)
 
-    async def test_refusals_of_calls_under_way_together_are_one(self) -> None:
+    def test_limits_of_calls_under_way_together_are_one(self) -> None:
         """Sixty-four of them are no sixty-four pauses."""
-        one = gate.Gate(64, lambda: None)
+        hold = Hold()
         for _ in range(64):
-            assert one.refuse(self.refusal(), started_in=0)
-        assert 1 == one.pauses
-        assert 0.2 < one.seconds_left <= 0.25
-        one.give_up()
+            assert hold.note_limit(self.limit(), 0.0, started_in=0)
+        assert (1, 0.25) == (hold.number, hold.seconds_left(0.0))
 
-    async def test_the_server_says_how_long(self) -> None:
+    def test_the_server_says_how_long(self) -> None:
         """The longest of what it says to calls under way together."""
-        one = gate.Gate(4, lambda: None)
+        hold = Hold()
         for seconds in (3.0, 9.0, 1.0):
-            one.refuse(self.refusal(seconds), started_in=0)
-        assert 8 < one.seconds_left <= 9
-        one.give_up()
+            hold.note_limit(self.limit(seconds), 0.0, started_in=0)
+        assert [9.0, 1.0, 0.0] == [hold.seconds_left(now) for now in (0.0, 8.0, 10.0)]
 
-    async def test_pauses_in_vain_grow(self) -> None:
-        """Also where the server asks for less."""
-        one = gate.Gate(4, lambda: None)
-        for pauses in range(4):
-            one.refuse(self.refusal(0.5), started_in=pauses)
-        assert 1.9 < one.seconds_left <= 2
-        one.give_up()
+    def test_pauses_in_vain_grow(self) -> None:
+        """Also where the server asks for less; an answer between them ends that."""
+        hold, pauses = Hold(), []
+        for number in range(5):
+            now = 1000.0 * number
+            hold.note_limit(self.limit(0.5), now, started_in=number)
+            pauses.append(hold.seconds_left(now))
+            if number == 3:
+                hold.note_answer()
+        assert [0.5, 0.5, 1.0, 2.0, 0.5] == pauses
 
-    async def test_it_widens_with_each_call_let_through(self) -> None:
-        """From one to what it was."""
-        one = gate.Gate(4, lambda: None)
-        one.refuse(self.refusal(), started_in=0)
-        widths = [one.width]
-        for _ in range(5):
-            one.let_through()
-            widths.append(one.width)
-        assert [1, 2, 3, 4, 4, 4] == widths
-        one.give_up()
+    @pytest.mark.parametrize(("seconds", "is_waited_for"), [(3600.0, True), (3601.0, False)])
+    def test_an_hour_is_the_longest(self, seconds: float, *, is_waited_for: bool) -> None:
+        """More is told instead."""
+        limit = self.limit(seconds)
+        assert is_waited_for == Hold().note_limit(limit, 0.0, started_in=0)
 
-    async def test_after_a_pause_a_run_is_as_wide_as_before(self) -> None:
-        """What was sent again widens it like any other."""
-        steps = [LIMITED, *[TRUE] * 40]
-        async with ScriptedServer(*steps) as server, client_of(server, retry=ONCE) as client:
-            run = complete_many(client, texts(3), concurrency=2)
-            await all_of(run)
-        assert 2 == run._run.gate.width
+    def test_ten_in_vain_are_the_most(self) -> None:
+        """The eleventh is hopeless."""
+        hold = Hold()
+        waited_for = [hold.note_limit(self.limit(), 0.0, started_in=n) for n in range(11)]
+        assert [True] * 10 + [False] == waited_for

@@ -12,6 +12,8 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from aiohttp.http import HttpVersion11, RawResponseMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from golem_client import (
     AttemptTimeoutError,
@@ -22,12 +24,19 @@ from golem_client import (
     RetryPolicy,
     make_converter,
 )
-from golem_client.wire import verdict
+from golem_client.client.body import Body
+from golem_client.client.failures import is_stale
+from golem_client.wire import Sent, completion_request, verdict
 from tests.samples import PROMISE_ID, QUICK, client_of
 from tests.scripted_server import FALSE, ScriptedServer, late, message
 
 # A piece of the body is 256 KiB.
 LARGE = b"x" * 500_000
+
+
+RAW_HEAD = RawResponseMessage(
+    HttpVersion11, 200, "OK", CIMultiDictProxy(CIMultiDict()), (), False, None, False, False
+)
 
 
 class Canary(aiohttp.Payload):
@@ -70,6 +79,37 @@ async def test_aiohttp_still_shows_the_connection_that_a_body_is_written_to() ->
     assert first[-1] is False
     hash(first[-2])  # it is a key in a dictionary
     assert {"sent", "sent_at"}.isdisjoint(vars(aiohttp.Payload))  # names of ours
+
+
+class Greedy:
+    """A writer that takes everything at once, as a socket with a fast reader does."""
+
+    class Protocol:
+        should_close = False
+
+    protocol = Protocol()
+
+    async def write(self, data: bytes) -> None:
+        pass
+
+
+async def test_a_large_body_lets_others_have_their_turn_between_its_pieces() -> None:
+    """A fast reader never makes a write wait, and each piece takes its time to encode."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    request = completion_request("http://h", PROMISE_ID, LARGE, {})
+    async with GolemClient("http://localhost") as client:
+        session = await client._sessions.open(client._settings.options)
+        task = asyncio.create_task(others())
+        await Body(request, session, lambda: None, None).write(Greedy())
+        task.cancel()
+    assert turns >= len(LARGE) // 65_536 - 1
 
 
 # A peer that reads as slowly as a thin line, without the buffers of a StreamReader
@@ -199,11 +239,40 @@ async def test_after_such_a_cut_false_is_anothers() -> None:
         if connections == 1:
             await receive(64 * 1024)
             return b""
-        return await slowly(message(body=b"false"), 0.0)(receive)
+        answered: bytes = await slowly(message(body=b"false"), 0.0)(receive)
+        return answered
 
     async with thin_line(read) as url, client_over(url, retry=QUICK) as client:
         done = await client.complete_bytes(PROMISE_ID, LARGE)
     assert (done.outcome, done.attempts) == (Outcome.ALREADY_FULFILLED, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "facts", "expected"),
+    [
+        (ConnectionResetError(), {}, True),
+        (ConnectionResetError(), {"is_answered": True}, False),
+        (ConnectionResetError(), {"is_reused": False}, False),
+        (ConnectionResetError(), {"is_reused": False, "sent": Sent.NOTHING}, True),
+        (ConnectionResetError(), {"is_taken": False}, False),
+        (aiohttp.ServerDisconnectedError(), {}, True),
+        (aiohttp.ServerDisconnectedError(message=RAW_HEAD), {}, False),
+        (aiohttp.ClientPayloadError(), {}, False),
+        (TimeoutError(), {}, False),
+    ],
+)
+async def test_when_a_connection_was_stale(
+    error: Exception, facts: dict[str, Any], *, expected: bool
+) -> None:
+    """It ended before any byte of an answer, and had carried a request before."""
+    request = completion_request("http://h", PROMISE_ID, b"x", {})
+    async with GolemClient("http://localhost") as client:
+        session = await client._sessions.open(client._settings.options)
+        body = Body(request, session, lambda: None, None)
+    usual = {"is_taken": True, "is_reused": True, "sent": Sent.ALL}
+    for name, value in (usual | facts).items():
+        setattr(body, name, value)
+    assert is_stale(error, body) is expected
 
 
 # The clock: from the last byte of the request to the first of the answer

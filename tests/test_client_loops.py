@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -60,20 +62,23 @@ def test_several_first_calls_in_a_second_loop_open_one_session(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(3):
-            asyncio.run(calls_at_once(client, 10))  # type: ignore[arg-type]
+            asyncio.run(calls_at_once(client, 10))
         asyncio.run(client.aclose())
         gc.collect()
     assert len(opened) == 3
     assert all(session.closed for session in opened)
 
 
-def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSession]:
-    """Return the list of the sessions that are opened from now on."""
+def counted_sessions(
+    monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0
+) -> list[aiohttp.ClientSession]:
+    """Return the list of the sessions that are opened from now on, each in so many seconds."""
     opened: list[aiohttp.ClientSession] = []
     usual = aiohttp.ClientSession.__init__
 
     def counted(self: aiohttp.ClientSession, *args: object, **kwargs: object) -> None:
         opened.append(self)
+        time.sleep(seconds)
         usual(self, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(aiohttp.ClientSession, "__init__", counted)
@@ -84,7 +89,7 @@ def counted_sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSess
 def test_the_end_of_a_loop_closes_its_connections(server_elsewhere: ScriptedServer) -> None:
     """Without `aclose()`: a script that forgets it leaves no ResourceWarning behind."""
     client = GolemClient(server_elsewhere.url)
-    asyncio.run(calls_at_once(client, 3))  # type: ignore[arg-type]
+    asyncio.run(calls_at_once(client, 3))
     del client
     gc.collect()
 
@@ -131,7 +136,7 @@ async def test_closing_while_stale_connections_are_passed_over(moments: int) -> 
 
 async def test_any_number_of_stale_connections_is_passed_over() -> None:
     """Each is one turn of a loop, and not one more frame on the stack."""
-    number = 150
+    number = 90
     came, together = 0, asyncio.Event()
 
     async def wait_for_all(exchange: Exchange) -> None:
@@ -148,12 +153,30 @@ async def test_any_number_of_stale_connections_is_passed_over() -> None:
     ):
         await calls_at_once(client, number)
         usual = sys.getrecursionlimit()
-        sys.setrecursionlimit(len(inspect.stack(0)) + 110)
+        sys.setrecursionlimit(len(inspect.stack(0)) + 70)
         try:
             done = await client.complete_json(PROMISE_ID, 1)
         finally:
             sys.setrecursionlimit(usual)
         assert (done.attempts, server.connections) == (2, number + 1)
+
+
+@pytest.mark.parametrize("moments", range(4))
+async def test_a_closing_that_is_cancelled_closes_all_the_same(
+    moments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second cancellation may meet the `async with` on its way out."""
+    opened = counted_sessions(monkeypatch)
+    async with ScriptedServer() as server:
+        client = client_of(server)
+        await calls_at_once(client, 2)
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await client.aclose()
+        assert [session.closed for session in opened] == [True]
 
 
 # Other loops, other threads
@@ -183,8 +206,11 @@ async def left_behind(client: GolemClient) -> list[str]:
     return leftovers(client)
 
 
-def test_threads_that_share_a_client_are_told_one_thing(server_elsewhere: ScriptedServer) -> None:
+def test_threads_that_share_a_client_are_told_one_thing(
+    server_elsewhere: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One loop has it; all others are refused in the same words, and send nothing."""
+    opened = counted_sessions(monkeypatch, seconds=0.02)
     client = GolemClient(server_elsewhere.url)
     number = 6
     at_once, done = threading.Barrier(number), threading.Barrier(number)
@@ -212,7 +238,7 @@ def test_threads_that_share_a_client_are_told_one_thing(server_elsewhere: Script
     assert {type(one) for one in errors} == {RuntimeError}
     assert len({str(one) for one in errors}) == 1
     assert "BlockingGolemClient" in str(errors[0])
-    assert (len(told), len(errors)) == (number, number - 1)
+    assert (len(told), len(errors), len(opened)) == (number, number - 1, 1)
     assert len(server_elsewhere.requests) == 1
 
 
@@ -259,13 +285,13 @@ async def test_a_cancellation_stays_one_although_the_connector_is_closed() -> No
 
 async def test_a_task_that_cancels_itself_is_cancelled() -> None:
     """Its count of cancellations is what it was; but its connector is open."""
+
+    def cancels(_: object) -> socket.socket:
+        raise asyncio.CancelledError
+
     async with ScriptedServer() as server:
-        connector = aiohttp.TCPConnector()
-
-        async def token() -> str:
-            raise asyncio.CancelledError
-
-        async with client_of(server, connector=connector, token=token) as client:
+        connector = aiohttp.TCPConnector(socket_factory=cancels)
+        async with client_of(server, connector=connector) as client:
             with pytest.raises(asyncio.CancelledError):
                 await client.complete_json(PROMISE_ID, 1)
         await connector.close()

@@ -64,10 +64,8 @@ def test_the_options_that_can_be_changed_are_some_of_them() -> None:
 
 
 def test_each_option_is_explained_where_users_look() -> None:
-    explained = re.findall(r"^        (\w+): ", inspect.getdoc(GolemClient) or "", re.MULTILINE)
-    explained = explained or re.findall(
-        r"^    (\w+): ", inspect.getdoc(GolemClient) or "", re.MULTILINE
-    )
+    text = inspect.getdoc(GolemClient) or ""
+    explained = re.findall(r"^    (\w+): ", text, re.MULTILINE)
     assert explained[: len(FIELDS) + 2] == ["base_url", "token", *FIELDS]
 
 
@@ -242,7 +240,7 @@ async def test_they_share_the_gate() -> None:
 def test_what_belongs_to_the_connections_cannot_be_changed(option: str) -> None:
     client = GolemClient("http://localhost")
     with pytest.raises(TypeError, match=f"cannot change {option}"):
-        client.with_options(**{option: None})  # type: ignore[misc]
+        client.with_options(**{option: None})  # type: ignore[arg-type]
 
 
 def test_a_changed_option_is_checked() -> None:

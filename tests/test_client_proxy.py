@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from golem_client import (
@@ -26,7 +27,7 @@ from golem_client import (
 )
 from tests.authority import Certificate, authority
 from tests.samples import PROMISE_ID, TOKEN
-from tests.scripted_server import ScriptedServer, message, serving
+from tests.scripted_server import ScriptedServer, message, raw, serving
 
 KEY = "key-of-the-user-77c1"
 SECRETS = (TOKEN.encode(), KEY.encode())
@@ -129,7 +130,9 @@ async def test_a_proxy_for_plain_http_gets_the_request_as_it_is(
             client = GolemClient("http://localhost:1", token=TOKEN, trust_env=True)
         async with client:
             await client.complete_json(PROMISE_ID, 1)
-    (request,) = proxy.requests
+            await client.with_options(timeout=5.0).complete_json(PROMISE_ID, 1)
+    request, by_another = proxy.requests
+    assert request == attrs.evolve(by_another, connection=request.connection)
     assert request.target.startswith("http://localhost:1/v1/components/")
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert "proxy-authorization" not in request.headers
@@ -190,6 +193,20 @@ async def test_a_proxy_that_is_not_there(proxied: pytest.MonkeyPatch) -> None:
             await client.complete_json(PROMISE_ID, 1)
 
 
+async def test_a_webhook_has_the_proxy_of_its_own_address(proxied: pytest.MonkeyPatch) -> None:
+    """Not that of the client's; and none where the environment is not asked for."""
+    async with ScriptedServer(raw(b"HTTP/1.1 204 No Content\r\n\r\n")) as proxy:
+        proxied.setenv("HTTP_PROXY", proxy.url)
+        proxied.setenv("NO_PROXY", "127.0.0.1")
+        async with GolemClient("http://127.0.0.1:1", trust_env=True) as client:
+            await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
+        async with GolemClient("http://127.0.0.1:1", retry=RetryPolicy.none()) as client:
+            with pytest.raises(ConnectionFailedError):
+                await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
+    (request,) = proxy.requests
+    assert request.target == "http://localhost:1/workers/x/y"
+
+
 # Warnings
 
 
@@ -213,8 +230,8 @@ MAKERS: dict[str, Callable[[], GolemClient]] = {
     "subclass, local": lambda: OursWithOptions.local(trust_env=True),
     "cloud": lambda: GolemClient.cloud(TOKEN, ssl=False),
     "subclass, cloud": lambda: Ours.cloud(TOKEN, ssl=False),
-    "from_env": lambda: GolemClient.from_env(),
-    "subclass, from_env": lambda: OursWithOptions.from_env(),
+    "from_env": lambda: GolemClient.from_env(timeout=9.0),
+    "subclass, from_env": lambda: OursWithOptions.from_env(timeout=9.0),
     "from_profile": lambda: GolemClient.from_profile("plain"),
     "from_profile without checks": lambda: GolemClient.from_profile("careless"),
 }
@@ -226,7 +243,7 @@ def test_one_warning_points_at_the_line_that_made_the_client(
 ) -> None:
     """Whichever constructor it was; and a warning that is an error is raised there."""
     (tmp_path / ".golem").mkdir()
-    profiles = {
+    profiles: dict[str, dict[str, Any]] = {
         "plain": {"customUrl": PLAIN},
         "careless": {"customUrl": "https://golem.example", "allowInsecure": True},
     }
@@ -255,7 +272,7 @@ def test_one_warning_points_at_the_line_that_made_the_client(
         lambda: GolemClient("https://localhost", token=TOKEN, ssl=False),
         lambda: GolemClient("https://golem.example", token=TOKEN, trust_env=True),
         lambda: GolemClient("https://golem.example", token=TOKEN, ssl=ssl.create_default_context()),
-        lambda: GolemClient.local(),
+        GolemClient.local,
     ],
     ids=["no token", "loopback unchecked", "https by proxy", "a context", "local"],
 )

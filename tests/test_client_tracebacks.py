@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
-from golem_client import GolemClient, GolemError, PayloadError, RetryPolicy
+from golem_client import (
+    GolemClient,
+    GolemError,
+    InsecureTransportWarning,
+    PayloadError,
+    RetryPolicy,
+)
 from tests.samples import PROMISE_ID
 from tests.scripted_server import CLOSE, ScriptedServer, Step, answer, raw, stall
 
@@ -49,6 +57,14 @@ def _card() -> str:
     return CARD
 
 
+def _token() -> str:
+    return TOKEN
+
+
+def _header() -> str:
+    return HEADER
+
+
 def frames_of(error: BaseException | None) -> Iterator[Any]:
     """Yield the frames of an error and of all that hangs on it, but for those of this file."""
     while error is not None:
@@ -71,7 +87,7 @@ def assert_nothing_shows(error: BaseException) -> None:
     assert shown == []
     # Where it happened is still told.
     told = "".join(traceback.format_exception(error))
-    assert "golem_client/client/client.py" in told
+    assert "golem_client/client/" in told
     assert not any(secret in told for secret in SECRETS)
 
 
@@ -196,6 +212,76 @@ async def test_a_payload_that_is_refused(call: Callable[[GolemClient], Awaitable
         error = await error_of(call(client))
     assert isinstance(error, PayloadError)
     assert_nothing_shows(error)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GolemClient("http://localhost", token=_token(), timeout=0),
+        lambda: GolemClient("http://localhost", token=_token() + " x"),
+        lambda: GolemClient(f"https://user:{_token()}@localhost"),
+        lambda: GolemClient(f"https://{_token()}:x"),
+        lambda: GolemClient("http://localhost", headers={"X-Api-Key": _header() + "\n"}),
+        lambda: GolemClient("http://localhost", headers={"Host": _header()}),
+        lambda: GolemClient("http://localhost", token=[_token()]),  # type: ignore[arg-type]
+        lambda: GolemClient.local(headers={"X-Api-Key": _header()}, timeout=0),
+        lambda: GolemClient.cloud(_token(), timeout=0),
+        lambda: GolemClient.from_env("http://localhost", token=_token(), timeout=0),
+        lambda: GolemClient.from_env(f"https://user:{_token()}@localhost"),
+        lambda: GolemClient.from_profile("none", token=_token()),
+        lambda: GolemClient("http://localhost", token=_token()).with_options(
+            headers={"X-Api-Key": _header()}, timeout=0
+        ),
+        lambda: GolemClient("http://localhost").with_options(token=_token()),  # type: ignore[call-arg]
+    ],
+)
+def test_a_client_that_cannot_be_made(
+    make: Callable[[], GolemClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wrong timeout beside a good token is no reason to hand that to whoever reads errors."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert_nothing_shows(caught.value)
+
+
+def test_a_warning_that_is_an_error_shows_nothing_either() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InsecureTransportWarning) as caught:
+            GolemClient("http://golem.example", token=_token())
+    assert_nothing_shows(caught.value)
+
+
+async def test_what_the_caller_was_handling_is_the_callers() -> None:
+    """A call in an `except` block: the error before it keeps the local variables of its frames."""
+
+    def fails() -> None:
+        mine = _card()
+        raise LookupError(len(mine))
+
+    async def caller(client: GolemClient) -> None:
+        try:
+            fails()
+        except LookupError:
+            await client.complete_text(PROMISE_ID, "x")
+
+    def making() -> None:
+        try:
+            fails()
+        except LookupError:
+            GolemClient("http://localhost", timeout=0)
+
+    async with ScriptedServer(CLOSE) as server, client_of(server) as client:
+        errors = [await error_of(caller(client))]
+    with pytest.raises(ValueError, match="timeout") as caught:
+        making()
+    errors.append(caught.value)
+    for error in errors:
+        before = error.__context__
+        assert isinstance(before, LookupError)
+        frames = [frame for frame, _ in traceback.walk_tb(before.__traceback__)]
+        assert frames[-1].f_locals.get("mine") == CARD
 
 
 async def test_the_callers_own_frames_are_the_callers() -> None:

@@ -27,7 +27,8 @@ URL = f"http://localhost/workers/my-agent/{SECRET}"
 
 
 def client_for(golem: FakeGolem, **options: Any) -> GolemClient:
-    return GolemClient(golem.url, **({"token": golem.token, "retry": QUICK} | options))
+    usual: dict[str, Any] = {"token": golem.token, "retry": QUICK}
+    return GolemClient(golem.url, **(usual | options))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ async def test_what_golem_says_of_the_promise_is_read_through_the_webhooks_words
 )
 async def test_a_url_that_is_none_is_refused_and_not_shown(url: str) -> None:
     async with GolemClient("http://localhost") as client:
-        with pytest.raises(ValueError, match="^url ") as caught:
+        with pytest.raises(ValueError, match=r"^url ") as caught:
             await client.call_webhook(url, b"x")
     assert SECRET not in str(caught.value)
     assert not isinstance(caught.value, GolemError)
@@ -191,6 +192,15 @@ async def test_the_secret_of_the_url_is_in_nothing_that_is_shown(
     for text in (str(error), repr(error), repr(error.args), repr(vars(error)), caplog.text):
         assert SECRET not in text
     assert caplog.records
+
+
+async def test_nothing_of_a_redirect_is_shown() -> None:
+    """Whoever redirects may have put the secret anywhere, cut in pieces."""
+    step = answer(307, b"", "", Location="/elsewhere/c2Vjcm/V0LXdl/YmhvbL")
+    async with ScriptedServer(step) as server, client_of(server) as client:
+        with pytest.raises(UnexpectedResponseError, match="a redirect, which is not") as caught:
+            await client.call_webhook(f"{server.url}/workers/x/{SECRET}", b"x")
+    assert "elsewhere" not in str(caught.value)
 
 
 async def test_no_answer_of_golems_is_taken_for_a_completion() -> None:

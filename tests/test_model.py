@@ -81,7 +81,16 @@ FAULTS = WEATHER | SLOW_WEATHER
 CALLERS: dict[str, dict[str, Any]] = {
     "steady": {"attempt_timeout": 0.06},
     "once": {"attempt_timeout": 0.06, "retry": RetryPolicy.none()},
-    "twice": {"attempt_timeout": 0.06, "retry": RetryPolicy(2, 0.001, 0.002)},
+    "twice": {
+        "attempt_timeout": 0.06,
+        "retry": RetryPolicy(2, 0.001, 0.002),
+        "overload": "ignore",
+    },
+    "impatient": {
+        "attempt_timeout": 0.06,
+        "retry": RetryPolicy(min_delay=0.001, max_delay=0.004),
+        "overload": "ignore",
+    },
     "hasty": {"timeout": 0.05, "attempt_timeout": 5.0},
     "one at a time": {"attempt_timeout": 0.06, "max_connections": 1},
     "stranger": {"token": "00000000-0000-4000-8000-000000000000"},
@@ -341,8 +350,8 @@ class Model(RuleBasedStateMachine):
 TestModel = Model.TestCase
 if settings.get_current_profile_name() != "long":
     TestModel.settings = settings(
-        max_examples=35,
-        stateful_step_count=25,
+        max_examples=20,
+        stateful_step_count=20,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.too_slow],

@@ -17,10 +17,9 @@ from golem_client import (
     DuplicateItemError,
     GolemError,
     PromiseId,
-    RateLimitedError,
     ResponseError,
 )
-from golem_client.bulk.gate import Gate
+from golem_client.bulk.hold import Hold, is_outage, is_rate_limit
 from golem_client.bulk.items import Item, Result
 from golem_client.bulk.source import Source
 from golem_client.outcome import combined
@@ -48,9 +47,12 @@ def complete_many(
     run, and memory does not grow with the number of items. Nothing starts before the first result
     is asked for.
 
-    A rate limit slows the whole run, and fails no item: what the client gave up with a
-    RateLimitedError is sent again after a pause of all, with which the number of calls at a time
-    begins anew from one.
+    A Golem that is away, or limits the rate, holds the whole run and fails no item: a call that
+    failed for that reason is made again, and its result tells of all of its calls. An outage
+    holds the run for as long as it lasts: to end it earlier, close the run. Meanwhile the client
+    finds out whether Golem is back, and `client.pressure` tells how long it has been away.
+    A RetryPolicy that never sends twice is kept within each call; of what was sent, only that
+    which a rate limit refused is sent again.
 
     To leave early, close it: `async with aclosing(complete_many(…)) as run` ends with nothing
     running on. Without, a `break`, an error in the loop's body and a cancellation stop it too,
@@ -66,8 +68,9 @@ def complete_many(
 
     Raises:
         BulkStoppedError: From the loop, once all that was sent has its result: the server refused
-            the token (401) or the permission (403), or limits the rate with no end in sight. The
-            items that follow are still in their source.
+            the token (401), or limits the rate with no end in sight: it asked for more than an
+            hour, or nothing got through between ten pauses of growing length. The items that
+            follow are still in their source.
         TypeError: `items` is not iterable; or, from the loop, something in it is no Item.
         ValueError: `concurrency` is below 1.
         Exception: From the loop, once all that was sent has its result: whatever the source
@@ -107,8 +110,8 @@ class BulkRun(AsyncIterator[Result]):
 
     @property
     def pause(self) -> float:
-        """The seconds for which a rate limit still holds the run; 0 where none does."""
-        return self._run.gate.seconds_left
+        """The seconds until a run that is held sends again; 0 where nothing holds it."""
+        return self._run.seconds_held
 
     def __del__(self) -> None:
         run = getattr(self, "_run", None)
@@ -118,14 +121,14 @@ class BulkRun(AsyncIterator[Result]):
 
 @attrs.define(eq=False)
 class _Call:
-    """An item under way, with what is known from its earlier calls: those limited in rate."""
+    """An item under way, with what is known from its earlier calls, during a hold."""
 
     item: Item
     promise_id: PromiseId
     started_in: int = 0
     attempts: int = 0
     may_have_completed: bool = False
-    refusal: RateLimitedError | None = None
+    failure: GolemError | None = None
 
     def told(self, ended: Completion | GolemError) -> Completion | GolemError:
         """Let the end of the last call tell of all of them."""
@@ -153,7 +156,7 @@ class _Run:
         self._concurrency = concurrency
         self._news = asyncio.Event()
         self._source = Source(items, self._news.set)
-        self.gate = Gate(concurrency, self._news.set)
+        self._hold = Hold()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[asyncio.Task[Completion], _Call] = {}
         self._ended: deque[asyncio.Task[Completion]] = deque()
@@ -194,8 +197,15 @@ class _Run:
                 self._conclude()
                 return None
             self._news.clear()
-            await self._news.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds_held or None):
+                    await self._news.wait()
         return None
+
+    @property
+    def seconds_held(self) -> float:
+        """How long nothing is sent."""
+        return 0.0 if self._loop is None else self._hold.seconds_left(self._loop.time())
 
     def _takes_no_more(self) -> bool:
         return self._is_stopping() or self._source.is_ended
@@ -211,7 +221,7 @@ class _Run:
         if self._is_stopping():
             self._settle_what_waits()
             return
-        while self.gate.is_open and len(self._calls) < self.gate.width:
+        while not self.seconds_held and len(self._calls) < self._concurrency:
             call = self._again.popleft() if self._again else self._next_call()
             if call is None:
                 break
@@ -239,7 +249,7 @@ class _Run:
             raise error
 
     def _start(self, call: _Call) -> None:
-        call.started_in = self.gate.pauses
+        call.started_in = self._hold.number
         self._ids.add(call.promise_id)
         task = asyncio.create_task(_complete(self._client, call.item, call.promise_id))
         self._calls[task] = call
@@ -264,17 +274,29 @@ class _Run:
             error.add_note(f"It ended the call for promise {str(call.promise_id)[:120]}.")
             return
         ended = call.told(ended)
-        if isinstance(ended, RateLimitedError):
-            call.refusal = ended
-            if self.gate.refuse(ended, started_in=call.started_in):
-                self._again.append(call)
-                return
-            self._reason = self._reason or ended
-        elif isinstance(ended, Completion | ResponseError):
-            self.gate.let_through()
-        if isinstance(ended, GolemError) and _is_for_all(ended):
-            self._reason = self._reason or ended
+        if isinstance(ended, Completion):
+            self._hold.note_answer()
+        elif self._is_put_back(ended, call):
+            call.failure = ended
+            self._again.append(call)
+            return
         self._hand_out(call, ended)
+
+    def _is_put_back(self, error: GolemError, call: _Call) -> bool:
+        """Whether the call is made again, because what failed it is no matter of its item."""
+        now = asyncio.get_running_loop().time()
+        if is_rate_limit(error):
+            if self._hold.note_limit(error, now, started_in=call.started_in):
+                return True
+            self._reason = self._reason or error
+        elif is_outage(error, is_open=self._client.pressure.open):
+            self._hold.note_outage(now)
+            return True
+        elif isinstance(error, ResponseError):
+            self._hold.note_answer()
+            if isinstance(error, AuthenticationError) and error.is_certain:
+                self._reason = self._reason or error  # every other item would meet it, too
+        return False
 
     def _hand_out(self, call: _Call, ended: Completion | GolemError) -> None:
         self._ids.discard(call.promise_id)
@@ -282,13 +304,12 @@ class _Run:
 
     def _settle_what_waits(self) -> None:
         """Make results of what will not be sent again, and keep what cannot be put back."""
-        self.gate.give_up()
         if (item := self._source.take_what_is_there()) is not None:
             self.unsent.append(item)
         while self._again:
             call = self._again.popleft()
-            if call.refusal is not None:
-                self._hand_out(call, call.refusal)
+            if call.failure is not None:
+                self._hand_out(call, call.failure)
 
     def _conclude(self) -> None:
         """Raise what ended the run, where it is not simply the end of its source."""
@@ -329,7 +350,6 @@ class _Run:
     def _cancel(self) -> None:
         self._is_over = True
         self._news.set()
-        self.gate.give_up()
         self._source.release()
         for task in self._calls:
             task.cancel()
@@ -342,8 +362,3 @@ async def _complete(client: GolemClient, item: Item, promise_id: PromiseId) -> C
     if item.kind == "text":
         return await client.complete_text(promise_id, item.payload)
     return await client.complete_bytes(promise_id, item.payload)
-
-
-def _is_for_all(error: GolemError) -> bool:
-    """Whether what one item met would meet every other: a token that is refused for certain."""
-    return isinstance(error, AuthenticationError) and error.is_certain

@@ -148,6 +148,7 @@ class GolemClient:
                 warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level(self))
 
     @classmethod
+    @made_without_locals
     def local(cls, **options: Unpack[ClientOptions]) -> Self:
         """Return a client of the Golem on this machine, with Golem's well-known local token."""
         return cls(LOCAL_URL, token=LOCAL_TOKEN, **options)
@@ -241,6 +242,7 @@ class GolemClient:
         """
         await self._sessions.close()
 
+    @made_without_locals
     def with_options(self, **options: Unpack[ChangeableOptions]) -> Self:
         """Return the same client with other options.
 
@@ -270,7 +272,7 @@ class GolemClient:
         Safe to read from any task; it sends nothing.
         """
         session = self._sessions.current
-        if session is None:
+        if session is None or session.is_closed:
             return Pressure(True, self._settings.options.max_connections, 0, 0.0)  # noqa: FBT003
         return session.gate.pressure()
 

@@ -91,6 +91,7 @@ _CERTIFICATE_WORDS = {
     20: "it is signed by an authority that is unknown here",
     21: "it is signed by an authority that is unknown here",
     62: "it is made out to another name",
+    64: "it is made out to another name",
 }
 
 

@@ -27,10 +27,11 @@ def without_locals(
     async def cleared(self: C, *args: P.args, **kwargs: P.kwargs) -> T:
         call = method(self, *args, **kwargs)
         del args, kwargs
+        handled = sys.exception()
         try:
             return await call
         except BaseException as error:
-            _clear(error)
+            _clear(error, handled)
             raise
 
     return cast("Callable[Concatenate[C, P], Coroutine[Any, Any, T]]", cleared)
@@ -43,19 +44,21 @@ def made_without_locals(make: Callable[P, T]) -> Callable[P, T]:
     def cleared(*args: P.args, **kwargs: P.kwargs) -> T:
         call = functools.partial(make, *args, **kwargs)
         del args, kwargs
+        handled = sys.exception()
         try:
             return call()
         except BaseException as error:
             del call
-            _clear(error)
+            _clear(error, handled)
             raise
 
     return cleared
 
 
-def _clear(error: BaseException) -> None:
+def _clear(error: BaseException, handled: BaseException | None) -> None:
+    """Clear the frames of an error and of those before it; what the caller handles is theirs."""
     each: BaseException | None = error
-    while each is not None:
+    while each is not None and each is not handled:
         traceback.clear_frames(each.__traceback__)
         each = each.__cause__ or each.__context__
 

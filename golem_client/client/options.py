@@ -98,6 +98,8 @@ def _is_overload(_: Options, __: Field, value: Overload) -> None:
 
 
 def _are_observers(_: Options, __: Field, observers: Sequence[Observer]) -> None:
+    if not isinstance(observers, Sequence):
+        raise TypeError("observers must be a sequence")
     for observer in observers:
         if not all(callable(getattr(observer, name, None)) for name in ("call", "attempt")):
             raise TypeError("each of observers= must have the methods call() and attempt()")

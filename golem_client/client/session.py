@@ -102,8 +102,10 @@ class Session:
             if call.wait is not None:
                 with suppress(RuntimeError):  # it is just ending by itself
                     call.wait.reschedule(self.loop.time())
-        await asyncio.sleep(0)
-        await self.http.close()
+        try:
+            await asyncio.sleep(0)
+        finally:  # also where the closing is cancelled: nobody would come again
+            await self.http.close()
 
 
 class Sessions:

@@ -27,7 +27,7 @@ class Request:
             secret of a webhook.
     """
 
-    url: str
+    url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     payload: bytes = attrs.field(repr=False)
     head: bytes | None

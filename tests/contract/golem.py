@@ -18,7 +18,7 @@ from golem_client.testing import FakeGolem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-DIALECTS = ("1.1", "1.3", "1.5")
+DIALECTS = ("1.1", "1.2", "1.3", "1.5")
 REAL = "real"
 
 

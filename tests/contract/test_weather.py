@@ -8,15 +8,25 @@ from typing import Any
 
 import pytest
 
-from golem_client import Outcome, PromiseId, RetryPolicy
+from golem_client import Outcome, PromiseId, RetryPolicy, ServerError
 from golem_client.testing import Ending, Fault
 from golem_client.testing.fake import FakeGolem
 from tests.contract.golem import TheGolem
 from tests.storm.calls import QUICK, Caller, is_quiet
 from tests.storm.ledger import Story, Told, broken_laws
-from tests.storm.weather import ECHO, LOST, PASSING, REFUSED, SLOW, TRUNCATED, WITHOUT_LENGTH
+from tests.storm.weather import (
+    ECHO,
+    KILLED,
+    LOST,
+    PASSING,
+    REFUSED,
+    SLOW,
+    TRUNCATED,
+    WITHOUT_LENGTH,
+    back_after,
+)
 
-UNKNOWN_FATE = (*LOST, *TRUNCATED, *SLOW, *WITHOUT_LENGTH)
+UNKNOWN_FATE = (*LOST, *TRUNCATED, *SLOW, *WITHOUT_LENGTH, *KILLED)
 
 pytestmark = pytest.mark.fake_only("nothing breaks a real Golem's connections to order")
 
@@ -137,6 +147,59 @@ async def test_an_echo_looks_like_another(golem: TheGolem, fake: FakeGolem) -> N
     """Golem's routing repeated the request inside: what no client can see is counted apart."""
     ((_, _, told),) = await told_after_each(golem, fake, ECHO)
     assert getattr(told, "outcome", told) is Outcome.ALREADY_FULFILLED
+
+
+async def test_an_echo_that_took_a_second_is_by_unknown(
+    golem: TheGolem, fake: FakeGolem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An executor died with the request, and Golem asked again when it was back."""
+    monkeypatch.setattr("golem_client.wire.verdict.ECHO_SECONDS", 0.2)
+    client = golem.client(retry=RetryPolicy.none(), attempt_timeout=5.0)
+    told = []
+    async with client:
+        for fault in back_after(0.25):
+            promise_id = golem.new_id()
+            fake.fault_next(fault, promise_id=promise_id)
+            told.append((fault.applied, (await client.complete_bytes(promise_id, b"x")).outcome))
+            assert fake.payload(promise_id) == b"x"
+    assert told == [(True, Outcome.FULFILLED_BY_UNKNOWN), (False, Outcome.FULFILLED)]
+
+
+async def test_two_callers_may_both_be_told_true(golem: TheGolem, fake: FakeGolem) -> None:
+    """A Golem on SQLite, up to 1.5.7: no client can see it, and the docs say so."""
+    promise_id = golem.new_id()
+    fake.true_to_both_next(promise_id=promise_id)
+    async with golem.client() as client:
+        outcomes = [
+            (await client.complete_bytes(promise_id, payload)).outcome for payload in (b"1", b"2")
+        ]
+    assert outcomes == [Outcome.FULFILLED] * 2
+    assert fake.payload(promise_id) == b"1"
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_the_same_payload_again_wakes_a_worker_that_sleeps_on(
+    golem: TheGolem, fake: FakeGolem, *, is_killed: bool
+) -> None:
+    """Golem stored it, and lost the wake-up with its executor."""
+    promise_id = golem.new_id()
+    waiting = asyncio.create_task(fake.await_promise(promise_id))
+    await asyncio.sleep(0)
+    async with golem.client(retry=RetryPolicy.none()) as client:
+        if is_killed:
+            fake.kill_executor_next(applied=True, promise_id=promise_id)
+            with pytest.raises(ServerError) as caught:
+                await client.complete_bytes(promise_id, b"x")
+            assert caught.value.may_have_completed
+        else:
+            fake.sleep_on_next(promise_id=promise_id)
+            done = await client.complete_bytes(promise_id, b"x")
+            assert done.outcome is Outcome.FULFILLED
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        again = await client.complete_bytes(promise_id, b"x")
+    assert again.outcome is Outcome.ALREADY_FULFILLED
+    assert await asyncio.wait_for(waiting, 1) == b"x"
 
 
 async def test_an_outage_stores_nothing_and_is_lived_through(
