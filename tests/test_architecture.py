@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "links": PUBLIC_ONLY | {"answer", "ids", "payload", "outcome"},
     "webhooks": PUBLIC_ONLY | {"answer", "outbox"},
     "telemetry": PUBLIC_ONLY | {"client"},
-    "blocking": PUBLIC_ONLY | {"threads", "outbox"},
+    "blocking": PUBLIC_ONLY | {"client", "threads", "outbox"},
     # The two that are public by names of their own; and doctor says which setting came from where.
     "cli": PUBLIC_ONLY | {"bulk", "testing", "config", "outbox", "outcome"},
     "__main__": frozenset({"cli"}),
@@ -69,7 +69,7 @@ DEPENDENCIES = {
     "links": frozenset({"attrs", "cattrs", "itsdangerous", "typing_extensions"}),
     "webhooks": frozenset({"aiohttp", "attrs", "multidict", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),
-    "blocking": frozenset({"attrs"}),
+    "blocking": frozenset({"sqlalchemy", "typing_extensions"}),
     "cli": frozenset({"aiohttp", "attrs", "click", "rich", "sqlalchemy"}),
     "__main__": frozenset(),
     "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),

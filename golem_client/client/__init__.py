@@ -14,6 +14,7 @@ judges it, the gate learns from it, and `retry.conclusion` says what all attempt
 
 from golem_client.client.client import GolemClient
 from golem_client.client.events import AttemptEvent, CallEvent, Observer
+from golem_client.client.gate import Pressure
 from golem_client.client.options import TokenSource
 from golem_client.client.promise import AnyPromiseId, Promise
 
@@ -23,6 +24,7 @@ __all__ = [
     "CallEvent",
     "GolemClient",
     "Observer",
+    "Pressure",
     "Promise",
     "TokenSource",
 ]

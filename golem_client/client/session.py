@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -47,6 +48,7 @@ class Session:
         connections: When each connection was first used.
         is_answered: Whether any attempt has had an answer.
         is_over: Whether the session was closed, by the client or with its loop.
+        pid: The process that opened it.
     """
 
     def __init__(self, options: Options) -> None:
@@ -73,6 +75,7 @@ class Session:
         self.connections = Connections()
         self.is_answered = False
         self.is_over = False
+        self.pid = os.getpid()
         self._until_loop_ends = self._end_with_the_loop()
 
     @property
@@ -117,6 +120,7 @@ class Sessions:
         self.is_closed = False
         self.current: Session | None = None
         self._lock = threading.Lock()
+        self._of_parents: list[Session] = []
 
     async def open(self, options: Options) -> Session:
         """Return the session of the running loop; open it where there is none.
@@ -145,6 +149,10 @@ class Sessions:
             raise RuntimeError(CLOSED)
         if session is None or session.loop.is_closed():
             return None
+        if session.pid != os.getpid():
+            # A fork: its connections are the parent's, so it is kept and left as it is.
+            self._of_parents.append(session)
+            return None
         raise RuntimeError(_OTHER_LOOP)
 
     async def close(self) -> None:
@@ -155,12 +163,11 @@ class Sessions:
         """
         with self._lock:
             session = self.current
-            if (
-                session is not None
-                and not session.loop.is_closed()
-                and session.loop is not asyncio.get_running_loop()
-            ):
+            if session is not None and (session.loop.is_closed() or session.pid != os.getpid()):
+                self._of_parents.append(session)
+                session = None
+            if session is not None and session.loop is not asyncio.get_running_loop():
                 raise RuntimeError(_OTHER_LOOP)
             self.is_closed, self.current = True, None
-        if session is not None and not session.loop.is_closed():
+        if session is not None:
             await session.close()

@@ -1,0 +1,305 @@
+"""The blocking client and outbox: threads, forks, interrupts, the end of the interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golem_client import GolemClient, GolemError, InsecureTransportWarning, Outcome, RetryPolicy
+from golem_client.blocking import BlockingGolemClient, BlockingOutbox
+from golem_client.outbox import Key, Outbox
+from golem_client.testing import FakeGolem
+from golem_client.testing.threaded import BlockingFakeGolem
+from golem_client.threads import LoopThread, ProcessLoop
+
+TOKEN_WORD = "tok-5e8dd6a4c0ffee11"
+
+
+@pytest.fixture
+def golem() -> Iterator[BlockingFakeGolem]:
+    with FakeGolem.in_thread() as fake:
+        yield fake
+
+
+@pytest.fixture
+def client(golem: BlockingFakeGolem) -> Iterator[BlockingGolemClient]:
+    with BlockingGolemClient(golem.url, token=golem.token) as made:
+        yield made
+
+
+def names_of(cls: type) -> set[str]:
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+class TestNames:
+    """The blocking classes have what the asyncio ones have."""
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "inner"),
+        [
+            (BlockingGolemClient, GolemClient, set()),
+            (BlockingOutbox, Outbox, {"hand_in", "worker"}),  # what other packages of ours use
+        ],
+        ids=["client", "outbox"],
+    )
+    def test_the_names_are_the_same(self, ours: type, theirs: type, inner: set[str]) -> None:
+        """But for `close`, and what an instance has."""
+        expected = names_of(theirs) - inner - {"aclose"} | {"close"}
+        assert expected == names_of(ours) - {"engine"}
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs"), [(BlockingGolemClient, GolemClient), (BlockingOutbox, Outbox)]
+    )
+    def test_signatures_and_docstrings_are_the_same(self, ours: type, theirs: type) -> None:
+        """help() of one is help() of the other."""
+        for name in names_of(ours) & names_of(theirs):
+            mine, its = getattr(ours, name), getattr(theirs, name)
+            if not callable(mine):
+                continue
+            parameters = [[*inspect.signature(each).parameters] for each in (mine, its)]
+            assert parameters[0] == parameters[1], name
+            assert inspect.getdoc(mine) == inspect.getdoc(its), name
+
+    def test_the_constructor_shows_its_options(self) -> None:
+        """Also in help()."""
+        assert "attempt_timeout" in str(inspect.signature(BlockingGolemClient))
+
+
+class TestCalls:
+    """A call blocks until it has ended, and returns and raises what the asyncio one does."""
+
+    def test_each_method_completes(
+        self, golem: BlockingFakeGolem, client: BlockingGolemClient
+    ) -> None:
+        ids = [golem.create_promise() for _ in range(4)]
+        done = [
+            client.complete_json(ids[0], {"a": 1}),
+            client.complete_text(ids[1], "text"),
+            client.complete_bytes(ids[2], b"bytes", timeout=5.0),
+            client.promise(ids[3], int).complete(3),
+        ]
+        assert [Outcome.FULFILLED] * 4 == [each.outcome for each in done]
+        assert [b'{"a":1}', b"text", b"bytes", b"3"] == [golem.payload(each) for each in ids]
+
+    def test_an_error_is_raised_and_shows_nothing_secret(self, golem: BlockingFakeGolem) -> None:
+        """No local variable of a frame of ours holds the payload or the token."""
+        promise_id = golem.create_promise()
+        golem.fail_next(500, times=9)
+        policy = RetryPolicy.none()
+        with (
+            BlockingGolemClient(golem.url, token=TOKEN_WORD, retry=policy) as client,
+            pytest.raises(GolemError) as caught,
+        ):
+            client.complete_json(promise_id, {"card": "4111-1111"})
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+        shown = repr([{**frame.f_locals} for frame in frames])
+        assert len(frames) > 3
+        assert "4111-1111" not in shown
+        assert TOKEN_WORD not in shown
+
+    def test_with_options_shares_the_client(
+        self, golem: BlockingFakeGolem, client: BlockingGolemClient
+    ) -> None:
+        """And closing one closes both."""
+        quick = client.with_options(timeout=3.0)
+        assert (30.0, 3.0) == (client.timeout, quick.timeout)
+        assert quick.complete_json(golem.create_promise(), 1).by_this_call
+        assert quick.pressure.open
+        quick.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            client.complete_json(golem.create_promise(), 1)
+
+    def test_other_constructors(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each returns a blocking client."""
+        monkeypatch.setenv("GOLEM_URL", "http://localhost:1")
+        made = [
+            BlockingGolemClient.local(timeout=2.0),
+            BlockingGolemClient.cloud("a-token-of-sixteen"),
+            BlockingGolemClient.from_env(),
+            BlockingGolemClient.from_profile("local"),
+        ]
+        assert {BlockingGolemClient} == {type(each) for each in made}
+        assert made[0].timeout == 2.0
+        assert "localhost:1" in repr(made[2])
+
+    def test_the_warning_points_at_the_callers_line(self) -> None:
+        """As GolemClient's does."""
+        with pytest.warns(InsecureTransportWarning) as caught:
+            BlockingGolemClient("http://golem.example", token="t")
+        assert __file__ == caught[0].filename
+
+    async def test_in_a_running_loop_a_call_is_a_runtime_error(self) -> None:
+        """It would stop the loop; nothing is sent."""
+        client = BlockingGolemClient("http://localhost:1")
+        with pytest.raises(RuntimeError, match="await a GolemClient here"):
+            client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
+
+    def test_thirty_two_threads_share_a_client(
+        self, golem: BlockingFakeGolem, client: BlockingGolemClient
+    ) -> None:
+        """Each has its own answer."""
+        ids = [golem.create_promise() for _ in range(128)]
+        with ThreadPoolExecutor(32) as pool:
+            done = [*pool.map(lambda n: client.complete_json(ids[n], n), range(128))]
+        assert {Outcome.FULFILLED} == {each.outcome for each in done}
+        assert [b"%d" % n for n in range(128)] == [golem.payload(each) for each in ids]
+
+
+def complete_in_a_child(client: BlockingGolemClient, promise_id: Any, value: object) -> int:
+    """Fork, complete in the child, and return the child's exit code."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if client.complete_json(promise_id, value).by_this_call else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_it_works_in_a_forked_child_and_still_in_its_parent(
+    golem: BlockingFakeGolem, client: BlockingGolemClient
+) -> None:
+    """The child has connections of its own: the parent's are not disturbed."""
+    ids = [golem.create_promise() for _ in range(3)]
+    client.complete_json(ids[0], 0)
+    assert 0 == complete_in_a_child(client, ids[1], 1)
+    assert client.complete_json(ids[2], 2).by_this_call
+    assert [b"0", b"1", b"2"] == [golem.payload(each) for each in ids]
+
+
+SCRIPT = """
+import sys
+from golem_client.blocking import BlockingGolemClient
+client = BlockingGolemClient(sys.argv[1], token=sys.argv[2])
+print(client.complete_json(sys.argv[3], 1).outcome)
+"""
+
+
+def run_script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", source, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_script_that_closes_nothing_ends_without_a_word(golem: BlockingFakeGolem) -> None:
+    """Neither aiohttp nor asyncio writes to stderr, with every warning on."""
+    ended = run_script(SCRIPT, golem.url, golem.token, str(golem.create_promise()))
+    assert ("fulfilled\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+
+
+def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
+    """KeyboardInterrupt leaves the call; the client can be used afterwards."""
+    promise_id = golem.create_promise()
+    golem.stall_next(applied=True)
+    client = BlockingGolemClient(golem.url, token=golem.token)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            client.complete_json(promise_id, 1)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        timer.join()
+    assert client.complete_json(promise_id, 1).outcome is not None
+    client.close()
+
+
+class TestLoopThread:
+    """One loop in one thread."""
+
+    def test_a_thread_that_has_ended_is_an_error(self) -> None:
+        """Not a hang."""
+        thread = LoopThread("a test's")
+        thread.stop()
+        thread.stop()
+        with pytest.raises(RuntimeError, match="has ended"):
+            thread.run(asyncio.sleep(0))
+
+    def test_what_runs_when_it_ends_is_an_error(self) -> None:
+        """Its caller does not wait for ever."""
+        thread = LoopThread("a test's")
+        threading.Timer(0.05, thread.stop).start()
+        with pytest.raises(RuntimeError, match="outcome is unknown"):
+            thread.run(asyncio.sleep(60))
+
+    def test_a_process_whose_thread_has_died_gets_a_new_one(self) -> None:
+        """At the next use."""
+        process = ProcessLoop("a test's")
+        first = process.get()
+        first.stop()
+        second = process.get()
+        assert second is not first
+        assert 3 == second.run(asyncio.sleep(0, 3))
+        second.stop()
+
+
+class TestOutbox:
+    """The outbox, made blocking."""
+
+    def test_accept_deliver_and_look_after(
+        self, golem: BlockingFakeGolem, client: BlockingGolemClient, tmp_path: Path
+    ) -> None:
+        ids = [golem.create_promise() for _ in range(3)]
+        with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
+            assert outbox.complete_json(ids[0], {"a": 1}).is_new
+            outbox.promise(ids[1], int).complete(7)
+            outbox.complete_text(Key("order-17"), "late")
+            assert 3 == len([*outbox.entries()])
+            assert ["waiting"] == [each.state for each in outbox.entries(state="waiting")]
+            outbox.bind("order-17", ids[2])
+            with outbox.delivering(client):
+                ended = [outbox.wait(each, timeout=10) for each in ids]
+            assert ["completed"] * 3 == [each.state for each in ended]
+            assert outbox.entry(ids[0]) is not None
+        assert [b'{"a":1}', b"7", b"late"] == [golem.payload(each) for each in ids]
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_forked_child_accepts_too(self, tmp_path: Path) -> None:
+        """Over a connection of its own."""
+        first, second = (f"f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/{n}" for n in (1, 2))
+        with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
+            outbox.complete_json(first, 1)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    code = 0 if outbox.complete_json(second, 2).is_new else 2
+                finally:
+                    os._exit(code)
+            assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            assert 2 == len([*outbox.entries()])
+
+    def test_importing_the_client_imports_no_sqlalchemy(self) -> None:
+        """Only the outbox needs it."""
+        source = "import sys, golem_client.blocking; print('sqlalchemy' in sys.modules)"
+        assert run_script(source).stdout == "False\n"
+
+
+@pytest.mark.parametrize("call", [lambda c: c.complete_json("x", 1)])
+def test_a_wrong_id_is_an_error_before_anything_is_sent(
+    call: Callable[[Any], Any], golem: BlockingFakeGolem, client: BlockingGolemClient
+) -> None:
+    with pytest.raises(GolemError, match="not"):
+        call(client)
+    assert 0 == len(golem.requests)
