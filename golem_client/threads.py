@@ -39,6 +39,8 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._calls: set[_Call[Any]] = set()
         self._kept: list[Tenant] = []
+        self._pid = os.getpid()
+        self._runs = True
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         try:
             self._thread.start()
@@ -49,7 +51,7 @@ class LoopThread:
     @property
     def is_alive(self) -> bool:
         """Whether the loop runs: not after `stop`, in a forked child, or when its thread died."""
-        return self._thread.is_alive() and not self._loop.is_closed()
+        return self._runs and self._pid == os.getpid()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread, and block until it has ended.
@@ -117,6 +119,7 @@ class LoopThread:
         try:
             self._loop.run_forever()
         finally:
+            self._runs = False
             self._lose_calls()
             try:
                 self._loop.run_until_complete(_cancel_all())
