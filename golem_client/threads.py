@@ -74,6 +74,10 @@ class LoopThread:
             raise
         return call.outcome()
 
+    def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine in the loop's thread, and do not wait for it."""
+        self._begin(coroutine)
+
     def stop(self, *tenants: Tenant) -> None:
         """End the loop and its thread; what runs in it is cancelled. A second time does nothing.
 
