@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self._golem.connections.add(self)
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._golem.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:

@@ -61,7 +61,7 @@ DEPENDENCIES = {
     "testing": frozenset(
         {"aiohttp", "aioresponses", "attrs", "cattrs", "hypothesis", "multidict", "yarl"}
     ),
-    "bulk": frozenset({"attrs"}),
+    "bulk": frozenset({"attrs", "typing_extensions"}),
     "threads": frozenset(),
     # Optional, and imported when used: SQLAlchemy's engines, Fernet, itsdangerous, OpenTelemetry.
     "outbox": frozenset({"attrs", "cattrs", "cryptography", "sqlalchemy", "typing_extensions"}),

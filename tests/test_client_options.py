@@ -145,14 +145,8 @@ def _functions(module: ModuleType) -> list[tuple[str, Any]]:
 def test_type_hints_of_everything_public_can_be_resolved(module: ModuleType) -> None:
     """Frameworks and documentation tools ask for them."""
     functions = _functions(module)
-    ours = [(name, one) for name, one in functions if ".bulk" not in one.__module__]
-    assert _without_hints(ours) == []
+    assert _without_hints(functions) == []
     assert functions
-
-
-@pytest.mark.xfail(strict=False, reason="bulk is being rebuilt beside this")
-def test_type_hints_of_bulk_can_be_resolved() -> None:
-    assert _without_hints(_functions(importlib.import_module("golem_client.bulk"))) == []
 
 
 def test_no_public_signature_shows_a_page_of_default_values() -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import attrs
+from typing_extensions import TypeForm
 
-from golem_client import Completion, GolemError
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeForm
-
-    from golem_client.client.promise import AnyPromiseId
+from golem_client import AnyPromiseId, Completion, GolemError
 
 
 @attrs.frozen(eq=False)

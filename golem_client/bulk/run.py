@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -15,6 +15,7 @@ from golem_client import (
     BulkStoppedError,
     Completion,
     DuplicateItemError,
+    GolemClient,
     GolemError,
     PromiseId,
     ResponseError,
@@ -23,11 +24,6 @@ from golem_client.bulk.hold import Hold, is_outage, is_rate_limit
 from golem_client.bulk.items import Item, Result
 from golem_client.bulk.source import Source
 from golem_client.outcome import combined
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
-
-    from golem_client import GolemClient
 
 
 def complete_many(

@@ -63,10 +63,10 @@ class AttemptEvent:
 class Observer(Protocol):
     """What `observers=` takes. Both methods are called in the event loop and must not block."""
 
-    def call(self, event: CallEvent) -> AbstractContextManager[Any] | None:
+    def call(self, event: CallEvent, /) -> AbstractContextManager[Any] | None:
         """Take note that a call begins."""
 
-    def attempt(self, event: AttemptEvent) -> AbstractContextManager[Any] | None:
+    def attempt(self, event: AttemptEvent, /) -> AbstractContextManager[Any] | None:
         """Take note that an attempt begins."""
 
 
