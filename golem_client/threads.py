@@ -121,7 +121,8 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            with suppress(SystemExit):  # sys.exit() in a coroutine ends the thread, as in any other
+                self._loop.run_forever()
         finally:
             self._runs = False
             self._lose_calls()

@@ -113,6 +113,7 @@ class TestCalls:
         frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
         shown = repr([{**frame.f_locals} for frame in frames])
         assert len(frames) > 3
+        assert caught.value.__context__ is None
         assert "4111-1111" not in shown
         assert TOKEN_WORD not in shown
 
@@ -368,7 +369,6 @@ def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
 class TestThread:
     """What runs in the client's thread."""
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_token_callable_that_kills_it_is_an_error(self, golem: BlockingFakeGolem) -> None:
         """sys.exit() in the loop ends the thread: the call fails, and the next has a new one."""
         is_bad = True

@@ -55,15 +55,21 @@ def run(coroutine: Coroutine[Any, Any, R], name: str) -> R:
     Raises:
         RuntimeError: An event loop runs in the calling thread, which this would stop.
     """
+    if _loop_runs_here():
+        coroutine.close()
+        raise RuntimeError(
+            f"{name} would block the event loop that runs in this thread: "
+            f"await a {name.removeprefix('Blocking')} here"
+        )
+    return _LOOP.get().run(coroutine)
+
+
+def _loop_runs_here() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _LOOP.get().run(coroutine)
-    coroutine.close()
-    raise RuntimeError(
-        f"{name} would block the event loop that runs in this thread: "
-        f"await a {name.removeprefix('Blocking')} here"
-    )
+        return False
+    return True
 
 
 def blocking(
