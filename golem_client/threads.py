@@ -74,6 +74,10 @@ class LoopThread:
             raise
         return call.outcome()
 
+    def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine in the loop's thread, and do not wait for it."""
+        self._begin(coroutine)
+
     def stop(self, *tenants: Tenant) -> None:
         """End the loop and its thread; what runs in it is cancelled. A second time does nothing.
 
@@ -117,7 +121,8 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            with suppress(SystemExit):  # sys.exit() in a coroutine ends the thread, as in any other
+                self._loop.run_forever()
         finally:
             self._runs = False
             self._lose_calls()

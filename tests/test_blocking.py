@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import inspect
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
+import urllib.request
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,6 +113,7 @@ class TestCalls:
         frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
         shown = repr([{**frame.f_locals} for frame in frames])
         assert len(frames) > 3
+        assert caught.value.__context__ is None
         assert "4111-1111" not in shown
         assert TOKEN_WORD not in shown
 
@@ -182,6 +190,17 @@ def test_it_works_in_a_forked_child_and_still_in_its_parent(
     assert [b"0", b"1", b"2"] == [golem.payload(each) for each in ids]
 
 
+def run_script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ignored = ["-W", "ignore:.*multi-threaded:DeprecationWarning"]  # of 3.12, about any fork
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", *ignored, "-c", source, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 SCRIPT = """
 import sys
 from golem_client.blocking import BlockingGolemClient
@@ -190,20 +209,143 @@ print(client.complete_json(sys.argv[3], 1).outcome)
 """
 
 
-def run_script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", source, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
 def test_a_script_that_closes_nothing_ends_without_a_word(golem: BlockingFakeGolem) -> None:
     """Neither aiohttp nor asyncio writes to stderr, with every warning on."""
     ended = run_script(SCRIPT, golem.url, golem.token, str(golem.create_promise()))
     assert ("fulfilled\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+
+
+def test_an_outbox_that_is_not_closed_ends_without_a_word(tmp_path: Path) -> None:
+    """Not even one whose list was left half read."""
+    script = """
+import sys
+from golem_client.blocking import BlockingOutbox
+outbox = BlockingOutbox.open(sys.argv[1])
+for n in range(3):
+    outbox.complete_json(f"f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/{n}", n)
+for entry in outbox.entries():
+    print(entry.state)
+    break
+"""
+    ended = run_script(script, str(tmp_path / "golem.sqlite"))
+    assert ("pending\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+@needs_fork
+@pytest.mark.parametrize("does", ["client.complete_json(mine, 1)", "client.close()", "pass"])
+def test_a_child_that_exits_disturbs_no_connection_of_its_parent(
+    does: str, golem: BlockingFakeGolem
+) -> None:
+    """It shares the parent's sockets and epoll: collecting them would stop the parent's calls."""
+    script = f"""
+import gc, os, sys
+from golem_client.blocking import BlockingGolemClient
+client = BlockingGolemClient(sys.argv[1], token=sys.argv[2])
+first, mine, second = sys.argv[3:]
+client.complete_json(first, 1)
+if (pid := os.fork()) == 0:
+    {does}
+    del client
+    gc.collect()
+    sys.exit()
+os.waitpid(pid, 0)
+done = client.complete_json(second, 1)
+print(done.outcome, done.attempts)
+"""
+    ids = [str(golem.create_promise()) for _ in range(3)]
+    ended = run_script(script, golem.url, golem.token, *ids)
+    assert ("fulfilled 1\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+    assert golem.requests[0].connection == golem.requests[-1].connection
+
+
+SPAWN = """
+import multiprocessing, sys
+from golem_client.blocking import BlockingGolemClient
+
+def complete(promise_id):
+    with BlockingGolemClient(sys.argv[1], token=sys.argv[2]) as client:
+        return str(client.complete_json(promise_id, 1).outcome)
+
+if __name__ == "__main__":
+    complete(sys.argv[3])
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            print(*pool.map(complete, sys.argv[4:6] if method == "fork" else sys.argv[6:8]))
+"""
+
+
+@needs_fork
+def test_it_works_under_multiprocessing(golem: BlockingFakeGolem, tmp_path: Path) -> None:
+    """With fork and with spawn."""
+    program = tmp_path / "program.py"
+    program.write_text(SPAWN)
+    ids = [str(golem.create_promise()) for _ in range(5)]
+    command = [sys.executable, str(program), golem.url, golem.token, *ids]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "fulfilled fulfilled\n" * 2 == ended.stdout, ended.stderr
+
+
+FLASK = """
+import os
+from flask import Flask, request
+from golem_client.blocking import BlockingGolemClient
+
+client = BlockingGolemClient(os.environ["GOLEM_URL"], token=os.environ["GOLEM_TOKEN"])
+client.complete_json(os.environ["FIRST"], 1)  # in the parent, before any fork
+app = Flask(__name__)
+
+@app.post("/approve")
+def approve():
+    done = client.complete_json(request.json["promise"], {"pid": os.getpid()})
+    return {"outcome": done.outcome, "pid": os.getpid()}
+"""
+
+
+@needs_fork
+def test_it_works_in_flask_under_gunicorn_with_preload(
+    golem: BlockingFakeGolem, tmp_path: Path
+) -> None:
+    """Threads in forked workers, with a client that their parent had used."""
+    (tmp_path / "app.py").write_text(FLASK)
+    environment = {
+        **os.environ,
+        "GOLEM_URL": golem.url,
+        "GOLEM_TOKEN": golem.token,
+        "FIRST": str(golem.create_promise()),
+    }
+    options = ["--preload", "-k", "gthread", "-w", "2", "--threads", "4", "-b", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "gunicorn", *options, "--chdir", str(tmp_path), "app:app"]
+    ids = [golem.create_promise() for _ in range(16)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            address = next(
+                found[1] for line in server.stderr if (found := re.search("at: (\\S+)", line))
+            )
+
+            def approve(promise_id: object) -> dict[str, Any]:
+                body = json.dumps({"promise": str(promise_id)}).encode()
+                headers = {"Content-Type": "application/json"}
+                request = urllib.request.Request(f"{address}/approve", body, headers)
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    found: dict[str, Any] = json.load(answer)
+                    return found
+
+            with ThreadPoolExecutor(8) as pool:
+                answers = [*pool.map(approve, ids)]
+        finally:
+            server.terminate()
+            rest = server.stderr.read()
+    assert {"fulfilled"} == {each["outcome"] for each in answers}
+    assert [json.loads(golem.payload(each) or b"")["pid"] for each in ids] == [
+        each["pid"] for each in answers
+    ]
+    assert server.pid not in {each["pid"] for each in answers}
+    assert "Traceback" not in rest
+    assert "Unclosed" not in rest
 
 
 def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
@@ -222,6 +364,108 @@ def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
         timer.join()
     assert client.complete_json(promise_id, 1).outcome is not None
     client.close()
+
+
+class TestThread:
+    """What runs in the client's thread."""
+
+    def test_a_token_callable_that_kills_it_is_an_error(self, golem: BlockingFakeGolem) -> None:
+        """sys.exit() in the loop ends the thread: the call fails, and the next has a new one."""
+        is_bad = True
+
+        async def token() -> str:
+            if is_bad:
+                sys.exit(3)
+            return golem.token
+
+        with BlockingGolemClient(golem.url, token=token) as client:
+            with pytest.raises((SystemExit, RuntimeError)):
+                client.complete_json(golem.create_promise(), 1)
+            is_bad = False
+            assert client.complete_json(golem.create_promise(), 1).by_this_call
+
+    def test_a_token_callable_that_calls_the_client_is_an_error(
+        self, golem: BlockingFakeGolem
+    ) -> None:
+        """It would wait for itself for ever."""
+
+        async def token() -> str:
+            shared.complete_json(golem.create_promise(), 1)
+            return golem.token
+
+        with (
+            BlockingGolemClient(golem.url, token=token) as shared,
+            pytest.raises(RuntimeError, match="event loop that runs in this thread"),
+        ):
+            shared.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
+
+    def test_it_sees_the_callers_context(self, golem: BlockingFakeGolem) -> None:
+        """So the spans of a call are below the span of the thread that makes it."""
+        who = contextvars.ContextVar("who", default="nobody")
+
+        async def token() -> str:
+            seen.append(who.get())
+            return golem.token
+
+        seen: list[str] = []
+        with BlockingGolemClient(golem.url, token=token) as client:
+            who.set("ada")
+            client.complete_json(golem.create_promise(), 1)
+        assert ["ada"] == seen
+
+    def test_a_client_that_is_dropped_is_closed(self, golem: BlockingFakeGolem) -> None:
+        """Without a word about it; its connection ends."""
+        client = BlockingGolemClient(golem.url, token=golem.token)
+        client.complete_json(golem.create_promise(), 1)
+        inner = weakref.ref(client._client)
+        del client
+        for _ in range(200):
+            gc.collect()
+            if inner() is None:
+                break
+            time.sleep(0.005)
+        assert inner() is None
+
+    def test_a_client_lives_as_long_as_what_was_made_of_it(self, golem: BlockingFakeGolem) -> None:
+        """Options and promises hold it, too."""
+        quick = BlockingGolemClient(golem.url, token=golem.token).with_options(timeout=5.0)
+        promise = quick.promise(golem.create_promise(), int)
+        quick.complete_json(golem.create_promise(), 1)
+        del quick
+        gc.collect()
+        assert promise.complete(3).by_this_call
+
+    def test_an_asyncio_client_in_several_threads_says_so_every_time(
+        self, golem: BlockingFakeGolem
+    ) -> None:
+        """One loop has it, and each other one is told; nothing is half done."""
+        client = GolemClient(golem.url, token=golem.token)
+        ids = [golem.create_promise() for _ in range(40)]
+        has_begun, may_end = threading.Event(), threading.Event()
+
+        async def hold() -> None:
+            await client.complete_json(ids[0], 0)
+            has_begun.set()
+            while not may_end.is_set():  # noqa: ASYNC110 - it is set in another thread
+                await asyncio.sleep(0.005)
+            await client.aclose()
+
+        async def use(promise_id: Any) -> str:
+            try:
+                await client.complete_json(promise_id, 1)
+            except RuntimeError as error:
+                return str(error)
+            return "completed"
+
+        with ThreadPoolExecutor(9) as pool:
+            holding = pool.submit(asyncio.run, hold())
+            has_begun.wait(10)
+            told = {*pool.map(lambda each: asyncio.run(use(each)), ids[1:])}
+            may_end.set()
+            holding.result()
+        (words,) = told
+        assert "golem_client.blocking" in words
+        assert 1 == len(golem.requests)
 
 
 class TestLoopThread:

@@ -313,12 +313,12 @@ class Raising:
     def __init__(self, where: str) -> None:
         self.where = where
 
-    def call(self, _: CallEvent) -> AbstractContextManager[Any] | None:
+    def call(self, event: CallEvent) -> AbstractContextManager[Any] | None:  # noqa: ARG002
         if self.where == "call":
             raise ValueError(PAYLOAD)
         return None if self.where == "attempt" else self
 
-    def attempt(self, _: AttemptEvent) -> AbstractContextManager[Any]:
+    def attempt(self, event: AttemptEvent) -> AbstractContextManager[Any]:  # noqa: ARG002
         if self.where == "attempt":
             raise ValueError(PAYLOAD)
         return self

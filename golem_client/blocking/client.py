@@ -12,8 +12,8 @@ from typing_extensions import TypeForm
 from golem_client import AnyPromiseId, GolemClient, Promise
 from golem_client.blocking.delegation import (
     Blocking,
+    Lodging,
     blocking,
-    lodged,
     run,
     with_docstring_of,
     with_parameters_of,
@@ -41,9 +41,12 @@ def _constructor(
     return classmethod(construct)
 
 
-def _blocking_client(cls: type[BlockingGolemClient], client: GolemClient) -> BlockingGolemClient:
+def _blocking_client(
+    cls: type[BlockingGolemClient], client: GolemClient, lodging: Lodging | None = None
+) -> BlockingGolemClient:
     made = cls.__new__(cls)
-    made._client = lodged(client)  # noqa: SLF001 - our own class
+    made._client = client  # noqa: SLF001 - our own class
+    made._lodging = lodging or Lodging(client)  # noqa: SLF001
     return made
 
 
@@ -73,9 +76,10 @@ class BlockingGolemClient(Blocking[GolemClient]):
     @with_parameters_of(GolemClient.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
         try:
-            self._client = lodged(GolemClient(*args, **options))
+            self._client = GolemClient(*args, **options)
         finally:
             del args, options  # no frame of ours shows a token in a traceback
+        self._lodging = Lodging(self._client)
 
     local = _constructor(GolemClient.local)
     cloud = _constructor(GolemClient.cloud)
@@ -89,11 +93,11 @@ class BlockingGolemClient(Blocking[GolemClient]):
 
     @with_docstring_of(GolemClient.promise)
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> BlockingPromise[T]:  # noqa: D102
-        return BlockingPromise(self._client.promise(promise_id, type_))
+        return BlockingPromise(self._client.promise(promise_id, type_), self._lodging)
 
     @with_parameters_of(GolemClient.with_options)
     def with_options(self, **options: Any) -> BlockingGolemClient:  # noqa: D102 - GolemClient's
-        return _blocking_client(type(self), self._client.with_options(**options))
+        return _blocking_client(type(self), self._client.with_options(**options), self._lodging)
 
     @property
     def timeout(self) -> float:
@@ -144,9 +148,10 @@ class BlockingPromise(Blocking[Promise[T]], Generic[T]):
         id: The promise.
     """
 
-    def __init__(self, promise: Promise[T]) -> None:
+    def __init__(self, promise: Promise[T], lodging: Lodging) -> None:
         self.id = promise.id
         self._promise = promise
+        self._lodging = lodging
 
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._promise)[1:]}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -11,7 +13,6 @@ from golem_client.threads import ProcessLoop, Tenant
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
-L = TypeVar("L", bound=Tenant)
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,10 +28,25 @@ class Blocking(Generic[A_co]):
         raise NotImplementedError
 
 
-def lodged(delegate: L) -> L:
-    """Return the object; it is closed at exit, and forked children leave its connections alone."""
-    _LOOP.lodge(delegate)
-    return delegate
+class Lodging:
+    """What all that use one asyncio object hold; with the last of them, the object is closed.
+
+    It is closed at exit, too. Forked children leave its connections alone.
+
+    Args:
+        tenant: The asyncio object.
+    """
+
+    def __init__(self, tenant: Tenant) -> None:
+        _LOOP.lodge(tenant)
+        weakref.finalize(self, _close_later, tenant, os.getpid()).atexit = False
+
+
+def _close_later(tenant: Tenant, pid: int) -> None:
+    """Close what was dropped; the garbage collector calls this in any thread."""
+    loop = _LOOP.running()
+    if loop is not None and pid == os.getpid():
+        loop.start(tenant.aclose())
 
 
 def run(coroutine: Coroutine[Any, Any, R], name: str) -> R:
@@ -39,15 +55,21 @@ def run(coroutine: Coroutine[Any, Any, R], name: str) -> R:
     Raises:
         RuntimeError: An event loop runs in the calling thread, which this would stop.
     """
+    if _loop_runs_here():
+        coroutine.close()
+        raise RuntimeError(
+            f"{name} would block the event loop that runs in this thread: "
+            f"await a {name.removeprefix('Blocking')} here"
+        )
+    return _LOOP.get().run(coroutine)
+
+
+def _loop_runs_here() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _LOOP.get().run(coroutine)
-    coroutine.close()
-    raise RuntimeError(
-        f"{name} would block the event loop that runs in this thread: "
-        f"await a {name.removeprefix('Blocking')} here"
-    )
+        return False
+    return True
 
 
 def blocking(

@@ -18,8 +18,8 @@ from golem_client import AnyPromiseId, PromiseId
 from golem_client.blocking.client import BlockingGolemClient
 from golem_client.blocking.delegation import (
     Blocking,
+    Lodging,
     blocking,
-    lodged,
     run,
     with_docstring_of,
     with_parameters_of,
@@ -50,7 +50,8 @@ class BlockingOutbox(Blocking[Outbox]):
 
     def _start(self, make: Callable[[], Outbox], outbox: Outbox) -> None:
         self._make = make
-        self._outbox = lodged(outbox)
+        self._outbox = outbox
+        self._lodging = Lodging(outbox)
         self._pid = os.getpid()
         self._making = threading.Lock()
 
@@ -156,7 +157,8 @@ class BlockingOutbox(Blocking[Outbox]):
         if self._pid != os.getpid():
             with self._making:
                 if self._pid != os.getpid():
-                    self._outbox = lodged(self._make())
+                    self._outbox = self._make()
+                    self._lodging = Lodging(self._outbox)
                     self._pid = os.getpid()
         return self._outbox
 
