@@ -193,7 +193,7 @@ def test_it_works_in_a_forked_child_and_still_in_its_parent(
 def run_script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     ignored = ["-W", "ignore:.*multi-threaded:DeprecationWarning"]  # of 3.12, about any fork
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", *ignored, "-c", source, *arguments],
+        [sys.executable, "-W", "error", *ignored, "-c", source, *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -364,6 +364,36 @@ def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
         timer.join()
     assert client.complete_json(promise_id, 1).outcome is not None
     client.close()
+
+
+def test_ctrl_c_cancels_what_runs_in_the_thread() -> None:
+    """It does not go on there, unseen."""
+    has_begun, is_cancelled = threading.Event(), threading.Event()
+
+    async def token() -> str:
+        has_begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
+        return "never"
+
+    def interrupt() -> None:
+        has_begun.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupting = threading.Thread(target=interrupt)
+    try:
+        with BlockingGolemClient("http://localhost:1", token=token) as client:
+            interrupting.start()
+            with pytest.raises(KeyboardInterrupt):
+                client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
+            assert is_cancelled.wait(10)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        interrupting.join()
 
 
 class TestThread:
