@@ -222,6 +222,7 @@ class ProcessLoop:
         self._name = name
         self._current: LoopThread | None = None
         self._starting = threading.Lock()
+        self._has_ended = False
         self._tenants: weakref.WeakSet[Tenant] = weakref.WeakSet()
         atexit.register(self._stop)
         if hasattr(os, "register_at_fork"):
@@ -233,12 +234,19 @@ class ProcessLoop:
         return current if current is not None and current.is_alive else None
 
     def get(self) -> LoopThread:
-        """Return the process's loop thread; start it where it does not run."""
+        """Return the process's loop thread; start it where it does not run.
+
+        Raises:
+            RuntimeError: The interpreter ends. A thread that is started then never runs, and its
+                starter would wait for it for ever.
+        """
         running = self.running()
         if running is None:
             with self._starting:
                 running = self.running()
                 if running is None:
+                    if self._has_ended:
+                        raise RuntimeError("the interpreter ends: nothing was sent")
                     running = self._current = LoopThread(self._name)
         return running
 
@@ -247,6 +255,7 @@ class ProcessLoop:
         self._tenants.add(tenant)
 
     def _stop(self) -> None:
+        self._has_ended = True
         running = self.running()
         if running is not None:
             running.stop(*self._tenants)

@@ -16,7 +16,7 @@ def leftovers(client: GolemClient) -> list[str]:
     left = {
         "calls": len(session.calls),
         "slots": options.max_connections - session.slots._value,
-        "places in the gate": session.gate.state._under_way,
+        "places in the gate": session.gate.state.under_way,
         "waiters at the gate": session.gate.pressure().waiting,
         "connections in use": len(connector._acquired),
     }

@@ -155,7 +155,7 @@ class TestProbes:
             state.failed(ticket, 10.0)
         probes = [state.begin(10.1 + 0.4 * n) for n in range(5)]
         state.answered(probes[4], 12.0)
-        assert 2 == state.width
+        assert (2, 0) == (state.width, state.under_way)
         new = [state.begin(12.0), state.begin(12.0)]
         assert not state.may_begin(12.0)
         for ticket in [hanging[3], *probes[:4]]:
@@ -163,6 +163,30 @@ class TestProbes:
         assert (2, False) == (state.width, state.may_begin(13.0))
         state.cut_off(new[0])
         assert state.may_begin(13.0)
+
+    def test_what_an_answer_overtook_takes_no_room_either(self) -> None:
+        """Where failures narrowed the gate, and one of the attempts that hang did not close it."""
+        state = GateState(8)
+        hanging = [state.begin(0.0) for _ in range(6)]
+        late, later = state.begin(9.0), state.begin(9.5)
+        state.failed(hanging[0], 10.0)
+        assert (4, 7, False) == (state.width, state.under_way, state.may_begin(10.0))
+        state.answered(late, 10.0)
+        assert (5, 1, True) == (state.width, state.under_way, state.may_begin(10.0))
+        for ticket in hanging[1:]:
+            state.failed(ticket, 11.0)
+        assert (5, 1) == (state.width, state.under_way)
+        state.cut_off(later)
+        assert 0 == state.under_way
+
+    def test_in_a_gate_that_is_not_too_full_they_count(self) -> None:
+        """Slow attempts are not more than the width allows."""
+        state = GateState(3)
+        slow = [state.begin(0.0), state.begin(0.0)]
+        state.answered(state.begin(0.0), 1.0)
+        assert (3, 2) == (state.width, state.under_way)
+        state.cut_off(slow[0])
+        assert 1 == state.under_way
 
     def test_how_long(self) -> None:
         """From the closing on."""
@@ -377,6 +401,20 @@ class TestWaiting:
         assert traffic.gate.try_enter(loop.now) is None
         traffic.run()
         assert [0, 1] == traffic.entered
+
+    def test_nor_where_the_time_has_come_and_they_have_not_been_woken(
+        self, loop: VirtualTimeLoop
+    ) -> None:
+        """A pause is over, and a new call comes before the timer has run."""
+        traffic = Traffic(loop, 1)
+        traffic.gate.hold(2.0, LIMITED)
+        traffic.call()
+        traffic.run()
+        loop.now += 3.0
+        assert traffic.gate.state.may_begin(loop.now)
+        assert traffic.gate.try_enter(loop.now) is None
+        traffic.run()
+        assert [0] == traffic.entered
 
     def test_those_who_failed_go_first_once_it_is_open(self, loop: VirtualTimeLoop) -> None:
         """They are older."""
@@ -599,12 +637,12 @@ class TestDozing:
         """By the first answer after an outage."""
         traffic = Traffic(loop, 1)
         traffic.close_gate()
-        gate, ticket = traffic.gate, Ticket(-1, 0)
+        gate, ticket = traffic.gate, Ticket(0)
         assert 1.0 == pytest.approx(self.woken_after(loop, gate, lambda: gate.answered(ticket)))
 
     def test_an_answer_as_any_other_wakes_nobody(self, loop: VirtualTimeLoop) -> None:
         """Their own back-off is for their own promises."""
-        gate, ticket = Gate(loop, 2), Ticket(-1, 0)
+        gate, ticket = Gate(loop, 2), Ticket(0)
         assert 10.0 == pytest.approx(self.woken_after(loop, gate, lambda: gate.answered(ticket)))
 
     @pytest.mark.parametrize(("seconds", "slept"), [(60.0, 1.0), (20.0, 10.0)])
@@ -718,16 +756,16 @@ class GateMachine(RuleBasedStateMachine):
         assert [] == [caller for caller in traffic.waiting if caller.deadline < now - 0.001]
         assert len(traffic.waiting) == gate.pressure().waiting
         tickets = [caller.ticket for caller in traffic.under_way if caller.ticket is not None]
-        assert state._under_way == sum(ticket.era == state._era for ticket in tickets)
+        assert set(state._counted) <= set(tickets)
         if traffic.waiting and state.is_open(now):
-            assert state._under_way >= state.width
+            assert state.under_way >= state.width
 
     @invariant()
     def no_width_beyond(self) -> None:
         state = self.state
         assert 1 <= state.width <= self.width
         if not state.is_down:
-            assert 0 <= state._under_way <= self.width
+            assert 0 <= state.under_way <= self.width
 
     @property
     def state(self) -> GateState:
@@ -749,7 +787,7 @@ class GateMachine(RuleBasedStateMachine):
         traffic.run(1.0)
         traffic.end(probe, traffic.gate.answered)
         assert traffic.gate.pressure().open
-        assert 0 == traffic.gate.state._under_way
+        assert 0 == traffic.gate.state.under_way
         self.loop.close()
 
 

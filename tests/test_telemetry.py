@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from golem_client import GolemClient, GolemError, RetryPolicy, telemetry
+from golem_client.client.events import observed
 from golem_client.outbox import Outbox
 from golem_client.telemetry import AttemptEvent, CallEvent, OpenTelemetry
 from golem_client.testing import FakeGolem
@@ -347,6 +348,116 @@ async def test_an_observer_that_raises_is_logged_once_and_harms_nothing(
     assert 6 == len(seen.spans)
 
 
+class Adding:
+    """An observer that adds headers."""
+
+    def __init__(self, headers: dict[Any, Any]) -> None:
+        self.headers = headers
+
+    def call(self, _: CallEvent) -> None:
+        return None
+
+    def attempt(self, event: AttemptEvent) -> None:
+        event.headers.update(self.headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X": "a\r\nb"}, {"X": None}, {1: "x"}, {"a b": "x"}, {"authorization": "Bearer no"}],
+    ids=["line break", "no text", "no name", "white space", "the token's"],
+)
+async def test_a_header_that_an_observer_must_not_add_harms_nothing(
+    headers: dict[Any, Any], golem: FakeGolem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out and logged once; other observers' headers go out."""
+    observers = [Adding({"X-Good": "yes"}), Adding(headers)]
+    async with GolemClient(golem.url, token=golem.token, observers=observers) as client:
+        for _ in range(2):
+            assert (await client.complete_json(golem.create_promise(), 1)).by_this_call
+    assert ["yes", "yes"] == [request.headers["x-good"] for request in golem.requests]
+    assert 1 == len([each for each in caplog.records if "observer" in each.getMessage()])
+
+
+def test_each_of_many_short_lived_observers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A new observer can have the address of one that is gone."""
+    for _ in range(20):
+        with observed([Raising("call")], "call", CallEvent(None)):
+            pass
+    assert 20 == len(caplog.records)
+
+
+class Reporter:
+    """An observer that reads the locals of an error's frames, as reporters of errors do."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+        self.errors: list[str] = []
+
+    @contextmanager
+    def call(self, event: CallEvent) -> Iterator[None]:
+        yield
+        self._report(event.error)
+
+    @contextmanager
+    def attempt(self, event: AttemptEvent) -> Iterator[None]:
+        yield
+        self._report(event.error)
+
+    def _report(self, error: BaseException | None) -> None:
+        self.errors.append(str(error))
+        for each in (error, sys.exception()):
+            frames = each.__traceback__ if each is not None else None
+            while frames is not None:
+                if frames.tb_frame.f_code.co_filename != __file__:
+                    self.shown += repr(list(frames.tb_frame.f_locals.values()))
+                frames = frames.tb_next
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_an_observer_that_reports_errors_sees_neither_token_nor_payload(
+    how: str, golem: FakeGolem
+) -> None:
+    """What the caller gets has its traceback."""
+    golem.stall_next(applied=True) if how == "cancelled" else golem.fail_next(500)
+    reporter, promise_id = Reporter(), golem.create_promise()
+    async with GolemClient(
+        golem.url, token=golem.token, observers=[reporter], retry=RetryPolicy.none()
+    ) as client:
+        task = asyncio.create_task(client.complete_json(promise_id, {"card": PAYLOAD}))
+        await arrival_at(golem)
+        if how == "cancelled":
+            task.cancel()
+        with pytest.raises((GolemError, asyncio.CancelledError)) as raised:
+            await task
+    assert [] == [word for word in (golem.token, PAYLOAD) if word in reporter.shown]
+    assert 2 == len(reporter.errors)
+    assert "_observed" in [entry.name for entry in raised.traceback]
+    if how == "failed":
+        assert str(promise_id) in reporter.errors[-1]
+
+
+ACCEPTING = """
+import asyncio, sys
+from opentelemetry.sdk.trace import TracerProvider
+from golem_client.outbox import Outbox
+from golem_client.webhooks import Complete, Webhook
+async def main(how, path, promise_id):
+    tracer = TracerProvider().get_tracer("a web app")
+    with tracer.start_as_current_span("accept") as span:
+        context = span.get_span_context()
+        trace = f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+        async with await Outbox.open(path) as outbox:
+            if how == "in a span":
+                await outbox.complete_json(promise_id, 1)
+    async with await Outbox.open(path) as outbox:
+        hook = Webhook(lambda *_: True, lambda _: Complete(promise_id, 1), to=outbox)
+        if how == "by a webhook":
+            await hook.receive({"traceparent": trace}, b"{}")
+    print(trace)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
 class TestTraces:
     """The traces that the outbox and webhooks carry on."""
 
@@ -356,7 +467,7 @@ class TestTraces:
     async def test_a_delivery_links_to_the_span_that_accepted_it(
         self, golem: FakeGolem, seen: Telemetry, tmp_path: Path
     ) -> None:
-        """By way of the database, so from another process too."""
+        """By way of the database."""
         promise_id = golem.create_promise()
         with seen.tracer.start_as_current_span("accept", kind=SpanKind.SERVER) as accepting:
             async with await Outbox.open(tmp_path / "golem.sqlite") as outbox:
@@ -371,6 +482,27 @@ class TestTraces:
             link.context.span_id for link in seen.call.links
         ]
         assert seen.call.parent is None
+
+    @pytest.mark.parametrize("how", ["in a span", "by a webhook"])
+    async def test_a_delivery_links_to_a_span_of_another_process(
+        self, how: str, golem: FakeGolem, seen: Telemetry, tmp_path: Path
+    ) -> None:
+        """Which only accepts, and so has no client and no observer of ours."""
+        promise_id, path = golem.create_promise(), tmp_path / "golem.sqlite"
+        command = [sys.executable, "-c", ACCEPTING, how, str(path), str(promise_id)]
+        accepting = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        printed, _ = await accepting.communicate()
+        async with (
+            await Outbox.open(path) as outbox,
+            client_of(golem, seen) as client,
+            outbox.delivering(client),
+        ):
+            await outbox.wait(promise_id, timeout=10)
+        (link,) = seen.call.links
+        assert printed.decode().split("-")[1:3] == [
+            f"{link.context.trace_id:032x}",
+            f"{link.context.span_id:016x}",
+        ]
 
     @pytest.mark.parametrize("trace_text", [None, "", "garbage", "00-0-0-00", TRACEPARENT + "é"])
     async def test_what_is_no_trace_links_to_nothing(

@@ -42,6 +42,13 @@ class Lodging:
         weakref.finalize(self, _close_later, tenant, os.getpid()).atexit = False
 
 
+def close_dropped(found: Tenant) -> None:
+    """Close an iterator that is dropped: in any thread, at the end of the interpreter too."""
+    loop = _LOOP.running()
+    if loop is not None:
+        loop.start(found.aclose())
+
+
 def _close_later(tenant: Tenant, pid: int) -> None:
     """Close what was dropped; the garbage collector calls this in any thread."""
     loop = _LOOP.running()
@@ -61,7 +68,12 @@ def run(coroutine: Coroutine[Any, Any, R], name: str) -> R:
             f"{name} would block the event loop that runs in this thread: "
             f"await a {name.removeprefix('Blocking')} here"
         )
-    return _LOOP.get().run(coroutine)
+    try:
+        loop = _LOOP.get()
+    except RuntimeError:
+        coroutine.close()
+        raise
+    return loop.run(coroutine)
 
 
 def _loop_runs_here() -> bool:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack, cast
 
 from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,12 +20,14 @@ from golem_client.blocking.delegation import (
     Blocking,
     Lodging,
     blocking,
+    close_dropped,
     run,
     with_docstring_of,
     with_parameters_of,
 )
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
 from golem_client.outbox.outbox import OutboxOptions
+from golem_client.threads import Tenant
 
 T = TypeVar("T")
 
@@ -112,7 +114,7 @@ class BlockingOutbox(Blocking[Outbox]):
             while (entry := run(_next(found), name)) is not None:
                 yield entry
         finally:
-            run(_closed(found), name)
+            close_dropped(cast("Tenant", found))
 
     @with_docstring_of(Outbox.deliver)
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
@@ -129,6 +131,8 @@ class BlockingOutbox(Blocking[Outbox]):
         run(delivery.__aenter__(), name)
         try:
             yield
+        except GeneratorExit:  # dropped, not left: nobody waits for the delivery's end
+            raise
         except BaseException as error:
             run(delivery.__aexit__(type(error), error, error.__traceback__), name)
             raise
@@ -196,7 +200,3 @@ def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
 
 async def _next(entries: AsyncIterator[Entry]) -> Entry | None:
     return await anext(entries, None)
-
-
-async def _closed(entries: Any) -> None:
-    await entries.aclose()

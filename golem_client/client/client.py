@@ -418,6 +418,9 @@ async def _observed(call: Call, make: Callable[[], Request]) -> Completion:
     with observed(call.observers, "call", event):
         try:
             event.completion = await call.run(make)
+        except GolemError as error:
+            error.promise_id = call.promise_id
+            raise
         finally:
             event.seconds_waited = call.seconds_waited
     return event.completion

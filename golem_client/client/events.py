@@ -8,13 +8,14 @@ is filled in before the context manager exits.
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
 import attrs
 
+from golem_client.config import checked_headers
 from golem_client.ids import PromiseId
 from golem_client.outcome import Completion
 
@@ -28,7 +29,8 @@ class CallEvent:
     Attributes:
         promise_id: The promise; None for `call_webhook`, whose URL hides it.
         completion: What the call returned; None until then, and where it raised.
-        error: What the call raised, a `CancelledError` included; None until then.
+        error: What the call raised, a `CancelledError` included; None until then. It has no
+            traceback while it is shown, because the frames hold the payload and the token.
         seconds_waited: How long the call waited at the session's gate, in seconds.
     """
 
@@ -46,10 +48,11 @@ class AttemptEvent:
         number: Which attempt of its call, from 1.
         method: The HTTP method.
         url: The address, with everything that may be a secret or a user's data left out.
-        headers: More headers for this request; an observer may add its own (`traceparent`).
+        headers: More headers for this request; an observer may add its own (`traceparent`). What
+            the option `headers` of the client refuses is left out, and logged once.
         status: The status of the answer; None without one.
         error: What the attempt ended with, instead of an answer of `true` or `false`; None
-            where it had one.
+            where it had one. It has no traceback while it is shown.
     """
 
     number: int
@@ -97,20 +100,52 @@ class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third 
     ) -> None:
         if error is not None and self._event.error is None:
             self._event.error = error
-        for observer, manager in zip(
-            reversed(self._observers), reversed(self._managers), strict=True
-        ):
-            if manager is not None:
-                _exit(observer, manager)
+        with _without_tracebacks(self._event.error):
+            for observer, manager in zip(
+                reversed(self._observers), reversed(self._managers), strict=True
+            ):
+                if manager is not None:
+                    _exit(observer, manager)
+
+
+@contextmanager
+def _without_tracebacks(error: BaseException | None) -> Iterator[None]:
+    """Take the tracebacks off an error and those before it, and put them back.
+
+    A reporter in an observer would send the locals of frames that are not cleared yet: some of
+    them are still running, and cannot be.
+    """
+    taken: dict[int, tuple[BaseException, TracebackType | None]] = {}
+    while error is not None and id(error) not in taken:
+        taken[id(error)] = error, error.__traceback__
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+    try:
+        yield
+    finally:
+        for each, found in taken.values():
+            each.__traceback__ = found
 
 
 def _entered(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
+    before = dict(event.headers) if what == "attempt" else {}
+    manager = _managed(observer, what, event)
+    if what == "attempt" and event.headers != before:
+        try:
+            event.headers = checked_headers(event.headers)
+        except (TypeError, ValueError) as error:
+            event.headers = before
+            _log_once(observer, "added a header that it must not set", error)
+    return manager
+
+
+def _managed(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
     try:
         manager: AbstractContextManager[Any] | None = getattr(observer, what)(event)
         if manager is not None:
             manager.__enter__()
     except Exception as error:  # noqa: BLE001 - whatever an observer raises is logged
-        _log_once(observer, error)
+        _log_once(observer, "failed", error)
         return None
     return manager
 
@@ -119,18 +154,20 @@ def _exit(observer: Observer, manager: AbstractContextManager[Any]) -> None:
     try:
         manager.__exit__(None, None, None)
     except Exception as failure:  # noqa: BLE001 - as above
-        _log_once(observer, failure)
+        _log_once(observer, "failed", failure)
 
 
-_logged: set[int] = set()
+# It keeps the observers, so that a new one never has the id of one that was logged.
+_logged: dict[int, Observer] = {}
 
 
-def _log_once(observer: Observer, error: Exception) -> None:
+def _log_once(observer: Observer, what: str, error: Exception) -> None:
     """Log the class of the error alone: its text may quote what it was shown."""
     if id(observer) not in _logged:
-        _logged.add(id(observer))
+        _logged[id(observer)] = observer
         logger.error(
-            "the observer %s raised %s; its further errors are not logged",
+            "the observer %s %s: %s; its further errors are not logged",
             type(observer).__name__,
+            what,
             type(error).__name__,
         )

@@ -9,7 +9,8 @@ to be repeated halves it, but only if no attempt has been answered since that on
 executor of Golem hangs only its own promises, and must not slow down the others. A failure at
 width one closes the gate. Then single attempts probe, the first after 0.1 s, at most 0.4 s apart,
 whether or not an earlier probe still waits for its answer. The first answer opens the gate again.
-Attempts from before a closing or an opening no longer count against the width: they may hang.
+Attempts from before an opening no longer count against the width: they may hang. Nor,
+while the gate is fuller than it is wide, do those that an answered attempt has overtaken.
 
 Those who wait are served in order. A call that comes back from a failed attempt goes before those
 that have had none, because it is older; but while the gate is closed it goes after them, so that a
@@ -39,11 +40,9 @@ class Ticket:
     """One attempt that the gate let through.
 
     Attributes:
-        era: The number of closings and openings before it.
         answers: The number of answers before it.
     """
 
-    era: int
     answers: int
 
 
@@ -81,13 +80,17 @@ class GateState:
         self.is_down = False
         self.closed_at = 0.0
         self._max_width = max_width
-        self._under_way = 0
-        self._era = 0
+        self._counted: OrderedDict[Ticket, None] = OrderedDict()  # in the order of their beginning
         self._answers = 0
         self._answered_at = float("-inf")
         self._probe_at = 0.0
         self._probe_delay = _FIRST_PROBE
         self._held_until = float("-inf")
+
+    @property
+    def under_way(self) -> int:
+        """The number of attempts under way that count against the width."""
+        return len(self._counted)
 
     def is_open(self, now: float) -> bool:
         """Whether more than single attempts are let through."""
@@ -103,14 +106,14 @@ class GateState:
             return False
         if self.is_down:
             return not now < self._probe_at <= now + _LAST_PROBE
-        return self._under_way < self.width
+        return self.under_way < self.width
 
     def opens_at(self, now: float) -> float | None:
         """Return when an attempt may begin; None where only the end of another can decide that."""
         held_until = self._held_until if self.is_held(now) else now
         if self.is_down:
             return max(self._probe_at, held_until)
-        return held_until if self._under_way < self.width else None
+        return held_until if self.under_way < self.width else None
 
     def seconds_held(self, now: float) -> float:
         """Return how much longer the server's pause is; 0 where there is none."""
@@ -123,19 +126,23 @@ class GateState:
 
     def begin(self, now: float) -> Ticket:
         """Let an attempt through."""
-        self._under_way += 1
         if self.is_down:
             self._plan_probe(now)
-        return Ticket(self._era, self._answers)
+        ticket = Ticket(self._answers)
+        self._counted[ticket] = None
+        return ticket
 
     def answered(self, ticket: Ticket, now: float) -> None:
         """An attempt ended with an answer that is not to be repeated."""
-        self._leave(ticket)
-        self._answers += 1
         if self.is_down:
             self.is_down = False
             self._answered_at = now
-            self._begin_era()
+            self._counted.clear()
+        elif len(self._counted) > self.width and ticket in self._counted:
+            while next(iter(self._counted)) is not ticket:
+                self._counted.popitem(last=False)
+        self._leave(ticket)
+        self._answers += 1
         if self.width < self._max_width:
             self.width += 1
 
@@ -151,7 +158,6 @@ class GateState:
         self.is_down = True
         self._probe_delay = _FIRST_PROBE
         self._plan_probe(now)
-        self._begin_era()
 
     def cut_off(self, ticket: Ticket) -> None:
         """An attempt ended for a reason of its own call's: its deadline, a cancellation."""
@@ -175,12 +181,7 @@ class GateState:
             self.closed_at = now
 
     def _leave(self, ticket: Ticket) -> None:
-        if ticket.era == self._era:
-            self._under_way -= 1
-
-    def _begin_era(self) -> None:
-        self._era += 1
-        self._under_way = 0
+        self._counted.pop(ticket, None)
 
     def _plan_probe(self, now: float) -> None:
         self._probe_at = now + self._probe_delay
