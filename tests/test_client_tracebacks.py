@@ -299,3 +299,13 @@ async def test_the_callers_own_frames_are_the_callers() -> None:
         if frame.f_code.co_name == "caller"
     ]
     assert shown == [CARD]
+
+
+async def test_a_wrong_argument_leaves_no_payload_in_our_frames() -> None:
+    """The TypeError is Python's own, and leaves through a frame of ours."""
+    client = GolemClient("http://localhost")
+    with pytest.raises(TypeError, match="unexpected keyword") as caught:
+        await client.complete_json("an id", "4111-secret", wrong=1)  # type: ignore[call-arg]
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert frames
+    assert "4111-secret" not in repr([{**frame.f_locals} for frame in frames])

@@ -25,8 +25,10 @@ def without_locals(
 
     @functools.wraps(method)
     async def cleared(self: C, *args: P.args, **kwargs: P.kwargs) -> T:
-        call = method(self, *args, **kwargs)
-        del args, kwargs
+        try:
+            call = method(self, *args, **kwargs)
+        finally:  # also where an argument's name is wrong: a TypeError
+            del args, kwargs
         handled = sys.exception()
         try:
             return await call
