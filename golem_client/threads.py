@@ -64,9 +64,10 @@ class LoopThread:
         if threading.get_ident() == self._thread.ident:
             coroutine.close()
             raise RuntimeError("a coroutine cannot block the event loop that it runs in")
-        call = self._begin(coroutine)
+        call = _Call(coroutine, self._calls)
         del coroutine
         try:
+            self._begin(call)
             call.ended.acquire()
         except BaseException:
             with suppress(RuntimeError):  # the loop is closed, so that nothing is left to cancel
@@ -76,7 +77,7 @@ class LoopThread:
 
     def start(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine in the loop's thread, and do not wait for it."""
-        self._begin(coroutine)
+        self._begin(_Call(coroutine, self._calls))
 
     def stop(self, *tenants: Tenant) -> None:
         """End the loop and its thread; what runs in it is cancelled. A second time does nothing.
@@ -88,6 +89,10 @@ class LoopThread:
             with suppress(RuntimeError):  # it ends at this moment
                 self._loop.call_soon_threadsafe(self._stop, tenants)
             self._thread.join(2 * _GRACE)
+
+    def wait(self) -> None:
+        """Wait until a thread that ends has closed its loop: some seconds at most."""
+        self._thread.join(2 * _GRACE)
 
     def _stop(self, tenants: tuple[Tenant, ...]) -> None:
         self._stopping = self._loop.create_task(self._close_and_stop(tenants))
@@ -107,16 +112,14 @@ class LoopThread:
         """
         self._kept += tenants
 
-    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> _Call[T]:
-        call = _Call(coroutine, self._calls)
+    def _begin(self, call: _Call[Any]) -> None:
         # The call is in the set before these lines, and `_run` closes the loop before it ends what
         # is in the set. So one of the two ends the call, and its caller never waits for ever.
         with suppress(RuntimeError):  # the loop closes at this moment
             if self.is_alive:
                 self._loop.call_soon_threadsafe(call.begin)
-                return call
+                return
         call.lose("the thread of this event loop has ended")
-        return call
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -173,7 +176,10 @@ class _Call(Generic[T]):
         self._task.add_done_callback(self._end)
 
     def cancel(self) -> None:
-        if self._task is not None:
+        """Cancel the coroutine, or keep it from beginning."""
+        if self._task is None:
+            self.lose("this call was interrupted before it began")
+        else:
             self._task.cancel()
 
     def lose(self, why: str) -> None:
@@ -247,6 +253,8 @@ class ProcessLoop:
                 if running is None:
                     if self._has_ended:
                         raise RuntimeError("the interpreter ends: nothing was sent")
+                    if self._current is not None:
+                        self._current.wait()  # what its loop still closes is free for the next
                     running = self._current = LoopThread(self._name)
         return running
 

@@ -396,6 +396,35 @@ def test_ctrl_c_cancels_what_runs_in_the_thread() -> None:
         interrupting.join()
 
 
+def test_ctrl_c_right_after_the_start_cancels_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coroutine runs already when the thread that started it is interrupted."""
+    has_begun, is_cancelled = threading.Event(), threading.Event()
+    schedule = asyncio.BaseEventLoop.call_soon_threadsafe
+    interrupts = [KeyboardInterrupt]
+
+    async def token() -> str:
+        has_begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
+        return "never"
+
+    def interrupted(*args: Any, **kwargs: Any) -> asyncio.Handle:
+        handle = schedule(*args, **kwargs)
+        if interrupts:
+            assert has_begun.wait(10)
+            raise interrupts.pop()
+        return handle
+
+    with BlockingGolemClient("http://localhost:1", token=token) as client:
+        monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
+        assert is_cancelled.wait(10)
+
+
 class TestThread:
     """What runs in the client's thread."""
 

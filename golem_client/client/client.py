@@ -17,7 +17,6 @@ from typing_extensions import TypeForm
 from golem_client import wire
 from golem_client.client.call import Call
 from golem_client.client.events import CallEvent, Observer, observed
-from golem_client.client.frames import callers_level, made_without_locals, without_locals
 from golem_client.client.gate import Pressure
 from golem_client.client.options import (
     ChangeableOptions,
@@ -40,6 +39,7 @@ from golem_client.config import (
     insecurity,
 )
 from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
+from golem_client.frames import callers_level, made_without_locals, without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
 from golem_client.payload import encode_bytes, encode_json, encode_text

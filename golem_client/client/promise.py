@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from golem_client.client.frames import without_locals
+from golem_client.frames import without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
 
