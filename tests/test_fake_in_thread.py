@@ -19,7 +19,7 @@ import pytest
 
 from golem_client import testing
 from golem_client.ids import PromiseId
-from golem_client.testing import BlockingFakeGolem, FakeGolem, strategies, watch
+from golem_client.testing import BlockingFakeGolem, FakeGolem, server, strategies
 from golem_client.testing.golem import Golem
 
 STRATEGIES = (
@@ -202,8 +202,8 @@ async def test_a_test_that_blocks_its_loop_is_told_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, patience: int
 ) -> None:
     """At once, by the answer, and in the log; and afterwards the fake works as ever."""
-    monkeypatch.setattr(watch, "_SLICE_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "_PATIENCE", patience)
+    monkeypatch.setattr(server, "_SLICE_SECONDS", 0.05)
+    monkeypatch.setattr(server, "_PATIENCE", patience)
     async with FakeGolem() as golem:
         promise_id = golem.create_promise(worker_name="w1")
         with pytest.raises(HTTPError) as caught:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-import shutil
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-import golem_client
-
 pytest_plugins = ["pytester"]
 
-PACKAGE = Path(golem_client.__file__).parent
 PROJECT = Path(__file__).parents[1]
 ENTRY_POINT = "pytest_golem_client"
 NAME = "golem_client.pytest_plugin"
@@ -29,10 +25,8 @@ Run = Callable[..., pytest.RunResult]
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a user's tests, with the plugins that it is told alone."""
-    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    shutil.copy(PROJECT / ".wheel" / f"{ENTRY_POINT}.py", pytester.path)
 
     def run(tests: str, *options: str, plugins: Iterable[str], **ini: str) -> pytest.RunResult:
         if ASYNCIO in plugins:

@@ -1,26 +1,33 @@
-"""FakeGolem: a small Golem on a loopback port, in the event loop of the test."""
+"""FakeGolem: a small Golem on a loopback port, in the event loop of a test or in a thread."""
+
+# ruff: noqa: SLF001 - BlockingFakeGolem is the second half of FakeGolem
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import attrs
 
-from golem_client.testing import credentials
-from golem_client.testing.completion import Call
-from golem_client.testing.credentials import WELL_KNOWN_TOKEN
-from golem_client.testing.faults import NO_FAULT, Fault
+from golem_client.testing.dialects import WELL_KNOWN_TOKEN
+from golem_client.testing.faults import NO_FAULT, Fault, FaultOrders
 from golem_client.testing.golem import Golem
-from golem_client.testing.messages import Answer, Delivery, Incoming
-from golem_client.testing.received import ReceivedRequest, without_secrets
+from golem_client.testing.messages import (
+    Answer,
+    Delivery,
+    Incoming,
+    ReceivedRequest,
+    bearer_token,
+    without_secrets,
+)
+from golem_client.testing.routes import Call
 from golem_client.testing.server import HOST, Server
-from golem_client.testing.threaded import BlockingFakeGolem
-from golem_client.testing.watch import StarvationWatch
+from golem_client.threads import LoopThread
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -69,7 +76,6 @@ class FakeGolem(Golem):
         super().__init__(dialect=dialect, token=token, port=port)
         self._serials = itertools.count()
         self._server = Server(self._respond)
-        self._watch: StarvationWatch | None = None
 
     @staticmethod
     def in_thread(
@@ -108,7 +114,7 @@ class FakeGolem(Golem):
     ) -> None:
         self._closed = True
         self._golem.promises.close()
-        await self._stop()
+        await self._server.stop()
 
     async def await_promise(self, promise_id: Any) -> bytes:
         """Wait until the promise is completed, and return its payload.
@@ -148,7 +154,7 @@ class FakeGolem(Golem):
 
         What is stored survives, and workers keep waiting, as they do when Golem restarts.
         """
-        await self._stop()
+        await self._server.stop()
         try:
             yield
         finally:
@@ -175,12 +181,6 @@ class FakeGolem(Golem):
     async def _start(self) -> None:
         self._port = await self._server.start(self._port or self._wanted_port)
         self._routes.webhooks.host = f"{HOST}:{self._port}"
-        self._watch = StarvationWatch(asyncio.get_running_loop(), self._server.listening_socket)
-
-    async def _stop(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
-        await self._server.stop()
 
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
@@ -221,7 +221,7 @@ class FakeGolem(Golem):
             method=incoming.method,
             path=incoming.path,
             headers=without_secrets(incoming.headers),
-            token=credentials.bearer(incoming.headers),
+            token=bearer_token(incoming.headers),
             body=incoming.body,
             promise_id=None if call.key is None else call.key.to_id(),
             payload=call.payload,
@@ -240,3 +240,165 @@ class FakeGolem(Golem):
                 answer=whole.body,
                 answered_at=asyncio.get_running_loop().time(),
             )
+
+
+class BlockingFakeGolem(Golem):
+    """A fake Golem for tests that are not coroutines: what `FakeGolem.in_thread()` returns.
+
+        with FakeGolem.in_thread() as golem:
+            promise_id = golem.create_promise()
+            ...  # the program under test completes it
+            assert golem.await_promise_json(promise_id) == {"approved": True}
+
+    It runs in a thread of its own as long as its `with`. Its methods are those of `FakeGolem`,
+    made blocking, and may be called from any thread. What came and what is stored can be read
+    afterwards too.
+    """
+
+    def __init__(self, fake: FakeGolem) -> None:
+        self._fake = fake
+        self._thread: LoopThread | None = None
+
+    def __enter__(self) -> Self:
+        thread = LoopThread("FakeGolem")
+        try:
+            thread.run(self._fake.__aenter__())
+        except BaseException:
+            thread.stop()
+            raise
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread = self._thread
+        if thread is not None:
+            thread.run(self._fake.__aexit__(None, None, None))
+            self._thread = None
+            thread.stop()
+
+    def await_promise(self, promise_id: Any, *, timeout: float = 10.0) -> bytes:
+        """Block until the promise is completed, and return its payload.
+
+        Args:
+            promise_id: The promise.
+            timeout: The longest wait in seconds.
+
+        Raises:
+            TimeoutError: It was not completed within `timeout`.
+            LookupError: There is no such promise, or it or its worker is deleted meanwhile.
+            RuntimeError: The fake is closed, or is being closed, so that nobody can complete it.
+        """
+        __tracebackhide__ = True
+        key, payload = self._call(self._fake._payload_now, promise_id)
+        if payload is not None:
+            return payload
+        if self._thread is None:
+            raise RuntimeError(f"the FakeGolem was not entered: nobody can complete {key}")
+        try:
+            return self._thread.run(asyncio.wait_for(self._fake.await_promise(promise_id), timeout))
+        except TimeoutError:
+            raise TimeoutError(f"nobody completed {key} within {timeout:g} s") from None
+
+    @overload
+    def await_promise_json(
+        self, promise_id: Any, type: None = None, *, timeout: float = 10.0
+    ) -> Any: ...
+
+    @overload
+    def await_promise_json(
+        self, promise_id: Any, type: TypeForm[T], *, timeout: float = 10.0
+    ) -> T: ...
+
+    def await_promise_json(
+        self,
+        promise_id: Any,
+        type: Any = None,  # noqa: A002
+        *,
+        timeout: float = 10.0,
+    ) -> Any:
+        """Block until the promise is completed, and return its payload read as JSON.
+
+        Args:
+            promise_id: The promise.
+            type: What to make of the JSON, as in `FakeGolem.await_promise_json`.
+            timeout: The longest wait in seconds.
+
+        Raises:
+            ValueError: The payload is not such JSON.
+            TimeoutError: As in `await_promise`.
+            LookupError: As in `await_promise`.
+            RuntimeError: As in `await_promise`.
+        """
+        __tracebackhide__ = True
+        payload = self.await_promise(promise_id, timeout=timeout)
+        return self._fake._read(promise_id, payload, type)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Be down: connections break, new ones are refused. Then listen on the same port again.
+
+        What is stored survives, and workers keep waiting, as they do when Golem restarts.
+        """
+        thread, outage = self._running(), self._fake.outage()
+        thread.run(outage.__aenter__())
+        try:
+            yield
+        finally:
+            if self._thread is not None:
+                thread.run(outage.__aexit__(None, None, None))
+
+    def drop_connections(self) -> None:
+        """Close every connection, also those that a client keeps for later."""
+        self._running().run(self._fake.drop_connections())
+
+    def _running(self) -> LoopThread:
+        if self._thread is None:
+            raise RuntimeError("this needs a FakeGolem that runs: use it within its `with`")
+        return self._thread
+
+    def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a plain function in the fake's thread, while there is one."""
+        __tracebackhide__ = True
+        if self._thread is None:
+            return function(*args, **kwargs)
+        value, failure = self._thread.run(_tried(function, *args, **kwargs))
+        if failure is not None:
+            raise failure.with_traceback(None)  # what a test sees is its own line
+        result: T = value
+        return result
+
+
+async def _tried(
+    function: Callable[..., T], *args: Any, **kwargs: Any
+) -> tuple[Any, AssertionError | None]:
+    try:
+        return function(*args, **kwargs), None
+    except AssertionError as error:
+        return None, error
+
+
+def _in_thread(function: Callable[..., T]) -> Callable[..., T]:
+    """Make of a method of `Golem` one that runs in the thread of the fake that does the work."""
+
+    @functools.wraps(function)
+    def call(self: BlockingFakeGolem, *args: Any, **kwargs: Any) -> T:
+        __tracebackhide__ = True
+        return self._call(function, self._fake, *args, **kwargs)
+
+    return call
+
+
+# The plain methods have the same signature in both classes, so that type checkers see the
+# inherited ones, and no second list of them has to be kept.
+for _name, _member in [*vars(FaultOrders).items(), *vars(Golem).items()]:
+    if not _name.startswith("_"):
+        if isinstance(_member, FunctionType):
+            setattr(BlockingFakeGolem, _name, _in_thread(_member))
+        elif isinstance(_member, property) and _member.fget is not None:
+            _get = _in_thread(_member.fget)
+            setattr(BlockingFakeGolem, _name, property(_get, doc=_member.__doc__))

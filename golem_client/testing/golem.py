@@ -8,13 +8,11 @@ from uuid import UUID
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import worker_json
-from golem_client.testing.completion import Installation
-from golem_client.testing.credentials import WELL_KNOWN_TOKEN
-from golem_client.testing.dialects import DIALECTS, Check, Dialect
-from golem_client.testing.orders import FaultOrders
+from golem_client.testing.dialects import DIALECTS, WELL_KNOWN_TOKEN, Check, Dialect
+from golem_client.testing.faults import FaultOrders
+from golem_client.testing.messages import ReceivedRequest, shown
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.received import ReceivedRequest, shown
-from golem_client.testing.routes import Routes
+from golem_client.testing.routes import Installation, Routes
 from golem_client.testing.server import HOST
 
 USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
@@ -134,7 +132,7 @@ class Golem(FaultOrders):
     def forget_component(self, component_id: ComponentId | UUID | str | None = None) -> None:
         """Undeploy a component, by default the usual one: its promises cannot be reached."""
         component = USUAL_COMPONENT if component_id is None else _uuid(component_id)
-        self._golem.promises.deployed_components.discard(component)
+        self._golem.promises.undeploy(component)
 
     def payload(self, promise_id: Any) -> bytes | None:
         """Return what is stored for the promise, whether or not it exists; None for nothing."""
@@ -238,7 +236,7 @@ class Golem(FaultOrders):
 
     @property
     def _writes_blindly(self) -> bool:
-        checks = self._golem.dialect.checks
+        checks = list(self._golem.dialect.steps)
         return checks.index(Check.WRITE) < checks.index(Check.PROMISE)
 
     def _existing(self, promise_id: Any) -> PromiseKey:

@@ -27,12 +27,16 @@ import aiohttp
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.testing import credentials, worker_json
+from golem_client.testing import worker_json
 from golem_client.testing.dialects import GOLEM_1_5, GOLEMS_OWN
-from golem_client.testing.faults import html_page
-from golem_client.testing.messages import Answer
-from golem_client.testing.received import ReceivedRequest, without_secrets
-from golem_client.testing.request_body import read_body
+from golem_client.testing.messages import (
+    Answer,
+    ReceivedRequest,
+    bearer_token,
+    made_up,
+    without_secrets,
+)
+from golem_client.testing.routes import read_body
 
 if TYPE_CHECKING:
     from aioresponses import CallbackResult
@@ -266,13 +270,13 @@ class _Sent:
         if place is None:
             raise ValueError("it has another path")
         body = _body(call)
-        parameters = read_body(body)
+        oplog_idx, payload = read_body(body)
         name = unquote(place["name"], errors="strict")
         worker_id = WorkerId(ComponentId.parse(place["component"]), name)
-        promise_id = PromiseId(worker_id, parameters.oplog_idx)
+        promise_id = PromiseId(worker_id, oplog_idx)
         if place["path"] != _path(promise_id):
             raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
-        return cls(promise_id, parameters.data, body, call.get("headers") or {})
+        return cls(promise_id, payload, body, call.get("headers") or {})
 
 
 @attrs.define
@@ -295,7 +299,7 @@ class _Telling:
             method="POST",
             path=path,
             headers=without_secrets(sent.headers),
-            token=credentials.bearer(sent.headers),
+            token=bearer_token(sent.headers),
             body=sent.body,
             promise_id=sent.promise_id,
             payload=sent.payload,
@@ -334,15 +338,7 @@ def _answer(said: int, body: Body | None, headers: Mapping[str, str] | None) -> 
     if isinstance(said, bool):
         if body is not None:
             raise TypeError(f"{said} is a whole answer: only a status can have another body")
-        answer = Answer.json(200, said)
-    elif not 200 <= said <= 599:
+        return attrs.evolve(Answer.json(200, said), headers=dict(headers or {}))
+    if not 200 <= said <= 599:
         raise ValueError(f"no answer has the status {said}")
-    elif body is None:
-        answer = GOLEM_1_5.error(said) if said in GOLEMS_OWN else html_page(said)
-    elif isinstance(body, str):
-        answer = Answer.text(said, body)
-    elif isinstance(body, bytes):
-        answer = Answer(said, body, "application/octet-stream")
-    else:
-        answer = Answer.json(said, dict(body))
-    return attrs.evolve(answer, headers=dict(headers or {}))
+    return made_up(said, body, headers, GOLEM_1_5.error if said in GOLEMS_OWN else None)
