@@ -29,7 +29,7 @@ Slices are counted, and not the time, so that a process that was stopped for lon
 _WORDS = (
     "The event loop of this FakeGolem is blocked, so that it cannot answer: a test that calls "
     "blocking code (requests, FastAPI's TestClient, Flask, Django, BlockingGolemClient) needs a "
-    "fake in a thread of its own: FakeGolem.in_thread(), or the fixture blocking_fake_golem."
+    "fake in a thread of its own: FakeGolem.in_thread(), or the fixture blocking_fake_golem"
 )
 
 _log = logging.getLogger("golem_client.testing")
@@ -218,8 +218,8 @@ class _StarvationWatch:
                 with connection:
                     connection.settimeout(0.5)
                     connection.recv(65_536)
-                    # 400: a client that repeats a 503 would go on until its time is up.
-                    connection.sendall(Answer.text(400, _WORDS).wire())
+                    # A 400 as Golem words it: a client does not repeat it, and shows its text.
+                    connection.sendall(Answer.json(409, {"error": _WORDS}).wire())
                     connection.shutdown(socket.SHUT_WR)
                     while connection.recv(65_536):
                         pass
