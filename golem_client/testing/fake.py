@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
+_Note = Callable[..., None]
 
 
 class FakeGolem(Golem):
@@ -46,19 +47,29 @@ class FakeGolem(Golem):
             await client.complete_json(promise_id, {"approved": True})
             assert await golem.await_promise_json(promise_id) == {"approved": True}
 
-    It lives as long as its `async with`, in one event loop. A test must not block that loop: the
-    fake could not answer. Tests that are not coroutines use `FakeGolem.in_thread()`. What came
-    and what is stored can be read afterwards too. It keeps all requests with their bodies;
-    `clear_requests()` forgets them.
+    What a test can do with it:
+
+    - Play the worker: `create_promise`, `await_promise`, `await_promise_json`, `poll_promise`,
+      `complete_promise`, `delete_promise`, `delete_worker`, `forget_component`.
+    - Order a fault for the next request that completes a promise, by the methods named `…_next`.
+      `promise_id=` restricts it to one promise, `times=` repeats it. `applied=` says whether Golem
+      stores the payload before the fault; if it does, only the answer is lost. The order that is
+      returned counts how often it has `fired`.
+    - Let faults go on: `latency`, `random_faults`, `outage`, `drop_connections`.
+    - See what came: `requests`, `payload`, and the methods named `assert_…`, whose failures list
+      the requests. They also work under `python -O`.
+
+    Ids are accepted in any form that `PromiseId.parse` accepts. A promise that does not exist is a
+    LookupError; in a real worker, it is a trap.
+
+    Enter it once, with `async with`. It answers in the event loop of the test, so the test must
+    not block that loop: tests that are not coroutines use `FakeGolem.in_thread()`. After the
+    `async with`, what came and what is stored can still be read. All requests are kept with their
+    bodies until `clear_requests()`.
 
     It does not have: other endpoints than the completion, webhooks, `/healthcheck` and
     `/version`; projects, accounts and permissions; workers that run. It does not play the bug of
     Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
-
-    The methods named `…_next` order a fault for the next request that completes a promise, and
-    return the order, which counts how often it has `fired`. With `promise_id=` it is for the
-    requests of one promise, with `times=` for more than one request. `applied=` says whether
-    Golem completes the promise before the fault: if so, only the answer is lost.
 
     Args:
         dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
@@ -188,14 +199,17 @@ class FakeGolem(Golem):
             return Delivery(instead)
         call = self._routes.read(incoming)
         fault = self._next_fault(call)
-        serial = self._record(incoming, call, fault, connection)
-        answer = self._take_in(call, serial, times=fault.takes - fault.late, wakes=fault.wakes)
+        note = self._recorded(incoming, call, fault, connection)
+        answer = None
+        for _ in range(fault.takes - fault.late):
+            answer = self._take_in(call, note, wakes=fault.wakes)
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.late:
-            answer = self._take_in(call, serial)
+            answer = self._take_in(call, note)
         delivery = fault.deliver(answer)
-        self._note(serial, delivery)
+        if whole := delivery.whole:
+            note(status=whole.status, answer=whole.body, answered_at=_now())
         return delivery
 
     def _next_fault(self, call: Call) -> Fault:
@@ -204,18 +218,15 @@ class FakeGolem(Golem):
         is_completed = call.key is not None and self._golem.promises.payload(call.key) is not None
         return self._plan.next_fault(call.key, is_completed=is_completed)
 
-    def _take_in(
-        self, call: Call, serial: int, *, times: int = 1, wakes: bool = True
-    ) -> Answer | None:
-        answer = None
+    def _take_in(self, call: Call, note: _Note, *, wakes: bool = True) -> Answer | None:
         writes = self._golem.promises.writes
-        for _ in range(times):
-            answer = call.complete(wakes)
-        if self._golem.promises.writes > writes and serial in self._received:
-            self._received[serial] = attrs.evolve(self._received[serial], applied=True)
+        answer = call.complete(wakes)
+        if self._golem.promises.writes > writes:
+            note(applied=True)
         return answer
 
-    def _record(self, incoming: Incoming, call: Call, fault: Fault, connection: int) -> int:
+    def _recorded(self, incoming: Incoming, call: Call, fault: Fault, connection: int) -> _Note:
+        """Record the request, and return a function that notes what becomes of it."""
         serial = next(self._serials)
         self._received[serial] = ReceivedRequest(
             method=incoming.method,
@@ -227,32 +238,30 @@ class FakeGolem(Golem):
             payload=call.payload,
             fault=None if fault.name == NO_FAULT.name else fault.name,
             connection=connection,
-            received_at=asyncio.get_running_loop().time(),
+            received_at=_now(),
         )
-        return serial
+        return functools.partial(self._note, serial)
 
-    def _note(self, serial: int, delivery: Delivery) -> None:
-        whole = delivery.whole
-        if whole is not None and serial in self._received:
-            self._received[serial] = attrs.evolve(
-                self._received[serial],
-                status=whole.status,
-                answer=whole.body,
-                answered_at=asyncio.get_running_loop().time(),
-            )
+    def _note(self, serial: int, **facts: Any) -> None:
+        if serial in self._received:  # clear_requests() forgets those under way, too
+            self._received[serial] = attrs.evolve(self._received[serial], **facts)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class BlockingFakeGolem(Golem):
-    """A fake Golem for tests that are not coroutines: what `FakeGolem.in_thread()` returns.
+    """A fake Golem for tests that are not coroutines; `FakeGolem.in_thread()` makes it.
 
         with FakeGolem.in_thread() as golem:
             promise_id = golem.create_promise()
             ...  # the program under test completes it
             assert golem.await_promise_json(promise_id) == {"approved": True}
 
-    It runs in a thread of its own as long as its `with`. Its methods are those of `FakeGolem`,
-    made blocking, and may be called from any thread. What came and what is stored can be read
-    afterwards too.
+    It runs in a thread of its own until the end of its `with`. Its methods are those of
+    `FakeGolem`, made blocking; any thread may call them. After the `with`, what came and what is
+    stored can still be read.
     """
 
     def __init__(self, fake: FakeGolem) -> None:

@@ -227,17 +227,17 @@ class FaultOrders:
         return self.fault_next(fault, promise_id=promise_id, times=times)
 
     def stall_next(self, *, applied: bool, promise_id: Any = None, times: int = 1) -> FaultOrder:
-        """Answer nothing, and keep the connection open until the client leaves."""
+        """Answer nothing, and keep the connection open until the client closes it."""
         fault = _cut("stall", Ending.STALL, applied=applied)
         return self.fault_next(fault, promise_id=promise_id, times=times)
 
     def delay_next(
         self, seconds: float, *, applied: bool = True, promise_id: Any = None, times: int = 1
     ) -> FaultOrder:
-        """Answer as ever, `seconds` late.
+        """Answer as Golem does, `seconds` late.
 
-        With `applied=False` Golem gets the request that late, even when its client has left
-        meanwhile: it may come after the client's next attempt.
+        With `applied=False` Golem takes the request in that late, too, even when its client is
+        gone by then. So it can store this payload after that of the client's next attempt.
         """
         fault = Fault(name="delay", delay=seconds, late=not applied)
         return self.fault_next(fault, promise_id=promise_id, times=times)
@@ -263,14 +263,14 @@ class FaultOrders:
         promise_id: Any = None,
         times: int = 1,
     ) -> FaultOrder:
-        """Answer a status.
+        """Answer with a status.
 
         Args:
             status: The status.
-            applied: Whether Golem completes the promise before.
-            body: The body: text, bytes, or a mapping for JSON. By default one in the shape of
-                this generation for a status that Golem itself answers, the page of an nginx for
-                another.
+            applied: Whether Golem stores the payload before.
+            body: The body: text, bytes, or a mapping for JSON. The default is an error as this
+                generation words it for the statuses that Golem itself has (400, 401, 403, 404,
+                409, 422, 500), and the page of an nginx for every other.
             retry_after: `Retry-After`: seconds, or any text.
             headers: More headers; a `Content-Type` and a `Date` win over the fake's.
             promise_id: The promise whose requests are meant; None for any.
@@ -298,7 +298,7 @@ class FaultOrders:
         promise_id: Any = None,
         times: int = 1,
     ) -> FaultOrder:
-        """Redirect to the location, by default a path of the fake's that knows no request."""
+        """Redirect to the location; the default is a path of the fake's that answers 404."""
         where = f"{self.url}/elsewhere" if location is None else location
         answer = attrs.evolve(proxys_page(status), headers={"Location": where})
         fault = _answered(f"redirect {status}", answer, applied=applied)
@@ -313,17 +313,17 @@ class FaultOrders:
         return self.fault_next(fault, promise_id=promise_id, times=times)
 
     def echo_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
-        """Let Golem's own routing repeat the request.
+        """Let Golem itself send the request twice, as its routing may do.
 
-        It is then answered `false` although it is what stored the payload.
+        The answer is `false`, although this request stored the payload.
         """
         return self.fault_next(ECHO, promise_id=promise_id, times=times)
 
     def true_to_both_next(self, *, promise_id: Any = None, times: int = 1) -> FaultOrder:
-        """Answer `true` to the next completion that comes second, though its payload is not stored.
+        """Answer `true` to a completion that comes second, though its payload is not stored.
 
-        Golem up to 1.5.7 on SQLite does that to callers who race. The order waits for a promise
-        that is completed already, so it can be given before either call.
+        Golem up to 1.5.7 on SQLite does that to callers who race. The order waits for a request
+        whose promise is completed already, so that it can be given before either call.
         """
         fault = Fault(name="true to both", true_to_both=True)
         return self.fault_next(fault, promise_id=promise_id, times=times)
@@ -349,9 +349,9 @@ class FaultOrders:
 
         Args:
             applied: Whether the payload is stored before. A worker that awaits it is not woken.
-            back_after: None answers a 500 at once. A number of seconds lets Golem repeat the
-                request itself when its executor is back: the answer comes that late, and is
-                `true`, or with `applied=True` `false`, although this request stored the payload.
+            back_after: The seconds after which the executor is back. Golem itself then repeats
+                the request, so the answer comes that late, and with `applied=True` it is `false`
+                although this request stored the payload. None: a 500 is answered at once.
             promise_id: The promise whose requests are meant; None for any.
             times: The number of requests that it is to meet.
         """
@@ -373,7 +373,7 @@ class FaultOrders:
     def random_faults(
         self, rate: float, *, seed: int, faults: Sequence[Fault] | None = None
     ) -> None:
-        """Let each request meet one of the faults with a probability of `rate`.
+        """Let each completion meet one of the faults with a probability of `rate`.
 
         The same seed gives the same faults: what the n-th request of a promise meets depends on
         the seed, the promise and n alone. Faults on order go first.
@@ -381,8 +381,8 @@ class FaultOrders:
         Args:
             rate: From 0 to 1; 0 ends it.
             seed: Any number.
-            faults: The faults to choose from; by default lost, broken and foreign answers that a
-                client can survive by repeating.
+            faults: The faults to choose from. The default is lost answers, broken ones and a
+                proxy's pages, all of which a client survives if it repeats the request.
         """
         chosen = WEATHER if faults is None else tuple(faults)
         self._plan.change(RandomFaults(rate=rate, seed=seed, faults=chosen))
@@ -396,9 +396,9 @@ class FaultOrders:
 
     @property
     def pending_faults(self) -> tuple[FaultOrder, ...]:
-        """The orders that have not been served in full."""
+        """The orders that fewer requests have met than they were given for."""
         return tuple(order for order in self._plan.orders if order.pending)
 
     def clear_faults(self) -> None:
-        """Cancel what is on order, random faults and latency."""
+        """Cancel all orders, random faults and latency."""
         self._plan = FaultPlan()

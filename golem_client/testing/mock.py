@@ -194,15 +194,16 @@ class MockGolem:
 
     def _on_completion(self, url: URL, **call: Any) -> CallbackResult:
         """Answer a completion: what aioresponses calls in place of a server."""
+        __tracebackhide__ = True
         try:
-            sent = _Sent.read(str(url), call)
+            promise_id, request = _read(url, call)
         except ValueError as error:
             self._refuse("POST", url, f", which is no completion: {error}")
-        tellings = self._tellings.get(sent.promise_id, ())
+        tellings = self._tellings.get(promise_id, ())
         telling = next((telling for telling in tellings if telling.left != 0), None)
         if telling is None:
-            self._refuse("POST", url, f" for promise {sent.promise_id}")
-        self._requests.append(telling.recorded(url.raw_path, sent))
+            self._refuse("POST", url, f" for promise {promise_id}")
+        self._requests.append(attrs.evolve(request, **telling.facts()))
         answer = telling.take()
         return self._result(
             method="POST",
@@ -213,6 +214,7 @@ class MockGolem:
         )
 
     def _refuse(self, method: str, url: URL, what: str = "", **_: Any) -> NoReturn:
+        __tracebackhide__ = True
         completion = _COMPLETION.match(str(url))
         base = completion["base"] if completion else "<base URL>"
         lines = ["mock_golem() has no answer for this call:", f"  {method} {url}{what}"]
@@ -254,31 +256,6 @@ class MockedResponse(aiohttp.ClientResponse):
         self._mocked_body = aiohttp.StreamReader(connection, limit=sys.maxsize, loop=loop)
 
 
-@attrs.frozen
-class _Sent:
-    """A completion as it was sent."""
-
-    promise_id: PromiseId
-    payload: bytes
-    body: bytes
-    headers: Mapping[str, str]
-
-    @classmethod
-    def read(cls, url: str, call: Mapping[str, Any]) -> _Sent:
-        """Read what was given to aiohttp, or raise a ValueError."""
-        place = _COMPLETION.match(url)
-        if place is None:
-            raise ValueError("it has another path")
-        body = _body(call)
-        oplog_idx, payload = read_body(body)
-        name = unquote(place["name"], errors="strict")
-        worker_id = WorkerId(ComponentId.parse(place["component"]), name)
-        promise_id = PromiseId(worker_id, oplog_idx)
-        if place["path"] != _path(promise_id):
-            raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
-        return cls(promise_id, payload, body, call.get("headers") or {})
-
-
 @attrs.define
 class _Telling:
     """An answer, or an exception in its place, and how often it is still given; None for ever."""
@@ -294,21 +271,36 @@ class _Telling:
             raise self.exception or AssertionError
         return self.answer
 
-    def recorded(self, path: str, sent: _Sent) -> ReceivedRequest:
-        return ReceivedRequest(
-            method="POST",
-            path=path,
-            headers=without_secrets(sent.headers),
-            token=bearer_token(sent.headers),
-            body=sent.body,
-            promise_id=sent.promise_id,
-            payload=sent.payload,
-            status=None if self.answer is None else self.answer.status,
-            answer=None if self.answer is None else self.answer.body,
-            applied=self.answer is not None and self.answer.body == b"true",
-            fault=None if self.exception is None else repr(self.exception),
-            received_at=asyncio.get_running_loop().time(),
-        )
+    def facts(self) -> dict[str, Any]:
+        """Return what it makes of a request."""
+        if self.answer is None:
+            return {"fault": repr(self.exception)}
+        answer = self.answer
+        return {"status": answer.status, "answer": answer.body, "applied": answer.body == b"true"}
+
+
+def _read(url: URL, call: Mapping[str, Any]) -> tuple[PromiseId, ReceivedRequest]:
+    """Return the completion that was given to aiohttp, or raise a ValueError."""
+    place = _COMPLETION.match(str(url))
+    if place is None:
+        raise ValueError("it has another path")
+    body, headers = _body(call), call.get("headers") or {}
+    oplog_idx, payload = read_body(body)
+    name = unquote(place["name"], errors="strict")
+    promise_id = PromiseId(WorkerId(ComponentId.parse(place["component"]), name), oplog_idx)
+    if place["path"] != _path(promise_id):
+        raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
+    request = ReceivedRequest(
+        method="POST",
+        path=url.raw_path,
+        headers=without_secrets(headers),
+        token=bearer_token(headers),
+        body=body,
+        promise_id=promise_id,
+        payload=payload,
+        received_at=asyncio.get_running_loop().time(),
+    )
+    return promise_id, request
 
 
 def _path(promise_id: PromiseId) -> str:
