@@ -285,8 +285,11 @@ class BlockingFakeGolem(Golem):
         traceback: TracebackType | None,
     ) -> None:
         thread = self._thread
-        if thread is not None:
+        if thread is None:
+            return
+        try:
             thread.run(self._fake.__aexit__(None, None, None))
+        finally:
             self._thread = None
             thread.stop()
 
@@ -375,20 +378,14 @@ class BlockingFakeGolem(Golem):
         __tracebackhide__ = True
         if self._thread is None:
             return function(*args, **kwargs)
-        value, failure = self._thread.run(_tried(function, *args, **kwargs))
-        if failure is not None:
-            raise failure.with_traceback(None)  # what a test sees is its own line
-        result: T = value
-        return result
+        try:
+            return self._thread.run(_called(function, *args, **kwargs))
+        except AssertionError as error:
+            raise error.with_traceback(None) from None  # what a test sees is its own line
 
 
-async def _tried(
-    function: Callable[..., T], *args: Any, **kwargs: Any
-) -> tuple[Any, AssertionError | None]:
-    try:
-        return function(*args, **kwargs), None
-    except AssertionError as error:
-        return None, error
+async def _called(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    return function(*args, **kwargs)
 
 
 def _in_thread(function: Callable[..., T]) -> Callable[..., T]:
