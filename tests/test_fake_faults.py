@@ -142,6 +142,16 @@ def test_random_faults_are_reproducible_in_any_order() -> None:
     assert one_by_one[KEY] != one_by_one[OTHER]
 
 
+def test_a_schedule_that_is_set_again_begins_anew() -> None:
+    plan = FaultPlan()
+
+    def schedule() -> list[Fault]:
+        plan.change(RandomFaults(rate=0.5, seed=7))
+        return [plan.next_fault(KEY) for _ in range(20)]
+
+    assert schedule() == schedule()
+
+
 def test_random_faults_come_at_their_rate() -> None:
     faults = RandomFaults(rate=0.25, seed=1)
     met = [faults.fault_for("a", nth) for nth in range(2000)]
@@ -504,6 +514,15 @@ async def test_a_delayed_request_arrives_even_when_its_client_has_left(
     assert await asyncio.wait_for(golem.await_promise(promise_id), 1) == b"first"
     assert (await post(promise_id, b"second"))[2] == b"false"
     assert [request.applied for request in golem.requests] == [True, False]
+
+
+async def test_a_request_under_way_can_be_forgotten(golem: FakeGolem, post: Post) -> None:
+    golem.delay_next(0.05)
+    call = asyncio.create_task(post(golem.create_promise()))
+    await until(lambda: golem.requests)
+    golem.clear_requests()
+    assert (await call)[2] == b"true"
+    assert golem.requests == ()
 
 
 async def test_latency_delays_every_answer(golem: FakeGolem, post: Post) -> None:
