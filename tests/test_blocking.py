@@ -27,8 +27,7 @@ import pytest
 from golem_client import GolemClient, GolemError, InsecureTransportWarning, Outcome, RetryPolicy
 from golem_client.blocking import BlockingGolemClient, BlockingOutbox
 from golem_client.outbox import Key, Outbox
-from golem_client.testing import FakeGolem
-from golem_client.testing.threaded import BlockingFakeGolem
+from golem_client.testing import BlockingFakeGolem, FakeGolem
 from golem_client.threads import LoopThread, ProcessLoop
 
 TOKEN_WORD = "tok-5e8dd6a4c0ffee11"
