@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
+from golem_client.frames import without_locals
 from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
@@ -89,6 +90,7 @@ class Database:
         self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
         self._is_checked = False
 
+    @without_locals
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
@@ -105,6 +107,7 @@ class Database:
                 return await self._run(work, crossed=_CrossedError)
         return await self._run(work)
 
+    @without_locals
     async def check(self) -> None:
         """Find out, once, whether the schema fits.
 
