@@ -5,12 +5,12 @@ from __future__ import annotations
 import traceback
 
 
-def assert_nothing_shows(error: BaseException | None, secret: str, *, but_for: str) -> None:
+def assert_nothing_shows(error: BaseException | None, *secrets: str, but_for: str) -> None:
     """Check every frame of an error and of those before it, but for the test's own file.
 
     Args:
         error: The error that a call of ours has raised.
-        secret: What no local variable may show.
+        secrets: What no local variable may show.
         but_for: The file of the test, whose frames are the caller's own.
     """
     seen, shown = 0, []
@@ -21,9 +21,9 @@ def assert_nothing_shows(error: BaseException | None, secret: str, *, but_for: s
                 shown += [
                     f"{frame.f_code.co_qualname}: {name}"
                     for name, value in frame.f_locals.items()
-                    if secret in repr(value)
+                    if any(secret in repr(value) for secret in secrets)
                 ]
-        assert secret not in str(error)
+        assert not any(secret in str(error) for secret in secrets)
         error = error.__cause__ or error.__context__
     assert seen
     assert shown == []

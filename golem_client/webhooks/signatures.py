@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from golem_client.answer import Answer
+from golem_client.frames import made_without_locals
 from golem_client.webhooks.bodies import form_fields, is_form
 
 Headers = Mapping[str, str]
@@ -61,6 +62,7 @@ class Verifier:
         return self.verify(headers, body)
 
 
+@made_without_locals
 def hmac_sha256(
     *,
     header: str,
@@ -102,6 +104,7 @@ def hmac_sha256(
     return Verifier("hmac_sha256", verify)
 
 
+@made_without_locals
 def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     """Return a verifier for GitHub's webhooks (`X-Hub-Signature-256`).
 
@@ -134,6 +137,7 @@ def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     )
 
 
+@made_without_locals
 def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     """Return a verifier for Slack's events, buttons and commands (`X-Slack-Signature`).
 
@@ -176,6 +180,7 @@ def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     )
 
 
+@made_without_locals
 def stripe(*secrets: str | bytes) -> Verifier:
     """Return a verifier for Stripe's webhooks (`Stripe-Signature`, scheme v1).
 
@@ -204,6 +209,7 @@ def stripe(*secrets: str | bytes) -> Verifier:
     return Verifier("Stripe", verify)
 
 
+@made_without_locals
 def standard_webhooks(*secrets: str | bytes) -> Verifier:
     """Return a verifier for senders that follow Standard Webhooks, Svix among them.
 
@@ -243,6 +249,7 @@ def standard_webhooks(*secrets: str | bytes) -> Verifier:
     return Verifier("Standard Webhooks", verify, sender_timeout=15.0)
 
 
+@made_without_locals
 def twilio(*auth_tokens: str, url: str) -> Verifier:
     """Return a verifier for Twilio's webhooks, by Twilio's own library (extra `twilio`).
 

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
 from golem_client.answer import Answer
+from golem_client.frames import made_without_locals, without_locals
 from golem_client.outbox.key import Key
 from golem_client.webhooks.bodies import decoded, read_body
 from golem_client.webhooks.completions import AnyCompletion
@@ -71,6 +72,7 @@ class Webhook:
             no sense.
     """
 
+    @made_without_locals
     def __init__(
         self,
         verifier: Verifier | Verify,
@@ -107,6 +109,7 @@ class Webhook:
     def __repr__(self) -> str:
         return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
 
+    @without_locals
     async def receive(self, headers: AnyHeaders, body: bytes) -> Answer:
         """Answer one request, whatever the web framework.
 
@@ -117,10 +120,9 @@ class Webhook:
         Returns:
             The answer to send. Whatever the request holds, nothing is raised.
         """
-        reading = _ready(body)
-        del body
-        return await self._answered(headers, reading)
+        return await self._answered(headers, _ready(body))
 
+    @without_locals
     async def starlette(self, request: Any) -> Any:
         """Answer a request of Starlette or FastAPI: `app.add_route(path, hook.starlette, …)`."""
         from starlette.requests import ClientDisconnect  # noqa: PLC0415 - optional
@@ -128,6 +130,7 @@ class Webhook:
         reading = self._read(request.stream(), ClientDisconnect)
         return (await self._answered(request.headers, reading)).for_starlette()
 
+    @without_locals
     async def aiohttp(self, request: Any) -> Any:
         """Answer a request of aiohttp: `app.router.add_post(path, hook.aiohttp)`."""
         from aiohttp import ClientError  # noqa: PLC0415 - as the other
@@ -146,7 +149,6 @@ class Webhook:
     async def _answered(self, headers: AnyHeaders, reading: Awaitable[bytes | Answer]) -> Answer:
         """Read the body and answer, both within one deadline."""
         deadline = asyncio.get_running_loop().time() + self._timeout
-        body: bytes | Answer = b""
         try:
             async with asyncio.timeout_at(deadline):
                 body = await reading
@@ -159,11 +161,6 @@ class Webhook:
                 return await self._answer_to(CIMultiDict(_pairs(headers)), body, deadline)
         except TimeoutError:
             return self._come_again(["it took too long"])
-        except BaseException as error:
-            # A cancellation, say. Error reporters send the local variables of its frames.
-            headers, body = {}, b""
-            traceback.clear_frames(error.__traceback__)
-            raise
 
     async def _answer_to(self, headers: Headers, body: bytes, deadline: float) -> Answer:
         """Check and decode the request, and answer it."""
