@@ -269,20 +269,29 @@ def test_a_script_that_closes_nothing_ends_without_a_word(golem: BlockingFakeGol
     assert ("fulfilled\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
 
 
-def test_an_outbox_that_is_not_closed_ends_without_a_word(tmp_path: Path) -> None:
-    """Not even one whose list was left half read."""
-    script = """
+LEFT_OPEN = {  # one that is dropped, and one that is kept
+    "entries half read": "next(outbox.entries()); kept = outbox.entries(); next(kept)",
+    "delivering entered and never left": (
+        "outbox.delivering(client).__enter__(); kept = outbox.delivering(client); kept.__enter__()"
+    ),
+}
+
+
+@pytest.mark.parametrize("leaves", LEFT_OPEN.values(), ids=list(LEFT_OPEN))
+def test_an_outbox_that_is_not_closed_ends_without_a_word(leaves: str, tmp_path: Path) -> None:
+    """And without a hang, whatever is under way."""
+    script = f"""
 import sys
-from golem_client.blocking import BlockingOutbox
+from golem_client.blocking import BlockingGolemClient, BlockingOutbox
+client = BlockingGolemClient("{NOWHERE}")
 outbox = BlockingOutbox.open(sys.argv[1])
 for n in range(3):
-    outbox.complete_json(f"f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/{n}", n)
-for entry in outbox.entries():
-    print(entry.state)
-    break
+    outbox.complete_json("{ID}" + str(n), n)
+{leaves}
+print("ends")
 """
     ended = run_script(script, str(tmp_path / "golem.sqlite"))
-    assert ("pending\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+    assert ("ends\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -496,6 +505,32 @@ class TestThread:
                 client.complete_json(golem.create_promise(), 1)
             is_bad = False
             assert client.complete_json(golem.create_promise(), 1).by_this_call
+
+    def test_when_it_dies_every_call_of_every_thread_ends(self, golem: BlockingFakeGolem) -> None:
+        """Each is completed, or an error that says that the outcome is unknown; none hangs."""
+        deadly: list[int] = []
+
+        async def token() -> str:
+            if deadly:
+                sys.exit(deadly.pop())
+            return golem.token
+
+        def call(_: int) -> str:
+            starting.wait(10)
+            try:
+                return str(client.complete_json(golem.create_promise(), 1).outcome)
+            except RuntimeError as error:
+                return str(error)
+
+        starting = threading.Barrier(8)
+        lost = "the event loop's thread ended during the call, whose outcome is unknown"
+        with BlockingGolemClient(golem.url, token=token) as client, ThreadPoolExecutor(8) as pool:
+            for _ in range(5):
+                deadly.append(3)
+                ended = {*pool.map(call, range(8), timeout=20)}
+                assert lost in ended
+                assert ended <= {lost, "fulfilled"}
+                assert {"fulfilled"} == {*pool.map(call, range(8), timeout=20)}
 
     def test_a_token_callable_that_calls_the_client_is_an_error(
         self, golem: BlockingFakeGolem
