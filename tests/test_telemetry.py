@@ -207,7 +207,7 @@ async def test_no_span_metric_or_event_has_a_name_a_token_or_a_payload(
         await client.complete_json(done, {"card": PAYLOAD})
     everything = seen.everything()
     assert "PromiseNotFoundError" in everything
-    assert [] == [word for word in (NAME, "4711", golem.token, PAYLOAD) if word in everything]
+    assert [] == [word for word in ("patient", golem.token, PAYLOAD) if word in everything]
 
 
 async def test_a_webhooks_url_is_in_no_span(golem: FakeGolem, seen: Telemetry) -> None:
@@ -376,6 +376,20 @@ async def test_a_header_that_an_observer_must_not_add_harms_nothing(
             assert (await client.complete_json(golem.create_promise(), 1)).by_this_call
     assert ["yes", "yes"] == [request.headers["x-good"] for request in golem.requests]
     assert 1 == len([each for each in caplog.records if "observer" in each.getMessage()])
+
+
+async def test_a_header_in_another_case_is_replaced(golem: FakeGolem) -> None:
+    """A trace has one `traceparent`, whatever the option `headers` says."""
+    async with GolemClient(
+        golem.url,
+        token=golem.token,
+        headers={"Traceparent": "mine"},
+        observers=[Adding({"traceparent": TRACEPARENT})],
+    ) as client:
+        await client.complete_json(golem.create_promise(), 1)
+    (request,) = golem.requests
+    sent = [value for name, value in request.headers.items() if name.lower() == "traceparent"]
+    assert [TRACEPARENT] == sent
 
 
 def test_each_of_many_short_lived_observers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
