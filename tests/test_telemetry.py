@@ -378,20 +378,6 @@ async def test_a_header_that_an_observer_must_not_add_harms_nothing(
     assert 1 == len([each for each in caplog.records if "observer" in each.getMessage()])
 
 
-async def test_a_header_in_another_case_is_replaced(golem: FakeGolem) -> None:
-    """A trace has one `traceparent`, whatever the option `headers` says."""
-    async with GolemClient(
-        golem.url,
-        token=golem.token,
-        headers={"Traceparent": "mine"},
-        observers=[Adding({"traceparent": TRACEPARENT})],
-    ) as client:
-        await client.complete_json(golem.create_promise(), 1)
-    (request,) = golem.requests
-    sent = [value for name, value in request.headers.items() if name.lower() == "traceparent"]
-    assert [TRACEPARENT] == sent
-
-
 def test_each_of_many_short_lived_observers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A new observer can have the address of one that is gone."""
     for _ in range(20):
