@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from golem_client import wire
@@ -198,7 +199,10 @@ class Call:
     async def _send_once(self, began_at: float, event: AttemptEvent | None = None) -> Verdict:
         """Send the request over the network, and judge what comes back."""
         session, options, request = self._session, self._options, self._request
-        headers = request.headers if event is None else {**request.headers, **event.headers}
+        headers = request.headers
+        if event is not None and event.headers:
+            headers = CIMultiDict(headers)
+            headers.update(event.headers)
         end = min(self._deadline, began_at + options.attempt_timeout)
         while True:
             body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
