@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Containers often forbid Python to keep its bytecode. The tests start two hundred interpreters, and
+# each would compile the package again; pytest would do so with each file of the tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # By hand: `pytest tests/test_model.py --hypothesis-profile=long`.
 settings.register_profile(
