@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,11 @@ from hypothesis import HealthCheck, settings
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What a property's own settings leave open. A busy machine is slow, and that is no failure.
+settings.register_profile(
+    "quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("quick")
 # By hand: `pytest tests/test_model.py --hypothesis-profile=long`.
 settings.register_profile(
     "long",
@@ -34,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="fresh pending promises of it, one JSON a line in any spelling; each is used up",
     )
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is collected out of each later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
