@@ -84,7 +84,8 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     source = None if str(file) == "-" else file
     _check_results(source, results, retry_failed=retry_failed)
     options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    options["max_connections"] = max(100, concurrency)
+    # Whatever the environment says: an outage holds the run, instead of failing its lines.
+    options |= {"max_connections": max(100, concurrency), "overload": "wait"}
     client = None if dry_run else Target(url, profile, token_file).client(**options)
     with ExitStack() as stack:
         try:

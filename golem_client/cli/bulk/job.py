@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
-from golem_client.cli.bulk.journal import BulkPace, BulkRules, is_done, is_of_the_token, journal
+from golem_client import GolemClient, GolemError, OutboxError
+from golem_client.cli.bulk.journal import is_done, journal
 from golem_client.cli.bulk.lines import BadLine, Line, Lines, count_lines, lines_of, read_lines
+from golem_client.cli.bulk.pace import BulkPace, BulkRules
 from golem_client.cli.bulk.plan import Index, Known, Plan, bad_line_key
 from golem_client.cli.bulk.progress import progress_for
 from golem_client.cli.bulk.results import ResultsError, ResultsFile, load_only
@@ -34,6 +35,9 @@ _MOST_SHOWN = 20
 
 _MOST_AHEAD = 2000
 """So many lines are read and accepted before their turn comes."""
+
+_RETRY_DELAY = timedelta(seconds=0.25)
+"""After which a line that an outage held up has its next turn: the client's gate does the rest."""
 
 
 @contextmanager
@@ -94,12 +98,11 @@ class Job:
         self._tally = tally
         self._plan = Plan(index, tally, self._note_bad_line, self._note_found, retry_failed)
         self._progress = progress_for(tally)
-        self._pace = BulkPace()
         self._shown = 0
         self._records: list[dict[str, Any]] = []
         self._open = 0
         self._moved = asyncio.Event()
-        self._reason: GolemError | None = None
+        self._stopped_by: GolemError | None = None
 
     def rehearse(self) -> ExitCode:
         """Check every line, and send nothing."""
@@ -134,9 +137,9 @@ class Job:
             return ExitCode.INTERRUPTED, self._after_interruption()
         finally:
             self._progress.stop()
-        if self._reason is not None:
-            mend = f"stopped: {self._reason} Once that is mended, run the same command again."
-            return code_of_error(self._reason), mend
+        if self._stopped_by is not None:
+            mend = f"stopped: {self._stopped_by} Once that is mended, run the same command again."
+            return code_of_error(self._stopped_by), mend
         if self._tally.is_complete:
             return ExitCode.FULFILLED, ""
         return ExitCode.FAILED, self._after_failures()
@@ -164,15 +167,21 @@ class Job:
                 path = Path(folder) / "journal"
             await stack.enter_async_context(client)
             outbox = await stack.enter_async_context(journal(path, server, self._index))
+            pace = BulkPace(client)
             worker = outbox.worker(
                 client,
                 concurrency=concurrency,
                 on_settled=self._note_all,
-                rules=BulkRules(give_up_after=timedelta(0), nudge_after=None),
-                pace=self._pace,
+                rules=BulkRules(
+                    give_up_after=timedelta(0),
+                    nudge_after=None,
+                    longest_delay=_RETRY_DELAY,
+                    pace=pace,
+                ),
+                pace=pace,
                 is_patient=False,
             )
-            await self._deliver(outbox, worker)
+            await self._deliver(outbox, worker, pace)
             is_over = self._tally.is_complete and await is_done(outbox)
         if is_over and self._results is not None:
             path.unlink(missing_ok=True)
@@ -182,10 +191,10 @@ class Job:
             return None
         return self._results.path.with_name(f"{self._results.path.name}.journal")
 
-    async def _deliver(self, outbox: Outbox, worker: Worker) -> None:
+    async def _deliver(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
         """Accept line after line, and deliver them meanwhile."""
-        refreshing = asyncio.create_task(self._keep_fresh())
-        accepting = asyncio.create_task(self._accept_all(outbox, worker))
+        refreshing = asyncio.create_task(self._keep_fresh(pace))
+        accepting = asyncio.create_task(self._accept_all(outbox, worker, pace))
         delivering = asyncio.create_task(worker.run())
         tasks = (accepting, delivering)
         try:
@@ -199,15 +208,16 @@ class Job:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _accept_all(self, outbox: Outbox, worker: Worker) -> None:
+    async def _accept_all(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
         async for lines in lines_of(self._file):
             await self._accept(outbox, lines)
-            while self._open > _MOST_AHEAD and self._reason is None:
+            while self._open > _MOST_AHEAD and pace.reason is None:
                 await self._news()
-            if self._reason is not None:
+            if pace.reason is not None:
                 break
-        while self._open and self._reason is None:
+        while self._open and pace.reason is None:
             await self._news()
+        self._stopped_by = pace.reason
         worker.stop()
 
     async def _news(self) -> None:
@@ -224,12 +234,10 @@ class Job:
         self._open += len(entries)
         await asyncio.gather(*entries)
 
-    async def _keep_fresh(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _keep_fresh(self, pace: BulkPace) -> None:
         while True:
             await asyncio.sleep(self._progress.interval)
-            pause = self._pace.held_until - loop.time()
-            self._progress.refresh(pause if 0 < pause < math.inf else 0.0)
+            self._progress.refresh(pace.why_held(time.monotonic()))
 
     def _note_all(self, settled: Sequence[Settled]) -> None:
         """Record what became of some lines, and count it."""
@@ -250,14 +258,6 @@ class Job:
             self._tally.now[outcome.value] += 1
         elif after.state is State.DEAD:
             self._note_failure(known, one)
-        elif isinstance(one.ended, GolemError) and self._stops(one.ended):
-            self._reason = self._reason or one.ended
-
-    def _stops(self, error: GolemError) -> bool:
-        """Whether the line is as if it had not been sent, for the next run to send it."""
-        if isinstance(error, RateLimitedError):
-            return self._pace.is_hopeless(error)
-        return is_of_the_token(error)
 
     def _note_failure(self, known: Known, one: Settled) -> None:
         error = one.ended

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from golem_client.cli.bulk.tally import Tally
 
 
+_LONGEST_QUIET = 60.0
+"""The longest time, in seconds, for which a log is told nothing of a run that is held."""
+
+
 class Progress(Protocol):
     """What shows that a run goes on.
 
@@ -41,8 +45,8 @@ class Progress(Protocol):
     def say(self, message: str) -> None:
         """Show a message."""
 
-    def refresh(self, pause: float) -> None:
-        """Show how far the run is; `pause` is the seconds for which a rate limit holds it."""
+    def refresh(self, why_held: str) -> None:
+        """Show how far the run is, and why nothing is sent, where that is so."""
 
 
 def progress_for(tally: Tally) -> Progress:
@@ -62,6 +66,9 @@ class Lines:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._shown = ""
+        self._accounted = -1
+        self._quiet = 0.0
+        self._quiet_until = 0.0
 
     def start(self) -> None:
         """Begin to measure the speed."""
@@ -74,14 +81,20 @@ class Lines:
         """Write the message."""
         warn(_safe(message))
 
-    def refresh(self, pause: float) -> None:
-        """Write how far the run is, unless it is where it was."""
-        speed = self._tally.speed_at(time.monotonic())
-        words = [_done(self._tally), *_pace(self._tally, speed), *_paused(pause)]
+    def refresh(self, why_held: str) -> None:
+        """Write how far the run is; less and less often while it stays where it is."""
+        now, accounted = time.monotonic(), self._tally.accounted
+        is_still = accounted == self._accounted
+        speed = self._tally.speed_at(now)
+        held = [why_held] if why_held else []
+        words = [_done(self._tally), *_pace(self._tally, speed), *held]
         shown = f"{', '.join(words)}: {self._tally.counts()}"
-        if shown != self._shown:
-            self.say(shown)
-        self._shown = shown
+        if is_still and (now < self._quiet_until or shown == self._shown):
+            return
+        self.say(shown)
+        self._shown, self._accounted = shown, accounted
+        self._quiet = min(2 * self._quiet, _LONGEST_QUIET) if is_still else self.interval
+        self._quiet_until = now + self._quiet
 
 
 class Bar:
@@ -98,12 +111,12 @@ class Bar:
         """Show the bar."""
         self._tally.speed_at(time.monotonic())
         self._live.start()
-        self.refresh(0)
+        self.refresh("")
 
     def stop(self) -> None:
         """Leave the bar as it is, and the cursor below it."""
         with suppress(OSError):  # the terminal may have gone
-            self.refresh(0)
+            self.refresh("")
             self._live.stop()
 
     def say(self, message: str) -> None:
@@ -114,12 +127,12 @@ class Bar:
             for line in more:
                 self._console.print(Padding(line, (0, 0, 0, 2)))
 
-    def refresh(self, pause: float) -> None:
+    def refresh(self, why_held: str) -> None:
         """Draw the bar anew."""
         with suppress(OSError):
-            self._live.update(self._drawn(pause), refresh=True)
+            self._live.update(self._drawn(why_held), refresh=True)
 
-    def _drawn(self, pause: float) -> Group:
+    def _drawn(self, why_held: str) -> Group:
         tally = self._tally
         pace = [_done(tally), *_pace(tally, tally.speed_at(time.monotonic()))]
         row = Table.grid(expand=True, padding=(0, 2, 0, 0))
@@ -127,8 +140,8 @@ class Bar:
         row.add_column(no_wrap=True)
         bar = ProgressBar(total=tally.total, completed=tally.accounted, pulse=tally.total is None)
         row.add_row(bar, Text("  ".join(pace)))
-        paused = [Text(words, style="yellow") for words in _paused(pause)]
-        return Group(row, Text(tally.counts()), *paused)
+        held = [Text(why_held, style="yellow")] if why_held else []
+        return Group(row, Text(tally.counts()), *held)
 
 
 def _done(tally: Tally) -> str:
@@ -147,10 +160,6 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _paused(pause: float) -> list[str]:
-    return [f"rate limited, going on in {pause:.0f} s"] if pause else []
 
 
 def _safe(message: str) -> str:
