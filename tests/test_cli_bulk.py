@@ -753,7 +753,7 @@ class TestProcess:
         process.send_signal(number)
         out, err = await asyncio.to_thread(process.communicate)
         assert 130 == process.returncode
-        assert 1 > time.monotonic() - sent_at
+        assert 10 > time.monotonic() - sent_at  # a line has 30 s
         assert b"interrupted: " in err
         assert b"the same command goes on" in err
         assert b"Traceback" not in err

@@ -230,9 +230,8 @@ class Job:
             self._tally.total = 1  # nothing more is read
         to_send = [line for line in map(self._plan.line_to_send, lines) if line is not None]
         self._write()
-        entries = [outbox.hand_in(line.promise_id, line.payload) for line in to_send]
-        self._open += len(entries)
-        await asyncio.gather(*entries)
+        self._open += len(to_send)
+        await outbox.accept_all([(line.promise_id, line.payload) for line in to_send])
 
     async def _keep_fresh(self, pace: BulkPace) -> None:
         while True:
