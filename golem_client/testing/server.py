@@ -20,13 +20,17 @@ Respond = Callable[[Incoming, int], Awaitable[Delivery]]
 
 
 class Server:
-    """An HTTP server on a loopback port that can also misbehave.
+    """An HTTP server, by default on a loopback port, that can also misbehave.
 
     It stands on aiohttp's low-level server: routing would decode the path before Golem's rules
     see it, and a fault needs the transport.
+
+    Attributes:
+        host: Where it listens.
     """
 
     def __init__(self, respond: Respond) -> None:
+        self.host = HOST
         self._respond = respond
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -41,7 +45,7 @@ class Server:
         def connection() -> _Connection:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
-        self._listener = await loop.create_server(connection, HOST, port, reuse_address=True)
+        self._listener = await loop.create_server(connection, self.host, port, reuse_address=True)
         number: int = self._listener.sockets[0].getsockname()[1]
         return number
 
@@ -50,7 +54,8 @@ class Server:
         """A socket that listens where the server does, for the caller to close."""
         if self._listener is None:
             raise RuntimeError("the server does not listen")
-        return socket.fromfd(self._listener.sockets[0].fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        first = self._listener.sockets[0]
+        return socket.fromfd(first.fileno(), first.family, socket.SOCK_STREAM)
 
     async def stop(self) -> None:
         """Stop listening, and drop every connection with whatever is under way on it."""
