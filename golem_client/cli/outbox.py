@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from golem_client import InvalidIdError, OutboxError, PromiseId
 from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.options import Target, output_option, seconds_option, target_options
-from golem_client.cli.screen import say, say_json, warn
+from golem_client.cli.screen import printable, say, say_json, warn
 from golem_client.outbox import Entry, Key, Outbox, State
 
 _AGE = re.compile(r"(\d+)([smhd])")
@@ -329,7 +329,7 @@ def _show(entry: Entry, output: str) -> None:
     if entry.promise_id is not None and entry.key is not None:
         say(f"  key {entry.key}")
     if entry.error is not None:
-        say(f"  {_plain(entry.error)}", indent="  ")
+        say(f"  {printable(entry.error)}", indent="  ")
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
@@ -347,11 +347,6 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "error": entry.error,
         **times,
     }
-
-
-def _plain(text: str) -> str:
-    """Return the text with nothing in it that moves a cursor: a server may have worded it."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _span(span: timedelta) -> str:

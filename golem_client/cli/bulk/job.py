@@ -40,6 +40,11 @@ _MOST_AHEAD = 2000
 _RETRY_DELAY = timedelta(seconds=0.25)
 """After which a line that an outage held up has its next turn: the client's gate does the rest."""
 
+_BEGINS_ANEW = (
+    "without --results, the same command begins anew; that is harmless, as what is completed stays "
+    "as it is"
+)
+
 
 @contextmanager
 def job_over(
@@ -121,16 +126,10 @@ class Job:
         except (OutboxError, OSError, sqlite3.Error) as error:
             code, advice = ExitCode.FAILED, f"stopped: {error}"
         except (KeyboardInterrupt, asyncio.CancelledError):
-            code, advice = (
-                ExitCode.INTERRUPTED,
-                (
-                    "interrupted: without --results, the same command begins anew; that is harmless, "
-                    "as what is completed stays as it is"
-                ),
-            )
+            code, advice = ExitCode.INTERRUPTED, f"interrupted: {_BEGINS_ANEW}"
             if self._results is not None:
-                advice = f"interrupted: {self._results.path} has what ended; the same command "
-                advice += "goes on"
+                has = f"{self._results.path} has what ended"
+                advice = f"interrupted: {has}; the same command goes on"
         finally:
             self._progress.stop()
         if code is not ExitCode.USAGE:

@@ -242,7 +242,7 @@ def _payload(fields: dict[str, Any], text: str) -> bytes:
 
 def _json(text: str) -> bytes:
     """Return the value of `"json"` as it stands in the line: written anew, it might change."""
-    key, end = "", text.index("{")
+    key, value, end = "", "", text.index("{")
     while key != "json":  # the whole has been read before: there is such a key
         key, at = _DECODER.raw_decode(text, _after_space(text, end + 1))
         start = _after_space(text, _after_space(text, at) + 1)
