@@ -152,14 +152,10 @@ def complete(  # noqa: PLR0913 - the options of the command line
     ID is in any spelling that Golem, its SDKs and golem-cli print.
     """
     payload = Source(json, text, file, stdin, empty, verbatim=verbatim).read()
-    client = Target(url, profile, token_file).client(**_options(timeout))
+    client = Target(url, profile, token_file).client(timeout=timeout)
     report = _as_json if output == "json" else _as_text
     done = run_to_the_end(_complete(client, promise_id, payload), interrupted=_INTERRUPTED)
     ctx.exit(report(promise_id, done))
-
-
-def _options(timeout: float | None) -> dict[str, float]:
-    return {} if timeout is None else {"timeout": timeout}
 
 
 async def _complete(
