@@ -33,8 +33,7 @@ from golem_client.outbox.key import Key
 
 if TYPE_CHECKING:
     from golem_client.outbox.entry import Counts, Entry, State
-    from golem_client.outbox.outbox import Outbox
-    from golem_client.outbox.promise import OutboxPromise
+    from golem_client.outbox.outbox import Outbox, OutboxPromise
     from golem_client.outbox.tables import golem_outbox
 
 __all__ = ["Counts", "Entry", "Key", "Outbox", "OutboxPromise", "State", "golem_outbox"]
@@ -43,7 +42,7 @@ _HOMES = {
     "Counts": "entry",
     "Entry": "entry",
     "Outbox": "outbox",
-    "OutboxPromise": "promise",
+    "OutboxPromise": "outbox",
     "State": "entry",
     "golem_outbox": "tables",
 }

@@ -18,8 +18,6 @@ from golem_client.outbox.statements import (
     accepting_by_key,
     entry_columns,
     found_by_key,
-    notification,
-    values_of,
 )
 from golem_client.outbox.tables import ENTRIES
 
@@ -133,8 +131,8 @@ class Acceptor:
             for place, n in enumerate(numbers):
                 is_new = place == 0 and slot in new
                 entries[n] = entry_of(new[slot] if slot in new else old[slot], is_new=is_new)
-        if self._database.dialect == "postgresql" and any(e.is_new for e in entries.values()):
-            await connection.execute(notification())
+        if any(entry.is_new for entry in entries.values()):
+            await self._database.notify(connection)
         return [entries[n] for n in range(len(batch))]
 
     async def _by_slot(
@@ -143,7 +141,7 @@ class Acceptor:
         """Return the rows that are new, and those that were there before."""
         if not accepted:
             return {}, {}
-        rows = await connection.execute(self._upsert, [values_of(one) for one in accepted])
+        rows = await connection.execute(self._upsert, [attrs.asdict(one) for one in accepted])
         new = {row["slot"]: row for row in rows.mappings()}
         missing = [one.slot for one in accepted if one.slot not in new]
         if not missing:
