@@ -78,10 +78,14 @@ class Acceptor:
                 batch = [self._queue.popleft() for _ in range(count)]
                 batch = [waiting for waiting in batch if not waiting.entry.done()]
                 await self._write(batch)
-        finally:
+        except BaseException as error:
             for waiting in (*batch, *self._queue):
-                waiting.entry.cancel()  # those that have their entry are done
+                if isinstance(error, asyncio.CancelledError):
+                    waiting.entry.cancel()
+                elif not waiting.entry.done():
+                    waiting.entry.set_exception(error)
             self._queue.clear()
+            raise
 
     async def _write(self, batch: list[_Waiting]) -> None:
         problem = await self._try(batch)

@@ -27,7 +27,10 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _LONGEST_WORDS = 200
-_ERRORS = {"asyncpg": ("PostgresError", "InterfaceError"), "psycopg": ("Error",)}
+_ERRORS = {
+    "asyncpg": ("PostgresError", "InterfaceError", "InternalClientError"),
+    "psycopg": ("Error",),
+}
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
