@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
 from golem_client.outbox import Entry, Key, Outbox, State
 from golem_client.testing import FakeGolem
-from golem_client.testing.faults import WEATHER, echoed
+from golem_client.testing.faults import ECHO, WEATHER
 from tests.databases import BOTH, DRIVERS, another_engine, empty_database
 from tests.samples import QUICK, TOKEN
 from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, answer, stall
@@ -187,7 +187,7 @@ class TestDelivering:
     ) -> None:
         """And each outcome is true: FULFILLED only where the payload is ours."""
         # Not the echo of Golem's own repetition, which no client can tell.
-        golem.random_faults(0.3, seed=5, faults=[f for f in WEATHER if f.name != echoed().name])
+        golem.random_faults(0.3, seed=5, faults=[f for f in WEATHER if f.name != ECHO.name])
         ids = [golem.create_promise() for _ in range(60)]
         for n, id_ in enumerate(ids):
             if n % 10 == 0:
