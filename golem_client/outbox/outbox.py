@@ -217,21 +217,20 @@ class Outbox(Records):
             PayloadError: The value cannot be encoded, or is too large.
             OutboxError: The database cannot be used; nothing was accepted.
         """
-        return await self._accept(promise_id, self._as_json(value, as_type))
+        encode = self._bounded(encode_json, value, as_type, self._converter)
+        return await self._accept(promise_id, encode)
 
     @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
-        limit = self._max_payload_bytes
-        return await self._accept(promise_id, partial(encode_text, text, max_bytes=limit))
+        return await self._accept(promise_id, self._bounded(encode_text, text))
 
     @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
         """Accept the completion of a promise with these bytes; see `complete_json`."""
-        limit = self._max_payload_bytes
-        return await self._accept(promise_id, partial(encode_bytes, data, max_bytes=limit))
+        return await self._accept(promise_id, self._bounded(encode_bytes, data))
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
         """Return a typed handle on one promise, as `GolemClient.promise` does.
@@ -277,21 +276,20 @@ class Outbox(Records):
             InvalidIdError: It is not an id.
             PayloadError: The value cannot be encoded, or is too large.
         """
-        return self._statement(promise_id, self._as_json(value, as_type))
+        encode = self._bounded(encode_json, value, as_type, self._converter)
+        return self._statement(promise_id, encode)
 
     @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
-        limit = self._max_payload_bytes
-        return self._statement(promise_id, partial(encode_text, text, max_bytes=limit))
+        return self._statement(promise_id, self._bounded(encode_text, text))
 
     @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
-        limit = self._max_payload_bytes
-        return self._statement(promise_id, partial(encode_bytes, data, max_bytes=limit))
+        return self._statement(promise_id, self._bounded(encode_bytes, data))
 
     # Delivering
 
@@ -370,14 +368,12 @@ class Outbox(Records):
 
         Without a task for each: for a program that hands in thousands at once.
         """
-        limit = self._max_payload_bytes
-        return self._accept(promise_id, partial(encode_bytes, data, max_bytes=limit))
+        return self._accept(promise_id, self._bounded(encode_bytes, data))
 
     # Inside
 
-    def _as_json(self, value: Any, as_type: Any) -> Callable[[], bytes]:
-        limit = self._max_payload_bytes
-        return partial(encode_json, value, as_type, self._converter, max_bytes=limit)
+    def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
+        return partial(encode, *values, max_bytes=self._max_payload_bytes)
 
     def _accept(self, promise_id: Any, encode: Callable[[], bytes]) -> asyncio.Future[Entry]:
         return self._acceptor.hand_in(self._encoded(promise_id, encode))
