@@ -399,7 +399,7 @@ class Outbox(Records):
         if accepted.promise_id is None:
             statement = accepting_by_key(dialect, accepted)
         else:
-            statement = accepting(dialect).values(**attrs.asdict(accepted))
+            statement = accepting(dialect).values(**attrs.asdict(accepted, recurse=False))
         return notifying(statement) if dialect == "postgresql" else statement
 
     def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
