@@ -105,6 +105,8 @@ class Records:
         while rows:
             for row in rows:
                 yield entry_of(row)
+            if len(rows) < _PAGE:
+                return
             rows = await self._database.read(query.where(_E.id > rows[-1]["id"]))
 
     @without_locals
