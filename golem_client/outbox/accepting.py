@@ -18,6 +18,7 @@ from golem_client.outbox.statements import (
     accepting_by_key,
     entry_columns,
     found_by_key,
+    values_of,
 )
 from golem_client.outbox.tables import ENTRIES
 
@@ -145,7 +146,7 @@ class Acceptor:
         """Return the rows that are new, and those that were there before."""
         if not accepted:
             return {}, {}
-        rows = await connection.execute(self._upsert, [attrs.asdict(one, recurse=False) for one in accepted])
+        rows = await connection.execute(self._upsert, [values_of(one) for one in accepted])
         new = {row["slot"]: row for row in rows.mappings()}
         missing = [one.slot for one in accepted if one.slot not in new]
         if not missing:

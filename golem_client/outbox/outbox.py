@@ -11,7 +11,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 
-import attrs
 import cattrs
 from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,6 +33,7 @@ from golem_client.outbox.statements import (
     key_slot,
     notifying,
     promise_slot,
+    values_of,
 )
 from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm, telemetry
 from golem_client.payload import encode_bytes, encode_json, encode_text
@@ -399,7 +399,7 @@ class Outbox(Records):
         if accepted.promise_id is None:
             statement = accepting_by_key(dialect, accepted)
         else:
-            statement = accepting(dialect).values(**attrs.asdict(accepted, recurse=False))
+            statement = accepting(dialect).values(**values_of(accepted))
         return notifying(statement) if dialect == "postgresql" else statement
 
     def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:

@@ -93,6 +93,11 @@ def accepting(dialect: str) -> Insert:
     return _reviving(inserted)
 
 
+def values_of(accepted: Acceptance) -> dict[str, Any]:
+    """Return the values for `accepting`."""
+    return attrs.asdict(accepted, recurse=False)
+
+
 def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
     """Return the upsert of one row by its key, which may be bound or not.
 
