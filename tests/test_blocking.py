@@ -27,8 +27,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from golem_client import GolemClient, GolemError, InsecureTransportWarning, Outcome
 from golem_client.blocking import BlockingGolemClient, BlockingOutbox
 from golem_client.outbox import Key, Outbox
-from golem_client.testing import FakeGolem
-from golem_client.testing.threaded import BlockingFakeGolem
+from golem_client.testing import BlockingFakeGolem, FakeGolem
 from golem_client.threads import LoopThread, ProcessLoop
 from tests.tracebacks import assert_nothing_shows
 
