@@ -141,8 +141,8 @@ class TestCalls:
 
     def test_what_could_not_be_made_has_a_repr(self) -> None:
         """Reporters of errors show `self` in the frame of a subclass's constructor."""
-        for cls in (BlockingGolemClient, BlockingOutbox):
-            assert f"<{cls.__name__} None>" == repr(cls.__new__(cls))
+        for cls in (BlockingGolemClient, BlockingOutbox, GolemClient):
+            assert f"<{cls.__name__} not made>" == repr(cls.__new__(cls))
 
     def test_the_warning_points_at_the_callers_line(self) -> None:
         """As GolemClient's does."""

@@ -94,7 +94,8 @@ class Blocking(Generic[A]):
         return self._inner
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._inner!r}>"
+        inner = "not made" if self._inner is None else repr(self._inner)
+        return f"<{type(self).__name__} {inner}>"
 
     def close(self) -> None:
         """Close it as `aclose` of the asyncio class does; a second time does nothing."""
