@@ -1,4 +1,4 @@
-"""Signed links: who has one may make the one decision in it, until it expires."""
+"""Signed links. Whoever has one can make the decision in it, until it expires."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class PromiseLinks:
             methods=["GET", "HEAD", "POST"],
         )
 
-    Whoever has a link can decide, and can read what is in it: put no secrets into the payload,
-    and into links that are forwarded only what anybody may decide. A link is not used up: the
-    promise takes the first decision, and every later one is told so.
+    Whoever has a link can decide, and can read what is in it: put no secrets into the payload, and
+    send it only to people who may decide. A link can be used again: the promise takes the first
+    decision, and the page says so to everybody who decides later.
 
     Following a link only asks, because mail scanners follow links; the button decides.
 

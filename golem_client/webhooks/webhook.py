@@ -45,7 +45,7 @@ class Webhook:
     nobody waits for it
     no delivery can ever succeed                204, after `undeliverable` was called
     a later delivery can succeed                503 with `Retry-After`
-    `route` failed, or its answer is no use     500, and the log says where
+    `route` raised, or returned anything else   500, and the log says where
     the signature is missing or wrong           401
     the body is neither JSON nor a form         400
     the body took too long to come              408
