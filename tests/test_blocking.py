@@ -664,6 +664,32 @@ class TestOutbox:
             assert outbox.entry(ids[0]) is not None
         assert [b'{"a":1}', b"7", b"late"] == [golem.payload(each) for each in ids]
 
+    def test_a_sigterm_ends_a_delivery_when_its_calls_are_settled(
+        self, golem: BlockingFakeGolem, tmp_path: Path
+    ) -> None:
+        """As that of `Outbox.deliver`: the process is not killed in the middle of a call."""
+        script = """
+import sys
+from golem_client.blocking import BlockingGolemClient, BlockingOutbox
+url, token, promise_id, path = sys.argv[1:]
+with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) as client:
+    outbox.complete_json(promise_id, 1)
+    outbox.deliver(client)
+    print(outbox.entry(promise_id).outcome)
+"""
+        golem.latency(0.3)
+        promise_id = golem.create_promise()
+        arguments = [golem.url, golem.token, str(promise_id), str(tmp_path / "golem.sqlite")]
+        command = [sys.executable, "-W", "error", "-c", script, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as delivering:
+            assert delivering.stdout is not None
+            deadline = time.monotonic() + 60
+            while not golem.requests and time.monotonic() < deadline:
+                time.sleep(0.005)
+            delivering.terminate()
+            printed = delivering.stdout.read()
+        assert ("fulfilled\n", 0) == (printed, delivering.returncode)
+
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_forked_child_accepts_too(self, tmp_path: Path) -> None:

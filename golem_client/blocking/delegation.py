@@ -66,6 +66,11 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     return loop.run(coroutine)
 
 
+def start(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine in the loop of the process, and do not wait for it."""
+    _LOOP.get().start(coroutine)
+
+
 def _loop() -> LoopThread:
     try:
         asyncio.get_running_loop()
