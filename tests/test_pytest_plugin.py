@@ -1,4 +1,4 @@
-"""The pytest plugin, as a user's pytest runs it: in a process of its own, warnings as errors."""
+"""The pytest plugin, as a user's pytest runs it: with warnings as errors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,25 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a user's tests, with the plugins that it is told alone."""
+    """Return a function that runs a user's tests, with the plugins that it is told alone.
+
+    `fresh` is a process of its own, which costs half a second.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
-    def run(tests: str, *options: str, plugins: Iterable[str], **ini: str) -> pytest.RunResult:
+    def run(
+        tests: str, *options: str, plugins: Iterable[str], fresh: bool = False, **ini: str
+    ) -> pytest.RunResult:
         if ASYNCIO in plugins:
             ini.setdefault("asyncio_default_fixture_loop_scope", "function")
         settings = "\n".join(f"{name} = {value}" for name, value in ini.items())
         pytester.makeini(f"[pytest]\naddopts = --strict-markers -W error\n{settings}")
         pytester.makepyfile(test_user=tests)
         loaded = [option for name in plugins for option in ("-p", name)]
-        return pytester.runpytest_subprocess(*loaded, *options)
+        if fresh:
+            return pytester.runpytest_subprocess(*loaded, *options)
+        return pytester.runpytest_inprocess(*loaded, *options)
 
     return run
 
@@ -307,6 +314,7 @@ def test_everything_works_in_each_mode(run: Run, mode: str, loop_scope: str) -> 
         marked(tests) if mode == "strict" else tests,
         "-v",
         plugins=(NAME, ASYNCIO, *AIOHTTP),
+        fresh=mode == "strict",
         asyncio_mode=mode,
         asyncio_default_test_loop_scope=loop_scope,
         asyncio_default_fixture_loop_scope=loop_scope,
@@ -419,7 +427,7 @@ def test_an_old_pytest_asyncio_breaks_no_plain_test(run: Run, pytester: pytest.P
     """And the fixtures say in one sentence what they need."""
     pytester.makepyfile(old=OLD)
     tests = f"def test_plain(): pass\n{SIX_LINES}"
-    result = run(tests, plugins=(ASYNCIO, "old", NAME), asyncio_mode="auto")
+    result = run(tests, plugins=(ASYNCIO, "old", NAME), fresh=True, asyncio_mode="auto")
     result.assert_outcomes(passed=1, errors=1)
     said = "fake_golem needs pytest-asyncio 0.24 or later: pip install -U pytest-asyncio"
     assert failures(result) == {"test_a_lost_answer": said}
@@ -478,7 +486,7 @@ def test_nothing_is_loaded():
 
 def test_it_costs_nothing_when_unused(run: Run) -> None:
     """By its entry point, it imports pytest and the standard library."""
-    run(UNUSED, plugins=(ENTRY_POINT,)).assert_outcomes(passed=1)
+    run(UNUSED, plugins=(ENTRY_POINT,), fresh=True).assert_outcomes(passed=1)
 
 
 def test_the_wheel_has_the_module_that_its_entry_point_names() -> None:
@@ -494,7 +502,7 @@ EXAMPLE = (PROJECT / "examples" / "test_with_plugin.py").read_text()
 
 def test_the_example_passes(run: Run) -> None:
     """As a reader pastes it; also where the plugin is loaded by both of its names."""
-    run(EXAMPLE, plugins=(NAME, ASYNCIO, ENTRY_POINT)).assert_outcomes(passed=6)
+    run(EXAMPLE, plugins=(NAME, ASYNCIO, ENTRY_POINT), fresh=True).assert_outcomes(passed=6)
 
 
 def test_a_users_test_has_at_most_six_lines() -> None:
