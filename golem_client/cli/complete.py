@@ -16,7 +16,7 @@ from golem_client import (
     PromiseId,
     UnexpectedResponseError,
 )
-from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error, code_of_outcome
+from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error
 from golem_client.cli.options import (
     Target,
     in_options,
@@ -133,7 +133,7 @@ def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
         return code
     attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
     say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
-    return code_of_outcome(done.outcome)
+    return ExitCode[done.outcome.name]
 
 
 def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
@@ -150,7 +150,7 @@ def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
             "worth_retrying": done.worth_retrying,
         }
     else:
-        code = code_of_outcome(done.outcome)
+        code = ExitCode[done.outcome.name]
         result |= {"outcome": done.outcome.value, "by_this_call": done.by_this_call}
     say_json(result)
     return code

@@ -7,12 +7,10 @@ from enum import IntEnum
 from golem_client import (
     AuthenticationError,
     BadRequestError,
-    BulkStoppedError,
     DeliveryError,
     GolemError,
     InvalidIdError,
     NotFoundError,
-    Outcome,
     PayloadError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -51,18 +49,6 @@ TABLE = """\
 """
 """The codes of `complete`, for its help."""
 
-_OF_OUTCOME = {
-    Outcome.FULFILLED: ExitCode.FULFILLED,
-    Outcome.ALREADY_FULFILLED: ExitCode.ALREADY_FULFILLED,
-    Outcome.FULFILLED_BY_UNKNOWN: ExitCode.FULFILLED_BY_UNKNOWN,
-}
-
-
-def code_of_outcome(outcome: Outcome) -> ExitCode:
-    """Return the exit code of a completion."""
-    return _OF_OUTCOME[outcome]
-
-
 _OF_ERROR: tuple[tuple[tuple[type[GolemError], ...], ExitCode], ...] = (
     ((InvalidIdError, PayloadError), ExitCode.USAGE),
     ((PayloadTooLargeError, BadRequestError, UnexpectedResponseError), ExitCode.REFUSED),
@@ -74,8 +60,6 @@ _OF_ERROR: tuple[tuple[tuple[type[GolemError], ...], ExitCode], ...] = (
 
 def code_of_error(error: GolemError) -> ExitCode:
     """Return the exit code of a call that failed, or of a run that a failure stopped."""
-    if isinstance(error, BulkStoppedError):
-        return code_of_error(error.reason)
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             is_verdict = code in (ExitCode.NOT_FOUND, ExitCode.NOT_AUTHORISED)

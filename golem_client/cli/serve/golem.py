@@ -1,15 +1,7 @@
 """The Golem that `serve` runs: a FakeGolem whose workers' side is HTTP too, for any language.
 
-POST /_fake/promises        create a promise; the body, if any, is a JSON object with
-                            workerName, componentId, oplogIdx, or count for many
-GET  /_fake/promises        how many are pending and completed, and a page of them: 100, or
-                            ?limit=; "next" is the address of the next page, or null
-GET  /_fake/promises/{id}   one, with its state and payload; ?wait=30 waits so many seconds at
-                            most until it is completed
-DELETE /_fake/promises      delete them all, and the faults on order
-POST /_fake/faults          order a fault for the next completion: {"fault": "drop", …}. The
-                            kinds are the methods of FakeGolem that end in _next, and the other
-                            fields their arguments; "id" names the promise
+The kinds of faults are the methods of FakeGolem that end in _next. `golem-promise serve --help`
+has the routes.
 """
 
 from __future__ import annotations
@@ -61,28 +53,13 @@ _FAULT_FIELDS: dict[str, tuple[type, ...]] = {
 
 
 class RequestError(Exception):
-    """A request to `/_fake` that cannot be served; the text says what is wrong."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
+    """A request to `/_fake` that cannot be served: the status, and what is wrong."""
 
 
 class ServedGolem(FakeGolem):
     """A FakeGolem that creates promises, shows them and waits for them on request.
 
-    Args:
-        dialect: The generation of Golem.
-        host: The address to listen on.
-        port: The port; 0 for any free one.
-        faults: The part of requests that meet a fault.
-        seed: The seed of these faults.
-        latency: The seconds by which each answer is late.
-        log: Takes a line for each request.
-
-    Raises:
-        ValueError: An option makes no sense.
+    Its options are those of the command; `log` takes a line for each request.
     """
 
     def __init__(
@@ -129,7 +106,8 @@ class ServedGolem(FakeGolem):
         try:
             answer = _json(await self._route(method, bare, parse_qs(query), body))
         except RequestError as error:
-            answer = _json({"error": error.message}, error.status)
+            status, message = error.args
+            answer = _json({"error": message}, status)
         self._log(f"{method} {path} -> {answer.status}")
         return answer
 
