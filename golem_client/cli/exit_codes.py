@@ -40,10 +40,10 @@ TABLE = """\
   0    fulfilled: this payload is stored
   2    wrong usage: an option, an id or a setting; nothing was sent
   3    already fulfilled: a payload was stored before, maybe an equal one
-  4    fulfilled by unknown: it is completed, nobody can know by whom
+  4    fulfilled by unknown: completed, but nobody can know by whom
   5    Golem has no such promise, worker or component
-  6    Golem refuses the token or the permission: mend it, run it again
-  7    not delivered: no answer of Golem's; run it again, same payload
+  6    Golem refuses the token or the permission: correct it, run it again
+  7    not delivered: Golem did not answer; run it again, same payload
   8    the request was refused: running it again does not help
   130  interrupted
 """

@@ -162,7 +162,7 @@ def output_option(command: F) -> F:
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="Lines for people, or one line of JSON.",
+        help="Text for people, or one line of JSON.",
     )(command)
 
 

@@ -35,10 +35,10 @@ Examples:
 @click.argument("promise_id", metavar="ID", callback=checked_id)
 @output_option
 def parse(promise_id: PromiseId, output: str) -> None:
-    """Take the id of a promise apart; offline.
+    """Show the parts of a promise id, offline.
 
-    ID is in any spelling that Golem, its SDKs and golem-cli print: text, JSON, Rust's debug text,
-    WAVE.
+    ID may have any spelling that Golem, its SDKs and golem-cli print: text, JSON, Rust's debug
+    text, WAVE.
     """
     worker = promise_id.worker_id
     component = worker.component_id
