@@ -56,9 +56,7 @@ def doctor(
     no line. Nothing is completed: the request that tests the token names a promise that no Golem
     can have. No secret is shown.
     """
-    target = Target(url, profile, token_file)
-    target.check()
-    checks, way = check_settings(target)
+    checks, way = check_settings(Target(url, profile, token_file))
     if way is not None:
         checks += run_to_the_end(
             _check(way, timeout or _TIMEOUT), interrupted="nothing was completed"
