@@ -128,7 +128,7 @@ class Job:
         except (KeyboardInterrupt, asyncio.CancelledError):
             code, advice = ExitCode.INTERRUPTED, f"interrupted: {_BEGINS_ANEW}"
             if self._results is not None:
-                has = f"{self._results.path} has what ended"
+                has = f"{self._results.path} has the results so far"
                 advice = f"interrupted: {has}; the same command goes on"
         finally:
             self._progress.stop()
