@@ -365,17 +365,13 @@ class Outbox(Records):
         )
 
     async def accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
-        """Accept bytes for many promises in one transaction, and return no entries.
-
-        For a program that accepts thousands at once, each promise once, in the spelling of
-        `str(PromiseId)`.
+        """Accept bytes for many promises, spelled as by `str(PromiseId)`, in one transaction.
 
         Raises:
             OutboxError: The database cannot be used; nothing was accepted.
         """
         self._check_open()
-        accepted = [self._acceptance(promise_id, None, data) for promise_id, data in completions]
-        values = [values_of(one) for one in accepted]
+        values = [values_of(self._acceptance(name, None, data)) for name, data in completions]
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(accepting(self._database.dialect), values)
