@@ -69,6 +69,7 @@ from cattrs import Converter
 from typing_extensions import TypeForm
 
 from golem_client.errors import PayloadError
+from golem_client.frames import made_without_locals
 from golem_client.payload.converter import PayloadConverter, make_converter
 from golem_client.payload.json_text import to_json
 from golem_client.payload.refusals import RefusedError
@@ -108,6 +109,7 @@ def encode_json(
     raise PayloadError(message)
 
 
+@made_without_locals
 def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25) -> bytes:
     """Return a copy of the bytes, so that changing a bytearray later changes nothing.
 
@@ -119,27 +121,15 @@ def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25
         PayloadError: `data` is not bytes, or is larger than `max_bytes`.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        kind = type(data).__name__  # type: ignore[unreachable]
-        del data  # no traceback holds the payload
-        raise PayloadError(
-            f"The payload is of type {kind}, not bytes; use complete_text for text, complete_json "
-            "for everything else"
-        )
+        raise _not_of("bytes; use complete_text for text", data)
     try:
-        payload = bytes(data)
-    except ValueError:  # a memoryview that was released
-        payload = None
-    del data
-    if payload is None:
-        raise PayloadError(
-            "The payload is a memoryview that was released; keep it until it is sent"
-        )
-    if (length := len(payload)) > max_bytes:
-        del payload
-        raise _too_large(length, max_bytes)
-    return payload
+        payload, reason = bytes(data), ""
+    except ValueError:
+        payload, reason = b"", "a memoryview that was released; keep it until it is sent"
+    return _checked(payload, reason, max_bytes)
 
 
+@made_without_locals
 def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
     """Return the text as UTF-8.
 
@@ -151,29 +141,30 @@ def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
         PayloadError: `text` is not text, UTF-8 cannot carry it, or it is larger than `max_bytes`.
     """
     if not isinstance(text, str):
-        kind = type(text).__name__  # type: ignore[unreachable]
-        del text  # no traceback holds the payload
-        raise PayloadError(
-            f"The payload is of type {kind}, not text; use complete_bytes for bytes, complete_json "
-            "for everything else"
-        )
+        raise _not_of("text; use complete_bytes for bytes", text)
     try:
-        payload, start = str.encode(text), -1
+        payload, reason = str.encode(text), ""
     except UnicodeEncodeError as error:
-        payload, start = b"", error.start
-    del text
-    if start >= 0:
+        place = f"a lone surrogate at index {error.start}"
+        payload, reason = b"", f"text with {place}, which UTF-8 cannot carry; repair it"
+    return _checked(payload, reason, max_bytes)
+
+
+def _not_of(kind_and_way: str, value: Any) -> PayloadError:
+    return PayloadError(
+        f"The payload is of type {type(value).__name__}, not {kind_and_way}, complete_json for "
+        "everything else"
+    )
+
+
+def _checked(payload: bytes, reason: str, max_bytes: int) -> bytes:
+    if reason:
+        raise PayloadError(f"The payload is {reason}")
+    if len(payload) > max_bytes:
         raise PayloadError(
-            f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
+            f"the payload has {len(payload)} bytes, and max_payload_bytes is {max_bytes}"
         )
-    if (length := len(payload)) > max_bytes:
-        del payload
-        raise _too_large(length, max_bytes)
     return payload
-
-
-def _too_large(length: int, max_bytes: int) -> PayloadError:
-    return PayloadError(f"the payload has {length} bytes, and max_payload_bytes is {max_bytes}")
 
 
 def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:

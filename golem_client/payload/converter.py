@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from golem_client.payload.declarations import KeyStyle
 from golem_client.payload.json_text import to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
 from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule, resolved
-from golem_client.payload.unions import Tagged, content_rule, union_rule
+from golem_client.payload.unions import Tagged, has_own_name, union_rule
 
 TaggedUnions: TypeAlias = (
     TypeForm[Any] | Iterable[TypeForm[Any]] | Mapping[TypeForm[Any], Mapping[Any, str]]
@@ -45,12 +45,10 @@ class PayloadConverter(cattrs.Converter):
     Make one with `make_converter`. Threads may share it once its hooks are registered.
     """
 
-    tagged: tuple[Tagged, ...] = ()
     key_of: Callable[[str], str] = str
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._options: tuple[TaggedUnions, KeyStyle | None] = ((), None)
-        self._variants: dict[type, Rule] = {}
         self.forget_rules()
         super().__init__(*args, **options)
         self.register_unstructure_hook_factory(lambda _: True, _own_rule)
@@ -65,13 +63,6 @@ class PayloadConverter(cattrs.Converter):
         """Take the options of `make_converter`."""
         self.key_of = declarations.key_style_of(key_style)
         self._options = (tagged, key_style)
-        self.tagged = tuple(self._tagged(*each) for each in _names_by_union(tagged).items())
-        for cls in {cls for union in self.tagged for cls in union.classes}:
-            first, *others = [each for each in self.tagged if cls in each.classes]
-            reason = f"is of type {type_name(cls)}, which several tagged unions write differently"
-            is_clear = all(each.writing_of(cls) == first.writing_of(cls) for each in others)
-            unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
-            self._variants[cls] = first.rule if is_clear else unclear
         self.forget_rules()
 
     def _tagged(self, union: Any, names: Mapping[Any, str]) -> Tagged:
@@ -161,11 +152,6 @@ class PayloadConverter(cattrs.Converter):
         """Return our rule of a type, whether or not the user has a hook for it."""
         return self._cached(declared, self._own_rules, self._made_own_rule)
 
-    def content_rule_for(self, member: Any, form: str) -> LazyRule:
-        """Return our rule for the content of a variant of a tagged union."""
-        make = partial(content_rule, converter=self)
-        return self._cached((member, form), self._own_rules, make)
-
     def user_hook(self, declared: Any) -> Callable[[Any], Any] | None:
         """Return the user's hook for a type, or None."""
         if not _is_hashable(declared):  # cattrs has no hooks for Annotated with such metadata
@@ -236,7 +222,7 @@ class PayloadConverter(cattrs.Converter):
         raise RefusedError("is converted again and again, and never becomes plain; check its hook")
 
     def forget_rules(self) -> None:
-        """Forget the rules, which a new hook may change."""
+        """Make all rules anew, which a new hook may change."""
         self._rules: dict[Any, LazyRule] = {}
         self._own_rules: dict[Any, LazyRule] = {}
         self._by_class: dict[type, Callable[[Any, Room], Any]] = {}
@@ -245,6 +231,15 @@ class PayloadConverter(cattrs.Converter):
         items = classes.array_rule(Sequence, self, part)
         self._returned: dict[Any, Rule] = {list: items, tuple: items}
         self._returned[dict] = classes.mapping_rule(dict, self, part, part)
+        names = _names_by_union(self._options[0])
+        self.tagged = tuple(self._tagged(union, names[union]) for union in names)
+        self._variants: dict[Any, Rule] = {}
+        for cls in {cls for union in self.tagged for cls in union.forms if has_own_name(cls)}:
+            first, *others = [union for union in self.tagged if cls in union.forms]
+            reason = f"is of type {type_name(cls)}, which several tagged unions write differently"
+            is_clear = all(other.forms[cls] == first.forms[cls] for other in others)
+            unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
+            self._variants[cls] = first.rule if is_clear else unclear
 
 
 def make_converter(

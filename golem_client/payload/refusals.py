@@ -43,7 +43,7 @@ class TooDeepError(RefusedError):
 
 
 class TooLargeError(RefusedError):
-    """The JSON is longer than allowed. No single place is at fault, so it has no path."""
+    """The JSON is longer than allowed. No place in it is at fault, so there is no path."""
 
     def __init__(self, max_bytes: float) -> None:
         super().__init__(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -39,7 +38,7 @@ class Rule:
     Attributes:
         fits: Returns whether a value is of the type, without looking inside.
         write: Returns the plain tree of a value; raises RefusedError.
-        plains: The classes whose values are written as they are, without calling `write`.
+        plains: The classes whose values are plain: `write` need not be called.
         write_many: Returns the JSON of a whole list at once, or None where it cannot.
     """
 
@@ -93,13 +92,12 @@ def class_rule(
     takes: Callable[[type], bool] = lambda _: False,
     **more: Any,
 ) -> Rule:
-    """Return the rule of a class.
+    """Return the rule of a class. `write` gets values of this class and of those that it `takes`.
 
-    `write` gets the values of exactly this class, and of the classes that `takes` accepts; all
-    others that fit are written by the rules of their own classes.
+    All others that fit are written by the rules of their own classes.
     """
     cls = class_of(declared)
-    fits = fits or partial(_is_instance, cls)
+    fits = fits or (lambda value: isinstance(value, cls))
 
     def checked(value: Any, room: Room) -> Any:
         kind = type(value)
@@ -121,10 +119,6 @@ def refusing_rule(declared: Any, reason: str) -> Rule:
 
     cls = class_of(declared)
     return Rule(lambda value: isinstance(cls, type) and isinstance(value, cls), write)
-
-
-def _is_instance(cls: Any, value: Any) -> bool:
-    return isinstance(value, cls)
 
 
 class Room:
