@@ -503,6 +503,13 @@ def test_a_hook_registered_after_use_is_used() -> None:
     assert _written(converter, value) == '[{"Rejected":"a"},"EUR","2026-01-01T00:00:00+00:00",1]'
 
 
+def test_unions_may_come_from_an_iterator() -> None:
+    """They are read once, and kept for later hooks and copies."""
+    converter = make_converter(externally_tagged=iter([Decision]))
+    converter.register_unstructure_hook(Money, lambda money: money.currency)
+    assert _written(converter.copy(), [Approved(), Money(Decimal(1))]) == '["Approved","EUR"]'
+
+
 def test_a_hook_serves_a_class_that_the_rules_refuse() -> None:
     """And its subclasses, where it is declared."""
 

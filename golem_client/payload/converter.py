@@ -48,7 +48,7 @@ class PayloadConverter(cattrs.Converter):
     key_of: Callable[[str], str] = str
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._options: tuple[TaggedUnions, KeyStyle | None] = ((), None)
+        self._options: tuple[Mapping[Any, Mapping[Any, str]], KeyStyle | None] = ({}, None)
         self.forget_rules()
         super().__init__(*args, **options)
         self.register_unstructure_hook_factory(lambda _: True, _own_rule)
@@ -62,7 +62,7 @@ class PayloadConverter(cattrs.Converter):
     def set_up(self, tagged: TaggedUnions, key_style: KeyStyle | None) -> None:
         """Take the options of `make_converter`."""
         self.key_of = declarations.key_style_of(key_style)
-        self._options = (tagged, key_style)
+        self._options = (_names_by_union(tagged), key_style)
         self.forget_rules()
 
     def _tagged(self, union: Any, names: Mapping[Any, str]) -> Tagged:
@@ -231,8 +231,7 @@ class PayloadConverter(cattrs.Converter):
         items = classes.array_rule(Sequence, self, part)
         self._returned: dict[Any, Rule] = {list: items, tuple: items}
         self._returned[dict] = classes.mapping_rule(dict, self, part, part)
-        names = _names_by_union(self._options[0])
-        self.tagged = tuple(self._tagged(union, names[union]) for union in names)
+        self.tagged = tuple(self._tagged(*each) for each in self._options[0].items())
         self._variants: dict[Any, Rule] = {}
         for cls in {cls for union in self.tagged for cls in union.forms if has_own_name(cls)}:
             first, *others = [union for union in self.tagged if cls in union.forms]
@@ -292,8 +291,8 @@ def make_converter(
 
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
     if isinstance(tagged, Mapping):
-        return tagged
-    is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
+        return {union: dict(names) for union, names in tagged.items()}
+    is_one = isinstance(tagged, type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
 
 
