@@ -15,7 +15,7 @@ from uuid import UUID
 import attrs
 import cattrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golem_client.errors import PayloadError
@@ -68,6 +68,7 @@ def _as_json(value: Any) -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(_VALUES)
 def test_plain_values_round_trip(value: Any) -> None:
     """What is written reads back as the same value, and says nothing about how it was written."""
@@ -147,6 +148,7 @@ _CASES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_CASES)
 def test_typed_values_round_trip(case: Case) -> None:
     """What a worker reads is what was sent, to the last digit."""
@@ -160,6 +162,7 @@ _LEAVES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner)),
 )

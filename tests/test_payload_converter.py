@@ -505,7 +505,8 @@ def test_a_hook_registered_after_use_is_used() -> None:
 
 def test_unions_may_come_from_an_iterator() -> None:
     """They are read once, and kept for later hooks and copies."""
-    converter = make_converter(externally_tagged=iter([Decision]))
+    unions: Any = iter([Decision])
+    converter = make_converter(externally_tagged=unions)
     converter.register_unstructure_hook(Money, lambda money: money.currency)
     assert _written(converter.copy(), [Approved(), Money(Decimal(1))]) == '["Approved","EUR"]'
 

@@ -221,9 +221,9 @@ def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
 
     def write(value: Any, room: Room) -> Any:
         keys = value.keys()
-        if not required <= keys:
+        if keys != allowed and not required <= keys:
             raise RefusedError(f"lacks the key {min(required - keys)!r} of {name}; add it")
-        if not keys <= allowed:
+        if keys != allowed and not keys <= allowed:
             raise RefusedError(f"has a key that {name} lacks; remove it, or correct its spelling")
         room.take(len(value), value)
         return room.written(value, value.values(), map(rules.__getitem__, value))

@@ -51,7 +51,8 @@ class PayloadConverter(cattrs.Converter):
         self._options: tuple[Mapping[Any, Mapping[Any, str]], KeyStyle | None] = ({}, None)
         self.forget_rules()
         super().__init__(*args, **options)
-        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
+        ours = self.register_unstructure_hook_factory
+        ours(lambda _: True, lambda declared, converter: converter.own_rule_for(declared))
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -86,15 +87,7 @@ class PayloadConverter(cattrs.Converter):
 
     @made_without_locals
     def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
-        """Return the value as a tree of plain types, by the payload rules.
-
-        Args:
-            obj: The value.
-            unstructure_as: The type to write it as; by default its own class decides.
-
-        Raises:
-            PayloadError: The value, or something in it, cannot be a payload.
-        """
+        """Return the value as plain types, by the payload rules; raise PayloadError for others."""
         try:
             tree = self.tree(obj, unstructure_as, math.inf)
             if not isinstance(unstructure_as, LazyRule):
@@ -105,15 +98,11 @@ class PayloadConverter(cattrs.Converter):
         raise error  # out here, so that the refusal is not the context of it
 
     def tree(self, value: Any, declared: Any, max_bytes: float) -> Any:
-        """Return the plain tree of a value, whose types are those that are declared.
-
-        Raises:
-            RefusedError: The value cannot be a payload. Nothing else is raised.
-        """
+        """Return the plain tree of a value. Nothing but RefusedError is raised."""
         try:
             try:
                 return self._write_as(declared, value, Room(max_bytes))
-            except refusals.TooDeepError:  # a second look: does it contain itself?
+            except refusals.TooDeepError:  # the slow second look: does it contain itself?
                 return self._write_as(declared, value, Room(max_bytes, finds_cycles=True))
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
             raise refused(error) from None
@@ -294,11 +283,6 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = isinstance(tagged, type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
-
-
-def _own_rule(declared: Any, converter: Any) -> LazyRule:
-    rule: LazyRule = converter.own_rule_for(declared)
-    return rule
 
 
 def _is_hashable(declared: Any) -> bool:

@@ -20,13 +20,8 @@ TOO_LONG = "is an integer of over 308 digits, which no Rust type reads"
 NOT_FINITE = "is not a finite number; JSON has none such, so send None or text"
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text"
 
-_encoder = partial(
-    json.JSONEncoder,
-    separators=(",", ":"),
-    ensure_ascii=False,
-    allow_nan=False,
-    check_circular=False,
-)
+_compact = partial(json.JSONEncoder, separators=(",", ":"), ensure_ascii=False)
+_encoder = partial(_compact, allow_nan=False, check_circular=False)
 _JSON = _encoder()
 _MARK = "\0golem-client\0"
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
@@ -37,11 +32,7 @@ _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
 
 
 def to_json(tree: Any, max_bytes: float) -> bytes:
-    """Return the tree as JSON.
-
-    Raises:
-        RefusedError: serde_json would not read it, or it is longer than `max_bytes`.
-    """
+    """Return the tree as JSON; raise RefusedError if it is longer, or serde_json cannot read it."""
     try:
         encoded = _encoded(tree)
     except ValueError:  # not finite, an integer of thousands of digits, or not Unicode
