@@ -51,8 +51,7 @@ class PayloadConverter(cattrs.Converter):
         self._options: tuple[Mapping[Any, Mapping[Any, str]], KeyStyle | None] = ({}, None)
         self.forget_rules()
         super().__init__(*args, **options)
-        ours = self.register_unstructure_hook_factory
-        ours(lambda _: True, lambda declared, converter: converter.own_rule_for(declared))
+        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -281,8 +280,12 @@ def make_converter(
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
     if isinstance(tagged, Mapping):
         return {union: dict(names) for union, names in tagged.items()}
-    is_one = isinstance(tagged, type) or len(declarations.members_of(tagged)) > 1
+    is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
+
+
+def _own_rule(declared: Any, converter: Any) -> Any:
+    return converter.own_rule_for(declared)
 
 
 def _is_hashable(declared: Any) -> bool:
