@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Containers often forbid Python to keep its bytecode. The tests start two hundred interpreters, and
+# each would compile the package again; pytest would do so with each file of the tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The outbox's databases write each commit through to the disk: a wait of 3 ms each time, and
+# of 3 s for a new PostgreSQL. No test pulls the plug.
+MEMORY = Path("/dev/shm")
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+# What a property's own settings leave open. A busy machine is slow, and that is no failure.
+settings.register_profile(
+    "quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("quick")
 # By hand: `pytest tests/test_model.py --hypothesis-profile=long`.
 settings.register_profile(
     "long",
@@ -30,7 +52,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """Leave what is collected out of each later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's `pytest &` ignores SIGINT, and so would every process that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "fake_only(reason): a real Golem cannot be made to do this, and why"
     )
+    if config.getoption("--golem-url") is None:
+        # Reading the machine's certificates takes 40 ms in each process and for each TLS context.
+        os.environ["SSL_CERT_FILE"] = os.devnull

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import json
@@ -208,7 +209,11 @@ def inside(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-IMPORTS = [found for file in SOURCES for found in imports_in(file.read_text(), inside(file))]
+@functools.cache
+def all_imports() -> list[Import]:
+    return [found for file in SOURCES for found in imports_in(file.read_text(), inside(file))]
+
+
 MODULES = sorted(
     {inside(file).removesuffix(".py").partition("/")[0] for file in SOURCES} - {"__init__"}
 )
@@ -225,7 +230,7 @@ def test_a_module_imports_of_ours_only_what_its_row_allows(module: str) -> None:
     allowed = MAY_IMPORT[module] | {module, "version", "frames"}
     assert [] == [
         found
-        for found in IMPORTS
+        for found in all_imports()
         if found.owner == module and found.ours is not None and found.ours not in allowed
     ]
 
@@ -236,20 +241,24 @@ def test_a_module_uses_only_its_dependencies(module: str) -> None:
     allowed = DEPENDENCIES[module] | sys.stdlib_module_names | {"golem_client"}
     optional = {"pydantic", "pydantic_core"} if module in ("ids", "payload") else set()
     assert [] == [
-        found for found in IMPORTS if found.owner == module and found.top not in allowed | optional
+        found
+        for found in all_imports()
+        if found.owner == module and found.top not in allowed | optional
     ]
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - RUNS_A_LOOP))
 def test_a_pure_module_touches_no_network(module: str) -> None:
     """Only the client does, and the fake that it is tested with."""
-    assert [] == [found for found in IMPORTS if found.owner == module and found.top in NETWORK]
+    assert [] == [
+        found for found in all_imports() if found.owner == module and found.top in NETWORK
+    ]
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) & {"wire", "errors", "ids", "payload"}))
 def test_a_pure_module_has_no_clock(module: str) -> None:
     """Judgements do not depend on when they are made."""
-    assert [] == [found for found in IMPORTS if found.owner == module and found.top == "time"]
+    assert [] == [found for found in all_imports() if found.owner == module and found.top == "time"]
 
 
 @pytest.mark.parametrize(
@@ -336,9 +345,10 @@ def test_the_public_names_are_sorted() -> None:
 
 
 def test_the_package_defines_nothing_but_its_public_names() -> None:
-    """Every name in it is public, or a module, or one of Python's own."""
+    """Every name in it is public, or a module, or one of Python's own or of pytest's."""
     modules = {path.stem for path in ROOT.iterdir()}
-    own = {name for name in vars(golem_client) if not name.startswith("__")}
+    # pytest adds names with an @ to all modules of an installed wheel that has a plugin.
+    own = {name for name in vars(golem_client) if not name.startswith(("__", "@"))}
     assert set() == own - set(golem_client.__all__) - modules
 
 
@@ -375,16 +385,17 @@ def test_what_a_package_exports_exists(package: str) -> None:
     assert [] == [name for name in getattr(module, "__all__", []) if not hasattr(module, name)]
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=inside)
-def test_a_module_has_a_docstring(file: Path) -> None:
+def test_a_module_has_a_docstring() -> None:
     """It says in a sentence what the module is about."""
-    assert ast.get_docstring(ast.parse(file.read_text()))
+    assert [] == [
+        inside(file) for file in SOURCES if not ast.get_docstring(ast.parse(file.read_text()))
+    ]
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=inside)
-def test_a_module_can_be_taken_in(file: Path) -> None:
+def test_a_module_can_be_taken_in() -> None:
     """Every file that people found hard to navigate was longer; most are far shorter."""
-    assert len(file.read_text().splitlines()) <= 440
+    lines = {inside(file): len(file.read_text().splitlines()) for file in SOURCES}
+    assert {} == {file: number for file, number in lines.items() if number > 440}
 
 
 def test_a_module_is_named_after_the_thing() -> None:
@@ -404,7 +415,7 @@ def test_no_module_hides() -> None:
 
 def test_nobody_imports_everything() -> None:
     """No star imports."""
-    assert [] == [found for found in IMPORTS if found.name == "*"]
+    assert [] == [found for found in all_imports() if found.name == "*"]
 
 
 def test_the_package_is_typed() -> None:

@@ -56,7 +56,7 @@ GOLEMS = Reply(400, text='{"code":"INVALID_WORKER_ID","errors":["Invalid worker 
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """Return an environment in which nothing leads to a Golem."""
     for name in os.environ:
-        if name.startswith(("GOLEM_", "SSL_CERT")) or name.lower().endswith("_proxy"):
+        if name.startswith("GOLEM_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     return monkeypatch

@@ -101,6 +101,6 @@ def test_outbox_delivers_what_another_process_accepted() -> None:
 
 def test_the_users_tests_pass() -> None:
     """With aioresponses and with FakeGolem, on the aiohttp that is installed."""
-    ended = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_with_mocks.py")
+    ended = run("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "test_with_mocks.py")
     assert ended.returncode == 0, ended.stdout
     assert "2 passed" in ended.stdout

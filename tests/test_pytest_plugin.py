@@ -1,22 +1,18 @@
-"""The pytest plugin, as a user's pytest runs it: in a process of its own, warnings as errors."""
+"""The pytest plugin, as a user's pytest runs it: with warnings as errors."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
 import re
-import shutil
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-import golem_client
-
 pytest_plugins = ["pytester"]
 
-PACKAGE = Path(golem_client.__file__).parent
 PROJECT = Path(__file__).parents[1]
 ENTRY_POINT = "pytest_golem_client"
 NAME = "golem_client.pytest_plugin"
@@ -28,20 +24,25 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a user's tests, with the plugins that it is told alone."""
-    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    """Return a function that runs a user's tests, with the plugins that it is told alone.
+
+    `fresh` is a process of its own, which costs half a second.
+    """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    shutil.copy(PROJECT / ".wheel" / f"{ENTRY_POINT}.py", pytester.path)
 
-    def run(tests: str, *options: str, plugins: Iterable[str], **ini: str) -> pytest.RunResult:
+    def run(
+        tests: str, *options: str, plugins: Iterable[str], fresh: bool = False, **ini: str
+    ) -> pytest.RunResult:
         if ASYNCIO in plugins:
             ini.setdefault("asyncio_default_fixture_loop_scope", "function")
         settings = "\n".join(f"{name} = {value}" for name, value in ini.items())
         pytester.makeini(f"[pytest]\naddopts = --strict-markers -W error\n{settings}")
         pytester.makepyfile(test_user=tests)
         loaded = [option for name in plugins for option in ("-p", name)]
-        return pytester.runpytest_subprocess(*loaded, *options)
+        if fresh:
+            return pytester.runpytest_subprocess(*loaded, *options)
+        return pytester.runpytest_inprocess(*loaded, *options)
 
     return run
 
@@ -132,8 +133,25 @@ def test_blocking(blocking_fake_golem, golem_dialect):
     assert post(blocking_fake_golem, promise_id) == b"true"
     assert blocking_fake_golem.await_promise_json(promise_id, int) == 7
 
+def test_blocking_client(blocking_golem_client, blocking_fake_golem):
+    promise_id = blocking_fake_golem.create_promise()
+    blocking_fake_golem.fail_next(503, times=8)
+    done = blocking_golem_client.complete_json(promise_id, {"approved": True}, timeout=2)
+    assert done.attempts == 9
+    blocking_fake_golem.assert_completed_json(promise_id, {"approved": True})
+
+blocking_used = []
+
+@pytest.mark.parametrize("golem_client_options", [{"max_payload_bytes": 1}])
+def test_blocking_options(blocking_fake_golem, blocking_golem_client):
+    blocking_used.append(blocking_golem_client)
+    with pytest.raises(package.PayloadError):
+        blocking_golem_client.complete_bytes(blocking_fake_golem.create_promise(), b"12")
+
 def test_blocking_has_ended():
     assert "FakeGolem" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(RuntimeError, match="closed"):
+        blocking_used[0].complete_bytes("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w/4", b"")
 
 @pytest.mark.filterwarnings("default:the fixture golem_client has")
 async def test_the_old_name(fake_golem, golem_client, fake_golem_client):
@@ -272,7 +290,7 @@ def test_a_mark_on_what_needs_no_golem_changes_nothing(): pass
 
 
 ALL_USES = USES + BLOCKING + SESSION + AUTOUSE + SCOPES + DIALECTS
-NUMBER_OF_USES = 35
+NUMBER_OF_USES = 37
 
 
 def marked(tests: str) -> str:
@@ -296,6 +314,7 @@ def test_everything_works_in_each_mode(run: Run, mode: str, loop_scope: str) -> 
         marked(tests) if mode == "strict" else tests,
         "-v",
         plugins=(NAME, ASYNCIO, *AIOHTTP),
+        fresh=mode == "strict",
         asyncio_mode=mode,
         asyncio_default_test_loop_scope=loop_scope,
         asyncio_default_fixture_loop_scope=loop_scope,
@@ -408,7 +427,7 @@ def test_an_old_pytest_asyncio_breaks_no_plain_test(run: Run, pytester: pytest.P
     """And the fixtures say in one sentence what they need."""
     pytester.makepyfile(old=OLD)
     tests = f"def test_plain(): pass\n{SIX_LINES}"
-    result = run(tests, plugins=(ASYNCIO, "old", NAME), asyncio_mode="auto")
+    result = run(tests, plugins=(ASYNCIO, "old", NAME), fresh=True, asyncio_mode="auto")
     result.assert_outcomes(passed=1, errors=1)
     said = "fake_golem needs pytest-asyncio 0.24 or later: pip install -U pytest-asyncio"
     assert failures(result) == {"test_a_lost_answer": said}
@@ -467,7 +486,7 @@ def test_nothing_is_loaded():
 
 def test_it_costs_nothing_when_unused(run: Run) -> None:
     """By its entry point, it imports pytest and the standard library."""
-    run(UNUSED, plugins=(ENTRY_POINT,)).assert_outcomes(passed=1)
+    run(UNUSED, plugins=(ENTRY_POINT,), fresh=True).assert_outcomes(passed=1)
 
 
 def test_the_wheel_has_the_module_that_its_entry_point_names() -> None:
@@ -483,7 +502,7 @@ EXAMPLE = (PROJECT / "examples" / "test_with_plugin.py").read_text()
 
 def test_the_example_passes(run: Run) -> None:
     """As a reader pastes it; also where the plugin is loaded by both of its names."""
-    run(EXAMPLE, plugins=(NAME, ASYNCIO, ENTRY_POINT)).assert_outcomes(passed=6)
+    run(EXAMPLE, plugins=(NAME, ASYNCIO, ENTRY_POINT), fresh=True).assert_outcomes(passed=6)
 
 
 def test_a_users_test_has_at_most_six_lines() -> None:

@@ -27,10 +27,10 @@ def body(payload: bytes) -> bytes:
     return b"".join(request(payload).pieces())
 
 
-@pytest.mark.parametrize("value", range(256))
-def test_each_byte_value_is_its_number(value: int) -> None:
+def test_each_byte_value_is_its_number() -> None:
     """JSON reads back the number of each of the 256 bytes."""
-    assert {"oplogIdx": 42, "data": [value]} == json.loads(body(bytes([value])))
+    bodies = [json.loads(body(bytes([value]))) for value in range(256)]
+    assert [{"oplogIdx": 42, "data": [value]} for value in range(256)] == bodies
 
 
 SIZES = [

@@ -755,11 +755,14 @@ def test_a_status_without_golems_words(
     assert expected == meaning(answer(status, None, b""))
 
 
-@pytest.mark.parametrize(("status", "body", "_"), [*GOLEM_1_1, *GOLEM_1_3, *GOLEM_1_5])
 @pytest.mark.parametrize("kind", ["text/html", "text/plain"])
-def test_golems_words_count_only_as_json(status: int, body: str, _: Meaning, kind: str) -> None:
+def test_golems_words_count_only_as_json(kind: str) -> None:
     """A page that quotes Golem is not Golem: every such 404 and 500 is a proxy's."""
-    assert meaning(answer(status, kind, b"")) == meaning(answer(status, kind, body))
+    assert [] == [
+        (status, body)
+        for status, body, _ in (row.values for row in [*GOLEM_1_1, *GOLEM_1_3, *GOLEM_1_5])
+        if meaning(answer(status, kind, b"")) != meaning(answer(status, kind, body))
+    ]
 
 
 @pytest.mark.parametrize(
