@@ -21,7 +21,15 @@ from golem_client.payload.declarations import class_of
 from golem_client.payload.json_text import LARGEST_INT, NOT_FINITE, TOO_LONG, in_order
 from golem_client.payload.models import model_rule, reason_against
 from golem_client.payload.refusals import RefusedError, described, mismatch, refused, type_name
-from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, class_rule, refusing_rule
+from golem_client.payload.rules import (
+    BUILTINS,
+    SCALARS,
+    LazyRule,
+    Room,
+    Rule,
+    class_rule,
+    refusing_rule,
+)
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
@@ -37,6 +45,7 @@ _MAPPINGS = frozenset(
 )
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
 _TEXT_ONLY = frozenset({str})
+_FEW = 32  # more elements than these are looked at together
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
 _TWICE = "is the text of two keys, of which one would be lost; rename one"
@@ -105,6 +114,7 @@ def part_of(value: Any, field: str) -> Any:
 def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Rule:
     """Return the rule of a list, a set or any other sequence, of one type of elements."""
     cls, is_open = class_of(declared), declarations.is_vague(item.declared)
+    has_no_hooks = is_open and converter.without_hooks(BUILTINS) == BUILTINS
 
     def fits(value: Any) -> bool:
         is_array = isinstance(value, set | frozenset | abc.Sequence)
@@ -115,7 +125,10 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
         elements = value if type(value) is list else list(value)
         is_set = elements is not value and isinstance(value, set | frozenset)
         kinds = set(map(type, elements))
-        if not kinds <= item.made().plains:
+        is_plain = kinds <= item.made().plains
+        if has_no_hooks and not is_plain and len(elements) > _FEW:
+            is_plain = room.are_plain(elements)
+        if not is_plain:
             rule = converter.rule_of(*kinds) if is_open and len(kinds) == 1 else item
             if not is_set and rule.write_many and (written := rule.write_many(elements)):
                 return written

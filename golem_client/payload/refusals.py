@@ -68,7 +68,7 @@ def refused(error: Exception, key: Any = None) -> RefusedError:
     """Return the refusal for any exception, one step further out. No text of another is kept."""
     if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
         inner = error.path.removeprefix("$").removeprefix(".")
-        error = RefusedError(error.reason, *([f"..{inner}"] if inner else []))
+        error = RefusedError(error.reason, *([(f"..{inner}",)] if inner else []))
     elif isinstance(error, RecursionError):
         error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
     elif not isinstance(error, RefusedError):
@@ -100,11 +100,9 @@ def type_name(declared: Any) -> str:
 
 
 def _step(key: Any) -> str:
-    if isinstance(key, tuple):  # an element of a set
-        return "[*]"
+    if isinstance(key, tuple):  # an element of a set, or what is inside a hook
+        return key[0] if isinstance(key[0], str) else "[*]"
     if isinstance(key, int):
         return f"[{key}]"
-    if key.startswith(".."):
-        return str(key)
     shown = key if len(key) <= 40 else f"{key[:39]}…"
     return f".{shown}" if key.isascii() and key.isidentifier() else f"[{json.dumps(shown)}]"

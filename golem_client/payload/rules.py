@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 # serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
 MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+BUILTINS = SCALARS | {dict, list}
+_TEXT = frozenset({str})
 
 
 @attrs.define(eq=False)
@@ -139,6 +142,25 @@ class Room:
         self.left -= length
         if self.left < 0 or self._depth >= MAX_DEPTH or self._open is not None:
             self._refuse(container)
+
+    def are_plain(self, elements: list[Any]) -> bool:
+        """Return whether all is plain and needs no rules, and count it: level by level, in C."""
+        left, level = self.left, elements
+        for _ in range(8 if self._open is None else 0):
+            kinds = set(map(type, level))
+            if not kinds <= BUILTINS:
+                return False
+            if kinds <= SCALARS:
+                self.left = left
+                return True
+            level = [each for each in level if type(each) not in SCALARS]
+            left -= sum(map(len, level))
+            keys = chain.from_iterable(each for each in level if type(each) is dict)
+            if left < 0 or not _TEXT.issuperset(map(type, keys)):
+                return False
+            parts = (each.values() if type(each) is dict else each for each in level)
+            level = [*chain.from_iterable(parts)]
+        return False
 
     def written(
         self, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
