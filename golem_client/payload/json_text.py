@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
+from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooDeepError, TooLargeError
 from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
 
 # A longer integer overflows in serde_json, whatever it is read into: "number out of range".
@@ -106,7 +106,7 @@ def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
     if type(tree) not in (list, dict):
         return None
     if len(path) >= MAX_DEPTH:
-        return TooDeepError(*reversed(path))
+        return TooDeepError(TOO_DEEP, *reversed(path))
     for key, each in tree.items() if type(tree) is dict else enumerate(tree):
         if reason := _reason(key):
             return RefusedError(f"has a key that {reason}", *reversed(path))

@@ -8,6 +8,7 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
+TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
 
@@ -35,11 +36,6 @@ class RefusedError(Exception):
 
 class TooDeepError(RefusedError):
     """The value is nested too deep, or contains itself."""
-
-    def __init__(self, *path: Any) -> None:
-        super().__init__(
-            "is nested deeper than the 127 levels that serde_json reads; flatten it", *path
-        )
 
 
 class TooLargeError(RefusedError):

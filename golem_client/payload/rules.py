@@ -15,14 +15,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from golem_client.frames import made_without_locals
+from golem_client.payload import refusals
 from golem_client.payload.declarations import class_of
-from golem_client.payload.refusals import (
-    RefusedError,
-    TooDeepError,
-    TooLargeError,
-    mismatch,
-    refused,
-)
+from golem_client.payload.refusals import RefusedError, mismatch, refused
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
@@ -146,7 +141,7 @@ class Room:
     def are_plain(self, elements: list[Any]) -> bool:
         """Return whether all is plain and needs no rules, and count it: level by level, in C."""
         left, level = self.left, elements
-        for _ in range(8 if self._open is None else 0):
+        for _ in range(8):
             kinds = set(map(type, level))
             if not kinds <= BUILTINS:
                 return False
@@ -180,14 +175,14 @@ class Room:
 
     def _refuse(self, container: Any) -> None:
         if self.left < 0:
-            raise TooLargeError(self._max_bytes)
+            raise refusals.TooLargeError(self._max_bytes)
         if self._open is not None:
             del self._open[self._depth :]
             if container is not None and id(container) in self._open:
                 raise RefusedError("contains itself; JSON has no references, so send an id instead")
             self._open.append(id(container))
         if self._depth >= MAX_DEPTH:
-            raise TooDeepError
+            raise refusals.TooDeepError(refusals.TOO_DEEP)
 
 
 @attrs.define(eq=False)

@@ -9,16 +9,10 @@ from enum import Enum, Flag
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from golem_client.payload import declarations, models
+from golem_client.payload import declarations, models, refusals
 from golem_client.payload.classes import own_rule, part_of, record_rule
 from golem_client.payload.declarations import class_of, members_of
-from golem_client.payload.refusals import (
-    RefusedError,
-    TooDeepError,
-    TooLargeError,
-    mismatch,
-    type_name,
-)
+from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import LazyRule, Room, Rule, class_rule, resolved
 
 if TYPE_CHECKING:
@@ -92,7 +86,7 @@ def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -
     for rule in rules:
         try:
             written.append(rule.write(value, room))
-        except (TooDeepError, TooLargeError):
+        except (refusals.TooDeepError, refusals.TooLargeError):
             raise
         except RefusedError:
             pass
