@@ -68,7 +68,7 @@ def _written(converter: Converter, value: Any, as_type: Any = None) -> str:
 
 
 def test_a_hook_for_a_class_wins() -> None:
-    """Wherever the class is: declared, inherited, or neither."""
+    """Whether the class is declared, inherited, or neither."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: f"{money.amount} {money.currency}")
     assert _written(converter, [BILL.total]) == '["1.10 EUR"]'
@@ -248,7 +248,7 @@ def test_an_override_renames_and_omits() -> None:
 
 
 def test_an_override_that_does_more_is_refused() -> None:
-    """What would be left undone is not left silently."""
+    """An option of the override that is not supported is an error, not ignored."""
     converter = make_converter()
 
     @attrs.frozen
@@ -469,7 +469,7 @@ def test_the_advice_for_an_untagged_enum_works() -> None:
 
 
 def test_classes_with_hooks_of_their_own_need_no_tag() -> None:
-    """The user writes the tag, as a field say."""
+    """The user's hooks write the tag, for example as a field."""
     converter = make_converter()
     for cls in (Approved, Rejected):
         converter.register_unstructure_hook(cls, lambda each: {"type": type(each).__name__})
@@ -626,8 +626,8 @@ def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
     assert _written(converter, [[1]], list[union]) == '[{"Many":[1]}]'
 
 
-def test_the_very_class_wins_in_a_union() -> None:
-    """A hook for its base is not even asked."""
+def test_the_exact_class_wins_in_a_union() -> None:
+    """The hook for its base class is not used."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: f"{money.amount}")
     converter.register_unstructure_hook(Coin, lambda coin: coin.metal)

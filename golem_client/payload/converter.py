@@ -1,4 +1,4 @@
-"""The cattrs converter that carries the payload rules: whose rule writes a value, and which."""
+"""The cattrs converter with the payload rules. It finds the rule for a value: yours or ours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_CONVERSIONS = 32
 
 
 def _forgetting(register: Any) -> Any:
-    """Return cattrs' method, after which the rules are made anew: a hook may change them."""
+    """Return cattrs' method to register hooks, so that it also drops the rules made before."""
 
     @wraps(register)
     def registered(self: PayloadConverter, *args: Any, **options: Any) -> Any:
@@ -210,11 +210,11 @@ class PayloadConverter(cattrs.Converter):
         raise RefusedError("is converted again and again, and never becomes plain; check its hook")
 
     def forget_rules(self) -> None:
-        """Make all rules anew, which a new hook may change."""
+        """Drop all rules that were made, because a new hook can change them."""
         self._rules: dict[Any, LazyRule] = {}
         self._own_rules: dict[Any, LazyRule] = {}
         self._by_class: dict[type, Callable[[Any, Room], Any]] = {}
-        # Declared as object, not Any, in whose place the rules of classes and variants step.
+        # Declared as object, because what is declared as Any is written by the rule of its class.
         part = LazyRule(object, self, lambda _: Rule(lambda _: True, self._write_returned, SCALARS))
         items = classes.array_rule(Sequence, self, part)
         self._returned: dict[Any, Rule] = {list: items, tuple: items}
@@ -234,9 +234,8 @@ def make_converter(
 ) -> cattrs.Converter:
     """Return a cattrs converter with the payload rules, to extend and to pass to the client.
 
-    Your own hooks win over the rules, for plain types such as `str` too; what a hook returns is
-    taken as it is, and only checked. Register hooks before the converter is used by several
-    threads.
+    Your own hooks win over the rules, for plain types such as `str` too. What a hook returns is
+    only checked. Register hooks before several threads use the converter.
 
     A declared union of several classes must be tagged. Where the Rust enum is `untagged`, or its
     tag is a field of its own, say so: `converter.register_unstructure_hook(A | B,
@@ -244,19 +243,19 @@ def make_converter(
 
     Args:
         externally_tagged: A union, or several, to write as serde writes a Rust enum by default,
-            wherever a value is declared as the union, or is not declared. Variants are named
-            after their classes; a mapping gives other names: `{Decision: {Rejected: "Denied"}}`.
-            A class without fields is a unit variant, others are struct variants; a name in Rust's
-            own notation says otherwise: `"Moved(..)"` is a newtype or tuple variant, `"Empty{..}"`
-            a struct variant although it has no fields. NamedTuples are tuple variants, members
-            of enums unit variants, and other types, once named, newtype variants.
+            wherever a value is declared as the union or has no declared type. Variants have the
+            names of their classes; a mapping gives others: `{Decision: {Rejected: "Denied"}}`.
+            A class without fields is a unit variant, others are struct variants. A name in Rust's
+            own notation changes that: `"Moved(..)"` is a newtype or tuple variant, `"Empty{..}"`
+            a struct variant without fields. NamedTuples are tuple variants, members of enums are
+            unit variants, and other types, which need a name, are newtype variants.
         key_style: serde's `rename_all` for the fields of attrs classes and dataclasses:
             camelCase, PascalCase, kebab-case, SCREAMING_SNAKE_CASE or SCREAMING-KEBAB-CASE. Keys
             of dictionaries, TypedDicts among them, stay as they are, and so do pydantic models,
             which have alias generators.
 
     Raises:
-        TypeError: A union to tag is none, or has members that cannot be told apart.
+        TypeError: What is to be tagged is no union, or has members that cannot be told apart.
         ValueError: A name is missing, unknown or repeated, or there is no such key style.
 
     Examples:

@@ -35,10 +35,10 @@ _LOOSE_SETTINGS = ("extra_fields_behavior", "serialize_as_any", "polymorphic_ser
 
 
 def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
-    """Return the rule of a model: it is written as its `model_dump_json()` says.
+    """Return the rule of a model, whose JSON is what its `model_dump_json()` returns.
 
-    The JSON is taken as it is where the class allows neither sets nor a key twice. Otherwise it
-    is read back and looked through.
+    The JSON is used as it is if the class can have neither sets nor one key twice. Otherwise it is
+    read back and checked.
     """
 
     def write(value: Any, _: Room) -> Any:

@@ -1,4 +1,4 @@
-"""Refusals: where in the value the fault is, and why; never the value itself."""
+"""Refusals: where in the value the fault is, and why. They never show the value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TooDeepError(RefusedError):
 
 
 class TooLargeError(RefusedError):
-    """The JSON is longer than allowed. No place in it is at fault, so there is no path."""
+    """The JSON is longer than allowed. It has no path, because no single place is at fault."""
 
     def __init__(self, max_bytes: float) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class UnstructureError(PayloadError):
 
 
 def refused(error: Exception, key: Any = None) -> RefusedError:
-    """Return the refusal for any exception, one step further out. No text of another is kept."""
+    """Return the refusal for any exception, with one more key. The exception's text is dropped."""
     if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
         inner = error.path.removeprefix("$").removeprefix(".")
         error = RefusedError(error.reason, *([(f"..{inner}",)] if inner else []))

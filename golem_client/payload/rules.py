@@ -1,7 +1,7 @@
-"""Rules: how values become a plain tree of what `json` writes, and are checked on the way.
+"""Rules: they turn values into a plain tree that `json` can write, and check their types.
 
-A rule writes as if all were well. Only while a refusal leaves the containers around the fault do
-they add its path, so that a good payload pays nothing for it.
+No rule knows where in the value it is. A refusal collects its path on its way out through the
+containers, so that a good payload pays nothing for it.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Rule:
 
 
 class LazyRule(Rule):
-    """The rule of a declared type, made at first use: a type may name itself.
+    """The rule of a declared type. It is made at its first use, because a type may name itself.
 
-    To cattrs it is a hook like any other.
+    cattrs treats it as an unstructure hook.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LazyRule(Rule):
         self._make: Callable[[Any], Rule] | None = make
 
     def made(self) -> LazyRule:
-        """Return the rule itself, no longer lazy."""
+        """Return this rule once it is made."""
         make = self._make
         if make is not None:  # several threads may make it: the results are alike
             try:
@@ -90,9 +90,10 @@ def class_rule(
     takes: Callable[[type], bool] = lambda _: False,
     **more: Any,
 ) -> Rule:
-    """Return the rule of a class. `write` gets values of this class and of those that it `takes`.
+    """Return the rule of a class.
 
-    All others that fit are written by the rules of their own classes.
+    `write` gets the values of exactly this class, and of the subclasses that `takes` accepts. Other
+    values that fit are written by the rules of their own classes.
     """
     cls = class_of(declared)
     fits = fits or (lambda value: isinstance(value, cls))
