@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, Flag, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
 from uuid import UUID
 
 import attrs
@@ -20,8 +21,8 @@ from typing_extensions import TypeAliasType
 
 from golem_client.errors import InvalidIdError, PayloadError
 from golem_client.ids import ComponentId, PromiseId, WorkerId
+from golem_client.payload import PayloadConverter, encode_json, make_converter
 from golem_client.payload import converter as converter_module
-from golem_client.payload import encode_json, make_converter
 
 SECRET = "hunter2"
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -699,6 +700,13 @@ def test_a_variant_that_cannot_be_written_cannot_be_tagged() -> None:
 
     with pytest.raises(TypeError, match=r"cannot be externally tagged: .* 'more' is no field"):
         make_converter(externally_tagged=[Approved | Forgotten])
+
+
+def test_the_types_of_the_converters_methods_resolve() -> None:
+    """Those that replace cattrs' own too, which have its documentation."""
+    methods = [each for each in vars(PayloadConverter).values() if inspect.isfunction(each)]
+    assert all(get_type_hints(method) is not None for method in methods)
+    assert "decorator" in str(PayloadConverter.register_unstructure_hook.__doc__)
 
 
 def test_the_examples_of_make_converter() -> None:

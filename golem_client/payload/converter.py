@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,12 +29,13 @@ _MAX_CONVERSIONS = 32
 def _forgetting(register: Any) -> Any:
     """Return cattrs' method to register hooks, so that it also drops the rules made before."""
 
-    @wraps(register)
     def registered(self: PayloadConverter, *args: Any, **options: Any) -> Any:
         returned = register(self, *args, **options)
         self.forget_rules()
         return returned
 
+    # Not functools.wraps: with what it copies, get_type_hints fails on the method.
+    registered.__name__, registered.__doc__ = register.__name__, register.__doc__
     return registered
 
 
