@@ -671,7 +671,7 @@ class TestProcess:
         process.send_signal(number)
         out, err = await asyncio.to_thread(process.communicate)
         assert 130 == process.returncode
-        assert 1 > time.monotonic() - sent_at
+        assert 5 > time.monotonic() - sent_at  # an attempt has ten
         assert b"interrupted: " in err
         assert b"the same command goes on" in err
         assert b"Traceback" not in err
