@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Bulk:
 
     folder: Path
     capsys: pytest.CaptureFixture[str]
+    started: list[subprocess.Popen[bytes]] = attrs.Factory(list)
 
     @property
     def file(self) -> Path:
@@ -80,8 +81,9 @@ class Bulk:
 
     async def has_recorded(self, count: int) -> None:
         """Wait until so many lines have ended; a file tells nobody that it has grown."""
-        while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
 
     async def run(self, *options: str, results: bool = True) -> Ended:
         """Run the command in a thread, so that a server of the test can answer it."""
@@ -98,12 +100,17 @@ class Bulk:
         command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk"]
         command += [file or str(self.file), "--results", str(self.results), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload, no-any-return]
+        process = subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload]
+        self.started.append(process)
+        return process  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bulk:
-    return Bulk(tmp_path, capsys)
+def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bulk]:
+    bulk = Bulk(tmp_path, capsys)
+    yield bulk
+    for process in bulk.started:
+        process.kill()  # if the test has failed
 
 
 @pytest.fixture(autouse=True)
@@ -393,7 +400,7 @@ class TestGoingOn:
         await scripted(kill_then_answer)
         bulk.write(texts(4))
         process = bulk.start("--concurrency", "1")
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert [1] == [record["line"] for record in bulk.records()]
         ended = await bulk.run("--concurrency", "1")
         assert ["fulfilled", "fulfilled_by_unknown", "already_fulfilled", "already_fulfilled"] == [
@@ -460,7 +467,7 @@ class TestJournal:
         await scripted(kill_then_answer)
         bulk.write(texts(1))
         process = bulk.start()
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert 6 == (await bulk.run()).code
         assert 0 == (await bulk.run()).code
         assert ["fulfilled_by_unknown"] == [record["outcome"] for record in bulk.records()]
@@ -506,7 +513,7 @@ class TestPipe:
             assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 10)
         await bulk.has_recorded(2)
         process.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 10)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert 130 == process.returncode
         assert b"Traceback" not in err
         os.close(writing)
@@ -516,7 +523,7 @@ class TestPipe:
         lines = lines_for(golem, 3)
         process = bulk.start(file="-", stdin=subprocess.PIPE)
         written = "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode()
-        out, _ = await asyncio.to_thread(process.communicate, written)
+        out, _ = await asyncio.to_thread(process.communicate, written, timeout=30)
         assert 0 == process.returncode
         assert ["3", "0", "3"] == rows(out.decode())["fulfilled"]
         assert_each_has_its_own(golem, lines)
@@ -640,7 +647,7 @@ class TestProcess:
         process = bulk.start("--concurrency", "8")
         await bulk.has_recorded(100)
         process.kill()
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         recorded = bulk.results.read_bytes().count(b"\n")
         assert 100 <= recorded < 290
         golem.clear_requests()
@@ -669,7 +676,7 @@ class TestProcess:
             await asyncio.sleep(0.005)
         sent_at = time.monotonic()
         process.send_signal(number)
-        out, err = await asyncio.to_thread(process.communicate)
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert 130 == process.returncode
         assert 5 > time.monotonic() - sent_at  # an attempt has ten
         assert b"interrupted: " in err
@@ -691,7 +698,7 @@ class TestProcess:
         os.close(reading)
         process = bulk.start(stdout=writing, stderr=writing)
         os.close(writing)
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert 1 == process.returncode
         assert_each_has_its_own(golem, lines)
         assert 4 == len(bulk.records())

@@ -214,6 +214,7 @@ async def test_a_test_that_blocks_its_loop_is_told_so(
         for words in ("event loop of this FakeGolem is blocked", "in_thread()", "blocking_fake"):
             assert words in said
         assert [(each.levelno, each.message) for each in caplog.records] == [(logging.ERROR, said)]
+        monkeypatch.setattr(watch, "_PATIENCE", 100)
         with ThreadPoolExecutor() as pool:
             loop = asyncio.get_running_loop()
             assert await loop.run_in_executor(pool, post, golem, promise_id) == b"true"
