@@ -49,9 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from golem_client import GolemClient
-    from golem_client.blocking import (  # type: ignore[import-not-found,unused-ignore]
-        BlockingGolemClient,
-    )
+    from golem_client.blocking import BlockingGolemClient
     from golem_client.testing import BlockingFakeGolem, FakeGolem
 
 _MARK = "golem_dialect"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
@@ -21,12 +22,35 @@ DRIVERS = ["aiosqlite", "asyncpg", "psycopg"]
 BOTH = ["aiosqlite", "asyncpg"]
 
 
+# Its standard input ends when the process of the tests does, whatever killed it.
+_WATCHER = """
+read -r _
+[ -e "$0/postmaster.pid" ] || exit
+pid=$(head -n 1 "$0/postmaster.pid")
+kill -QUIT "$pid"
+while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+rm -rf "$0"
+"""
+
+
 @functools.cache
 def postgresql() -> PostgresServer:
     """Start a real PostgreSQL in a temporary folder; it ends with the process."""
+    folder = tempfile.mkdtemp()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return get_server(Path(tempfile.mkdtemp()), cleanup_mode="delete")
+        server = get_server(Path(folder), cleanup_mode="delete")
+    _watch(folder)
+    return server
+
+
+def _watch(folder: str) -> None:
+    """Let a server end with this process also where that is killed, and runs no exit handlers."""
+    read_end, _ = os.pipe()  # the other end is closed by the end of this process
+    command = ("/bin/sh", "-c", _WATCHER, folder)
+    actions = [(os.POSIX_SPAWN_DUP2, read_end, 0)]
+    os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
+    os.close(read_end)
 
 
 def postgresql_url(driver: str = "asyncpg") -> str:

@@ -15,7 +15,7 @@ def leftovers(client: GolemClient) -> list[str]:
     assert connector is not None
     left = {
         "calls": len(session.calls),
-        "slots": options.max_connections - session.slots._value,
+        "slots": options.max_connections - session.gate.free,
         "places in the gate": session.gate.state.under_way,
         "waiters at the gate": session.gate.pressure().waiting,
         "connections in use": len(connector._acquired),

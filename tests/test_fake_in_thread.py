@@ -17,9 +17,9 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
-from golem_client import testing
+from golem_client import GolemClient, ResponseError, testing
 from golem_client.ids import PromiseId
-from golem_client.testing import BlockingFakeGolem, FakeGolem, strategies, watch
+from golem_client.testing import BlockingFakeGolem, FakeGolem, server, strategies
 from golem_client.testing.golem import Golem
 
 STRATEGIES = (
@@ -197,25 +197,33 @@ def test_help_on_a_public_name_is_complete(public_name: Any) -> None:
 # A fake whose loop is blocked
 
 
+async def approve(golem: FakeGolem, promise_id: PromiseId) -> None:
+    async with GolemClient(golem.url, token=golem.token) as client:
+        await client.complete_json(promise_id, {"approved": True})
+
+
 @pytest.mark.parametrize("patience", [2])
 async def test_a_test_that_blocks_its_loop_is_told_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, patience: int
 ) -> None:
-    """At once, by the answer, and in the log; and afterwards the fake works as ever."""
-    monkeypatch.setattr(watch, "_SLICE_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "_PATIENCE", patience)
+    """At once, by the client's error, and in the log; and afterwards the fake works as ever."""
+    monkeypatch.setattr(server, "_SLICE_SECONDS", 0.05)
+    monkeypatch.setattr(server, "_PATIENCE", patience)
     async with FakeGolem() as golem:
         promise_id = golem.create_promise(worker_name="w1")
         with pytest.raises(HTTPError) as caught:
             post(golem, promise_id)
-        said = caught.value.read().decode()
+        said = json.loads(caught.value.read())["error"]
         caught.value.close()
-        assert caught.value.code == 400
+        assert caught.value.code == 409
         for words in ("event loop of this FakeGolem is blocked", "in_thread()", "blocking_fake"):
             assert words in said
         assert [(each.levelno, each.message) for each in caplog.records] == [(logging.ERROR, said)]
         monkeypatch.setattr(watch, "_PATIENCE", 100)
         with ThreadPoolExecutor() as pool:
+            with pytest.raises(ResponseError, match="FakeGolem is blocked") as shown:
+                pool.submit(asyncio.run, approve(golem, promise_id)).result()
+            assert (said in str(shown.value), shown.value.attempts) == (True, 1)
             loop = asyncio.get_running_loop()
             assert await loop.run_in_executor(pool, post, golem, promise_id) == b"true"
     assert len(golem.requests) == 1

@@ -431,28 +431,55 @@ class TestWaiting:
 
     def test_those_who_failed_probe_last(self, loop: VirtualTimeLoop) -> None:
         """A promise that always fails must not be the only one that probes."""
-        traffic = Traffic(loop, 1)
+        traffic = Traffic(loop, 8)
         traffic.close_gate()
-        traffic.call(is_return=True)
-        traffic.call()
+        closing = len(traffic.entered)
+        returned, fresh = traffic.call(is_return=True), traffic.call()
         traffic.run(0.15)
-        assert [0, 2] == traffic.entered
+        assert [fresh.number] == traffic.entered[closing:]
         traffic.run(0.25)
-        assert [0, 2, 1] == traffic.entered
+        assert [fresh.number, returned.number] == traffic.entered[closing:]
 
     def test_probes_come_by_themselves(self, loop: VirtualTimeLoop) -> None:
         """Nobody has to end for the next to begin."""
-        traffic = Traffic(loop, 1)
+        traffic = Traffic(loop, 8)
         traffic.close_gate()
-        began = loop.now
-        times = []
+        began, closing = loop.now, len(traffic.entered)
+        times: list[float] = []
         for _ in range(5):
             traffic.call()
-        while len(traffic.entered) < 6:
+        while len(traffic.entered) < closing + 5 and loop.now < began + 60:
             before = len(traffic.entered)
             traffic.run(0.01)
             times += [loop.now - began] * (len(traffic.entered) - before)
         assert times == pytest.approx([0.1, 0.3, 0.7, 1.1, 1.5], abs=0.03)
+
+    def test_a_probe_waits_for_a_slot(self, loop: VirtualTimeLoop) -> None:
+        """Attempts that hang keep theirs; the next probe goes as soon as one has ended."""
+        traffic = Traffic(loop, 1)
+        traffic.close_gate()
+        first, _ = traffic.call(), traffic.call()
+        traffic.run(5.0)
+        assert [0, 1] == traffic.entered
+        traffic.end(first, traffic.gate.failed)
+        traffic.run()
+        assert [0, 1, 2] == traffic.entered
+
+    def test_who_ignores_it_waits_for_a_slot_alone(self, loop: VirtualTimeLoop) -> None:
+        """Neither an outage nor a pause is anything to it; a full house is."""
+        traffic = Traffic(loop, 2)
+        traffic.close_gate()
+        traffic.gate.hold(2.0, LIMITED)
+        tickets = [traffic.gate.try_enter(loop.now, ignores=True) for _ in range(3)]
+        assert [True, True, False] == [ticket is not None for ticket in tickets]
+        assert tickets[0] is not None
+        entering = loop.create_task(traffic.gate.enter(loop.now + 9.0, ignores=True))
+        traffic.run()
+        assert not entering.done()
+        traffic.gate.cut_off(tickets[0])
+        traffic.run()
+        assert entering.done()
+        assert 0 == traffic.gate.free
 
     def test_after_a_hold_all_go_on_by_themselves(self, loop: VirtualTimeLoop) -> None:
         """At its end, and not before."""
@@ -766,6 +793,10 @@ class GateMachine(RuleBasedStateMachine):
         assert 1 <= state.width <= self.width
         if not state.is_down:
             assert 0 <= state.under_way <= self.width
+
+    @invariant()
+    def each_attempt_has_a_slot(self) -> None:
+        assert self.width == self.traffic.gate.free + len(self.traffic.under_way)
 
     @property
     def state(self) -> GateState:

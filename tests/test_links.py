@@ -9,8 +9,7 @@ import os
 import re
 import secrets
 import time
-import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -43,6 +42,7 @@ from golem_client.outbox import Outbox
 from golem_client.payload import encode_json
 from golem_client.testing import FakeGolem
 from tests.samples import PROMISE_ID
+from tests.tracebacks import assert_nothing_shows
 
 KEY = "k" * 32
 OLD = b"o" * 40
@@ -233,39 +233,50 @@ def test_a_wrong_key_is_an_error_at_once(
     assert KEY not in str(caught.value)
 
 
-def test_errors_and_reprs_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not the payload, the token or the key: nor do the frames that leave us."""
-    token = LINKS.token(PROMISE_ID, CANARY, expires_in=60)
-    shown = repr(LINKS) + repr(LINKS.read(token))
-    tomorrow = time.time() + DAY.total_seconds()
-    for bad, error in ((token, ExpiredLinkError), (token[:-5], BadLinkError)):
-        if error is ExpiredLinkError:
-            monkeypatch.setattr(time, "time", lambda: tomorrow)
-        with pytest.raises(error) as caught:
-            LINKS.read(bad)
-        shown += str(caught.value) + locals_of_ours(caught.value)
-    with pytest.raises(PayloadError) as refused:
-        LINKS.token(PROMISE_ID, [CANARY, object()], expires_in=60)
-    shown += str(refused.value) + locals_of_ours(refused.value)
-    with pytest.raises(InvalidIdError) as no_id:
-        LINKS.token("oops", CANARY, expires_in=60)
-    shown += str(no_id.value) + locals_of_ours(no_id.value)
-    with pytest.raises(PayloadError) as large:
-        LINKS.token(PROMISE_ID, [CANARY, secrets.token_urlsafe(4470)], expires_in=60)
-    shown += str(large.value) + locals_of_ours(large.value)
-    assert "canary" not in shown
-    assert token[:40] not in shown
+def token_of(value: object, expires_in: timedelta | float = DAY) -> str:
+    return LINKS.token(PROMISE_ID, value, expires_in=expires_in)
+
+
+TOKEN = token_of(CANARY)
+SHORT = TOKEN.rpartition(".")[0]
+
+
+def test_no_repr_holds_a_secret() -> None:
+    """Not the payload, and not the key."""
+    shown = repr(LINKS) + repr(LINKS.read(TOKEN))
+    assert CANARY not in shown
     assert KEY not in shown
 
 
-def locals_of_ours(error: BaseException | None) -> str:
-    shown = ""
-    while error is not None:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if "/golem_client/" in frame.f_code.co_filename:
-                shown += repr(frame.f_locals)
-        error = error.__context__
-    return shown
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: PromiseLinks([KEY, "short"], purpose="p"),
+        lambda: PromiseLinks([KEY, KEY], purpose=""),
+        lambda: PromiseLinks(KEY, purpose="p"),
+        lambda: PromiseLinks([KEY], porpuse="p"),  # type: ignore[call-arg]
+        lambda: LINKS.read(SHORT),
+        lambda: LINKS.read(TOKEN, 1),  # type: ignore[call-arg]
+        lambda: token_of([CANARY, object()]),
+        lambda: token_of(CANARY, -1),
+        lambda: token_of([CANARY, secrets.token_urlsafe(4470)]),
+        lambda: LINKS.token("oops", CANARY, expires_in=60),
+        lambda: LINKS.token(PROMISE_ID, CANARY),  # type: ignore[call-arg]
+    ],
+)
+def test_no_frame_that_leaves_us_shows_a_secret(call: Callable[[], object]) -> None:
+    """No key, token or payload: reporters of errors send the locals of each frame."""
+    with pytest.raises((GolemError, TypeError, ValueError)) as caught:
+        call()
+    assert_nothing_shows(caught.value, KEY, CANARY, SHORT, but_for=__file__)
+
+
+def test_no_frame_of_an_expired_link_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tomorrow = time.time() + DAY.total_seconds()
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    with pytest.raises(ExpiredLinkError) as caught:
+        LINKS.read(TOKEN)
+    assert_nothing_shows(caught.value, CANARY, SHORT, but_for=__file__)
 
 
 # --- answers ---
@@ -416,21 +427,43 @@ async def test_a_target_that_cannot_complete_is_an_error(yes: str) -> None:
             adapter("http://localhost", question="?", button="!")
 
 
+class Request:
+    """What the adapters read of a web framework's request."""
+
+    method = "POST"
+
+    def __init__(self) -> None:
+        self.path_params = self.match_info = {"token": TOKEN}
+
+    def __repr__(self) -> str:
+        return f"<Request /decide/{TOKEN}>"  # as that of aiohttp
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda to: LINKS.answer(to, "POST", TOKEN, question="?", button="!"),
+        lambda to: LINKS.starlette(to, question="?", button="!")(Request()),
+        lambda to: LINKS.aiohttp(to, question=lambda _: hangs(), button="!")(Request()),
+    ],
+    ids=["answer", "starlette", "aiohttp"],
+)
 async def test_a_cancelled_decision_shows_no_token_and_no_payload(
-    golem: FakeGolem, client: GolemClient, promise_id: PromiseId
+    call: Callable[[Any], Awaitable[Any]], golem: FakeGolem, client: GolemClient
 ) -> None:
     """To error reporters, which send local variables."""
     golem.latency(30)
-    token = LINKS.token(promise_id, CANARY, expires_in=DAY)
-    task = asyncio.create_task(follow(client, "POST", token))
+    task = asyncio.ensure_future(call(client))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    shown = locals_of_ours(caught.value)
-    assert "completing" in shown
-    assert token not in shown
-    assert CANARY not in shown
+    assert_nothing_shows(caught.value, CANARY, SHORT, but_for=__file__)
+
+
+async def hangs() -> str:
+    await asyncio.Event().wait()
+    return ""
 
 
 # --- the page ---

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
 from golem_client.outbox import Entry, Key, Outbox, State
 from golem_client.testing import FakeGolem
-from golem_client.testing.faults import WEATHER, echoed
+from golem_client.testing.faults import ECHO, WEATHER
 from tests.databases import BOTH, DRIVERS, another_engine, empty_database
 from tests.samples import QUICK, TOKEN
 from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, answer, stall
@@ -97,7 +97,7 @@ class TestDelivering:
     async def test_a_new_row_is_delivered_at_once(
         self, outbox: Outbox, golem: FakeGolem, client: GolemClient
     ) -> None:
-        """In the same process: accepted, and bound. The quickest of five, on a busy machine."""
+        """In the same process: accepted, and bound. A worker looks by itself after 0.5 s."""
         times = []
         async with outbox.delivering(client):
             for n in range(5):
@@ -108,7 +108,7 @@ class TestDelivering:
                 await (outbox.bind(f"k{n}", id_) if n % 2 else outbox.complete_text(id_, "x"))
                 await until(lambda id_=id_: golem.payload(id_) is not None)  # type: ignore[misc]
                 times.append(time.monotonic() - began)
-        assert min(times) < 0.25
+        assert min(times[1:]) < 0.25
 
     async def test_a_row_of_a_statement_is_delivered_within_a_second(
         self, outbox: Outbox, golem: FakeGolem, client: GolemClient
@@ -123,11 +123,12 @@ class TestDelivering:
             await until(lambda: golem.payload(id_) is not None)
         assert time.monotonic() - began < 3
 
+    @pytest.mark.parametrize("driver", DRIVERS[1:])
     async def test_postgresql_notifies_of_another_process_rows(
-        self, tmp_path: Path, golem: FakeGolem, client: GolemClient
+        self, driver: str, tmp_path: Path, golem: FakeGolem, client: GolemClient
     ) -> None:
-        """Sooner than a worker would look by itself; the quickest of four, on a busy machine."""
-        async with empty_database("asyncpg", tmp_path) as engine:
+        """A worker looks by itself 0.5 s after the last row."""
+        async with empty_database(driver, tmp_path) as engine:
             outbox, other = (
                 Outbox(one, nudge_after=None) for one in (engine, another_engine(engine))
             )
@@ -144,7 +145,7 @@ class TestDelivering:
             async with engine.connect() as connection:
                 listening = await connection.execute(text("SELECT pg_listening_channels()"))
                 assert [] == listening.all()
-        assert min(times) < 0.25
+        assert min(times[1:]) < 0.25
 
     async def test_a_dead_promise_is_dead_at_once(
         self,
@@ -186,7 +187,7 @@ class TestDelivering:
     ) -> None:
         """And each outcome is true: FULFILLED only where the payload is ours."""
         # Not the echo of Golem's own repetition, which no client can tell.
-        golem.random_faults(0.3, seed=5, faults=[f for f in WEATHER if f.name != echoed().name])
+        golem.random_faults(0.3, seed=5, faults=[f for f in WEATHER if f.name != ECHO.name])
         ids = [golem.create_promise() for _ in range(60)]
         for n, id_ in enumerate(ids):
             if n % 10 == 0:

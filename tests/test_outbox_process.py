@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +87,19 @@ async def test_a_killed_workers_rows_are_taken_over(driver: str, tmp_path: Path)
     outcomes = {entry.outcome for entry in entries}
     assert Outcome.FULFILLED in outcomes
     assert outcomes <= {Outcome.FULFILLED, Outcome.FULFILLED_BY_UNKNOWN}
+
+
+def test_a_killed_test_run_leaves_no_postgresql(tmp_path: Path) -> None:
+    """Here a `sleep` takes its place."""
+    data = tmp_path / "data"
+    data.mkdir()
+    program = f"from tests.databases import _watch; _watch({str(data)!r}); print(flush=1); input()"
+    with subprocess.Popen(["sleep", "60"]) as server:
+        (data / "postmaster.pid").write_text(f"{server.pid}\n")
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", program], **pipes) as tests:
+            assert tests.stdout is not None
+            tests.stdout.readline()
+            assert server.poll() is None
+            os.kill(tests.pid, signal.SIGTERM)
+        assert -signal.SIGQUIT == server.wait(10)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-import shutil
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-import golem_client
-
 pytest_plugins = ["pytester"]
 
-PACKAGE = Path(golem_client.__file__).parent
 PROJECT = Path(__file__).parents[1]
 ENTRY_POINT = "pytest_golem_client"
 NAME = "golem_client.pytest_plugin"
@@ -32,10 +28,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     `fresh` is a process of its own, which costs half a second.
     """
-    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    shutil.copy(PROJECT / ".wheel" / f"{ENTRY_POINT}.py", pytester.path)
 
     def run(
         tests: str, *options: str, plugins: Iterable[str], fresh: bool = False, **ini: str
@@ -139,8 +133,25 @@ def test_blocking(blocking_fake_golem, golem_dialect):
     assert post(blocking_fake_golem, promise_id) == b"true"
     assert blocking_fake_golem.await_promise_json(promise_id, int) == 7
 
+def test_blocking_client(blocking_golem_client, blocking_fake_golem):
+    promise_id = blocking_fake_golem.create_promise()
+    blocking_fake_golem.fail_next(503, times=8)
+    done = blocking_golem_client.complete_json(promise_id, {"approved": True}, timeout=2)
+    assert done.attempts == 9
+    blocking_fake_golem.assert_completed_json(promise_id, {"approved": True})
+
+blocking_used = []
+
+@pytest.mark.parametrize("golem_client_options", [{"max_payload_bytes": 1}])
+def test_blocking_options(blocking_fake_golem, blocking_golem_client):
+    blocking_used.append(blocking_golem_client)
+    with pytest.raises(package.PayloadError):
+        blocking_golem_client.complete_bytes(blocking_fake_golem.create_promise(), b"12")
+
 def test_blocking_has_ended():
     assert "FakeGolem" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(RuntimeError, match="closed"):
+        blocking_used[0].complete_bytes("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w/4", b"")
 
 @pytest.mark.filterwarnings("default:the fixture golem_client has")
 async def test_the_old_name(fake_golem, golem_client, fake_golem_client):
@@ -279,7 +290,7 @@ def test_a_mark_on_what_needs_no_golem_changes_nothing(): pass
 
 
 ALL_USES = USES + BLOCKING + SESSION + AUTOUSE + SCOPES + DIALECTS
-NUMBER_OF_USES = 35
+NUMBER_OF_USES = 37
 
 
 def marked(tests: str) -> str:

@@ -34,6 +34,7 @@ from golem_client.webhooks import (
     stripe,
     twilio,
 )
+from tests.tracebacks import assert_nothing_shows
 
 # By hand: EXAMPLES=100000 python -m pytest …
 quick = settings(max_examples=int(os.environ.get("EXAMPLES", "60")), deadline=None)
@@ -493,6 +494,19 @@ def test_a_secret_of_another_kind_is_an_error(
     with pytest.raises(ValueError, match=words) as caught:
         make(secret)
     assert secret not in str(caught.value).replace("whsec_ and base64", "")
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_no_frame_that_leaves_us_shows_a_secret(maker: str) -> None:
+    """Reporters of errors send the locals of each frame; the other secret is a good one."""
+    good = "whsec_" + base64.b64encode(b"canary").decode()
+    for bad in (None, "", "xoxb-1 "):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            MAKERS[maker](good, bad)
+        assert_nothing_shows(caught.value, good, but_for=__file__)
+    with pytest.raises(TypeError) as wrong:
+        twilio(good, ulr=TWILIO_URL)  # type: ignore[call-arg]
+    assert_nothing_shows(wrong.value, good, but_for=__file__)
 
 
 def test_one_secret_is_not_taken_for_a_list_of_letters() -> None:

@@ -7,8 +7,7 @@ import hmac
 import json
 import logging
 import time
-import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlencode
@@ -36,6 +35,7 @@ from golem_client.webhooks import (
     stripe,
     twilio,
 )
+from tests.tracebacks import assert_nothing_shows
 
 SECRET = "whsec_n0b0dy"
 SIGNED = hmac_sha256(header="X-Sig", secrets=SECRET)
@@ -667,28 +667,59 @@ async def test_no_repr_shows_a_payload_or_a_secret(client: GolemClient) -> None:
     assert SECRET not in shown
 
 
+class Request:
+    """What the adapters read of a web framework's request."""
+
+    def __init__(self) -> None:
+        self.headers, self._body = delivery({"a": CANARY})
+        self.content = self
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    def iter_any(self) -> AsyncIterator[bytes]:
+        return self.stream()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hook: hook.receive(*delivery({"a": CANARY})),
+        lambda hook: hook.starlette(Request()),
+        lambda hook: hook.aiohttp(Request()),
+    ],
+    ids=["receive", "starlette", "aiohttp"],
+)
 async def test_a_cancelled_request_carries_no_event_in_its_traceback(
-    golem: FakeGolem, client: GolemClient
+    call: Callable[[Webhook], Awaitable[Any]], golem: FakeGolem, client: GolemClient
 ) -> None:
-    """Error reporters send the local variables of every frame."""
+    """No signature either: reporters of errors send the local variables of every frame."""
     golem.latency(30)
-    headers, body = delivery({"a": CANARY})
     hook = Webhook(SIGNED, completing(golem.create_promise()), to=client)
-    task = asyncio.create_task(hook.receive(headers, body))
-    del headers, body
+    task = asyncio.ensure_future(call(hook))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    error: BaseException | None = caught.value
-    seen = 0
-    while error is not None:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if "golem_client" in frame.f_code.co_filename:
-                seen += 1
-                assert CANARY not in repr(frame.f_locals)
-        error = error.__context__
-    assert seen > 1
+    signed = delivery({"a": CANARY})[0]["X-Sig"]
+    assert_nothing_shows(caught.value, CANARY, signed, but_for=__file__)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Webhook(SECRET, print, to=SlowOutbox()),  # type: ignore[arg-type]
+        lambda: Webhook(SIGNED, SECRET, to=SlowOutbox()),  # type: ignore[arg-type]
+        lambda: Webhook(SIGNED, print, to=SECRET),
+        lambda: Webhook(SIGNED, print, to=SlowOutbox(), secret=SECRET),  # type: ignore[call-arg]
+        lambda: asyncio.run(Webhook(SIGNED, print, to=SlowOutbox()).receive({"X": SECRET}, SECRET)),  # type: ignore[arg-type]
+    ],
+)
+def test_no_frame_that_leaves_us_shows_a_secret(make: Callable[[], object]) -> None:
+    """Not even one that was given in the wrong place."""
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert_nothing_shows(caught.value, SECRET, but_for=__file__)
 
 
 async def test_nothing_is_logged_of_a_good_delivery(

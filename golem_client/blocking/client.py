@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from typing_extensions import TypeForm
 
 from golem_client import AnyPromiseId, GolemClient, Promise
 from golem_client.blocking.delegation import (
     Blocking,
-    Lodging,
+    BlockingHandle,
     blocking,
-    run,
     with_docstring_of,
     with_parameters_of,
 )
@@ -27,27 +25,8 @@ T = TypeVar("T")
 def _constructor(
     make: Callable[P, GolemClient],
 ) -> classmethod[BlockingGolemClient, P, BlockingGolemClient]:
-    """Return the class method that does what one of `GolemClient` does."""
-
-    @functools.wraps(make.__func__)  # type: ignore[attr-defined]
-    def construct(
-        cls: type[BlockingGolemClient], /, *args: P.args, **kwargs: P.kwargs
-    ) -> BlockingGolemClient:
-        try:
-            return _blocking_client(cls, make(*args, **kwargs))
-        finally:
-            del args, kwargs  # no frame of ours shows a token in a traceback
-
-    return classmethod(construct)
-
-
-def _blocking_client(
-    cls: type[BlockingGolemClient], client: GolemClient, lodging: Lodging | None = None
-) -> BlockingGolemClient:
-    made = cls.__new__(cls)
-    made._client = client  # noqa: SLF001 - our own class
-    made._lodging = lodging or Lodging(client)  # noqa: SLF001
-    return made
+    """Return the class method of `GolemClient` that makes one, for the class it is called on."""
+    return classmethod(make.__func__)  # type: ignore[attr-defined]
 
 
 class BlockingGolemClient(Blocking[GolemClient]):
@@ -75,11 +54,7 @@ class BlockingGolemClient(Blocking[GolemClient]):
 
     @with_parameters_of(GolemClient.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
-        try:
-            self._client = GolemClient(*args, **options)
-        finally:
-            del args, options  # no frame of ours shows a token in a traceback
-        self._lodging = Lodging(self._client)
+        self._lodge(GolemClient(*args, **options))
 
     local = _constructor(GolemClient.local)
     cloud = _constructor(GolemClient.cloud)
@@ -93,50 +68,26 @@ class BlockingGolemClient(Blocking[GolemClient]):
 
     @with_docstring_of(GolemClient.promise)
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> BlockingPromise[T]:  # noqa: D102
-        return BlockingPromise(self._client.promise(promise_id, type_), self._lodging)
+        return BlockingPromise(self, promise_id, type_)
 
     @with_parameters_of(GolemClient.with_options)
     def with_options(self, **options: Any) -> BlockingGolemClient:  # noqa: D102 - GolemClient's
-        return _blocking_client(type(self), self._client.with_options(**options), self._lodging)
+        changed = copy.copy(self)
+        changed._inner = self._delegate().with_options(**options)  # noqa: SLF001 - our own class
+        return changed
 
     @property
     def timeout(self) -> float:
         """The seconds that a call may take, unless it says otherwise."""
-        return self._client.timeout
+        return self._delegate().timeout
 
     @property
     def pressure(self) -> Pressure:
         """How much Golem is in trouble, as this client sees it at this moment; it sends nothing."""
-        return self._client.pressure
-
-    def close(self) -> None:
-        """Close the connections; calls under way end with an error that says so.
-
-        It closes every client that `with_options` made of this one, too. A second time it does
-        nothing.
-        """
-        run(self._client.aclose(), type(self).__name__)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._client!r}>"
-
-    def __enter__(self) -> Self:
-        run(self._client.__aenter__(), type(self).__name__)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _delegate(self) -> GolemClient:
-        return self._client
+        return self._delegate().pressure
 
 
-class BlockingPromise(Blocking[Promise[T]], Generic[T]):
+class BlockingPromise(BlockingHandle[T], Generic[T]):
     """A promise whose worker awaits a `T`; made by `BlockingGolemClient.promise`.
 
     It holds no connection and no state: make as many as you like, for as long as the client lives.
@@ -148,15 +99,4 @@ class BlockingPromise(Blocking[Promise[T]], Generic[T]):
         id: The promise.
     """
 
-    def __init__(self, promise: Promise[T], lodging: Lodging) -> None:
-        self.id = promise.id
-        self._promise = promise
-        self._lodging = lodging
-
-    def __repr__(self) -> str:
-        return f"<Blocking{repr(self._promise)[1:]}"
-
     complete = blocking(Promise[T].complete)
-
-    def _delegate(self) -> Promise[T]:
-        return self._promise

@@ -7,25 +7,27 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
-from golem_client.threads import ProcessLoop, Tenant
+from typing_extensions import TypeForm
 
-A = TypeVar("A")
-A_co = TypeVar("A_co", covariant=True)
+from golem_client.frames import made_without_locals
+from golem_client.threads import LoopThread, ProcessLoop, Tenant
+
+
+class Delegate(Tenant, Protocol):
+    """An asyncio object that a blocking one stands for."""
+
+    async def __aenter__(self) -> Any: ...
+
+
+A = TypeVar("A", bound=Delegate)
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LOOP = ProcessLoop("golem_client.blocking")
-
-
-class Blocking(Generic[A_co]):
-    """The base of the classes whose methods `blocking` makes."""
-
-    def _delegate(self) -> A_co:
-        """Return the asyncio object whose methods are called."""
-        raise NotImplementedError
 
 
 class Lodging:
@@ -39,63 +41,114 @@ class Lodging:
 
     def __init__(self, tenant: Tenant) -> None:
         _LOOP.lodge(tenant)
-        weakref.finalize(self, _close_later, tenant, os.getpid()).atexit = False
+        weakref.finalize(self, close_later, tenant, os.getpid()).atexit = False
 
 
-def close_dropped(found: Tenant) -> None:
-    """Close an iterator that is dropped: in any thread, at the end of the interpreter too."""
-    loop = _LOOP.running()
-    if loop is not None:
-        loop.start(found.aclose())
-
-
-def _close_later(tenant: Tenant, pid: int) -> None:
-    """Close what was dropped; the garbage collector calls this in any thread."""
+def close_later(tenant: Tenant, pid: int) -> None:
+    """Close what was dropped in this process: in any thread, also at the interpreter's end."""
     loop = _LOOP.running()
     if loop is not None and pid == os.getpid():
         loop.start(tenant.aclose())
 
 
-def run(coroutine: Coroutine[Any, Any, R], name: str) -> R:
+def run(coroutine: Coroutine[Any, Any, R]) -> R:
     """Run a coroutine in the loop of the process, and block until it has ended.
 
     Raises:
-        RuntimeError: An event loop runs in the calling thread, which this would stop.
+        RuntimeError: An event loop runs in the calling thread, which this would stop; or the
+            interpreter ends.
     """
-    if _loop_runs_here():
-        coroutine.close()
-        raise RuntimeError(
-            f"{name} would block the event loop that runs in this thread: "
-            f"await a {name.removeprefix('Blocking')} here"
-        )
     try:
-        loop = _LOOP.get()
+        loop = _loop()
     except RuntimeError:
         coroutine.close()
         raise
     return loop.run(coroutine)
 
 
-def _loop_runs_here() -> bool:
+def _loop() -> LoopThread:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        pass
+    else:
+        raise RuntimeError(
+            "this call would block the event loop that runs in this thread: "
+            "await a GolemClient here, or an Outbox"
+        )
+    return _LOOP.get()
+
+
+class Blocking(Generic[A]):
+    """The base of the classes that block in place of an asyncio object."""
+
+    _inner: A | None = None  # where a constructor has failed
+
+    def _lodge(self, inner: A) -> None:
+        self._inner = inner
+        self._lodging = Lodging(inner)
+
+    def _delegate(self) -> A:
+        """Return the asyncio object whose methods are called."""
+        assert self._inner is not None  # noqa: S101 - for the type checker
+        return self._inner
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._inner!r}>"
+
+    def close(self) -> None:
+        """Close it as `aclose` of the asyncio class does; a second time does nothing."""
+        run(self._delegate().aclose())
+
+    def __enter__(self) -> Self:
+        run(self._delegate().__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class BlockingHandle(Generic[T]):
+    """The base of the typed handles on one promise.
+
+    Attributes:
+        id: The promise, or the key that stands for it.
+    """
+
+    def __init__(self, owner: Any, promise_id: Any, type_: TypeForm[T]) -> None:
+        self.id = owner._delegate().promise(promise_id, type_).id  # noqa: SLF001 - our own class
+        self._owner = owner
+        self._type = type_
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._delegate())[1:]}"
+
+    def _delegate(self) -> Any:
+        return self._owner._delegate().promise(self.id, self._type)  # noqa: SLF001 - as above
+
+
+def delegated(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
+    """Return the method that calls one of the asyncio object which does not wait."""
+
+    @made_without_locals
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._delegate(), *args, **kwargs)
+
+    return call
 
 
 def blocking(
-    method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate[Blocking[A], P], R]:
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Any, P], R]:
     """Return the method that runs a coroutine method in the process's loop, and blocks."""
 
+    @made_without_locals
     @functools.wraps(method)
-    def call(self: Blocking[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            coroutine = method(self._delegate(), *args, **kwargs)
-        finally:
-            del args, kwargs  # no frame of ours shows a payload in a traceback
-        return run(coroutine, type(self).__name__)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return run(method(self._delegate(), *args, **kwargs))
 
     return call
 
@@ -106,7 +159,7 @@ def with_parameters_of(
     """Give a method the parameters of another one, for type checkers and for `help()`."""
 
     def decorate(function: Callable[..., R]) -> Callable[Concatenate[Any, P], R]:
-        return functools.wraps(method)(function)
+        return functools.wraps(method)(made_without_locals(function))
 
     return decorate
 

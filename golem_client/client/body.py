@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from multidict import CIMultiDict
@@ -20,20 +19,6 @@ from golem_client.wire import Request, Sent
 
 if TYPE_CHECKING:
     from golem_client.client.session import Session
-
-
-class Connections:
-    """When each connection of a session was first used."""
-
-    def __init__(self) -> None:
-        self._first_use: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-
-    def use(self, connection: Any, now: float) -> float | None:
-        """Note that a connection is used; return when it was used first, None for a new one."""
-        since = self._first_use.get(connection)
-        if since is None:
-            self._first_use[connection] = now
-        return since
 
 
 class Body(aiohttp.Payload):
@@ -55,6 +40,13 @@ class Body(aiohttp.Payload):
     _filename = None
     _value: Request
 
+    is_taken = False
+    sent = Sent.NOTHING
+    sent_at = 0.0
+    is_reused = False
+    is_answered = False
+    is_refused = False
+
     def __init__(
         self,
         request: Request,
@@ -71,16 +63,10 @@ class Body(aiohttp.Payload):
             fresh_since: Refuse a connection that was first used before this time.
         """
         self._value = request
-        self._connections = session.connections
+        self._first_uses = session.first_uses
         self._loop = session.loop
         self._on_progress = on_progress
         self._fresh_since = fresh_since
-        self.is_taken = False
-        self.sent = Sent.NOTHING
-        self.sent_at = 0.0
-        self.is_reused = False
-        self.is_answered = False
-        self.is_refused = False
 
     @property
     def size(self) -> int:
@@ -94,8 +80,8 @@ class Body(aiohttp.Payload):
         if connection.should_close:
             raise aiohttp.ClientConnectionError
         now = self._loop.time()
-        since = self._connections.use(connection, now)
-        if since is not None:
+        since = self._first_uses.setdefault(connection, now)
+        if since is not now:  # the very object: a clock may show the same time twice
             self.is_reused = True
             if self._fresh_since is not None and since < self._fresh_since:
                 self.is_refused = True

@@ -8,10 +8,11 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import attrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from golem_client import wire
@@ -49,17 +50,24 @@ class Call:
     Attributes:
         promise_id: The promise; None behind a webhook.
         observers: Who is shown the call.
-        wait: The active timeout. `Session.close` reschedules it to now.
+        wait: The active timeout. `Session` ends it at `ends_at`, and when it is closed.
+        ends_at: When that is, by the loop's clock.
         seconds_waited: How long the call waited at the gate, in seconds.
     """
+
+    wait: asyncio.Timeout | None = None
+    ends_at = float("inf")
+    seconds_waited = 0.0
+    _needs_token = _may_renew_token = False
+    _fresh_since: float | None = None
+    _task: asyncio.Task[Any] | None = None
+    _cancelling = 0
 
     def __init__(
         self, settings: Settings, session: Session, promise_id: PromiseId | None, timeout: float
     ) -> None:
         self.promise_id = promise_id
         self.observers = settings.options.observers
-        self.wait: asyncio.Timeout | None = None
-        self.seconds_waited = 0.0
         self._settings = settings
         self._options = options = settings.options
         self._session = session
@@ -68,11 +76,10 @@ class Call:
         self._is_gated = options.overload == "wait"
         self._proxy = settings.proxy
         self._verdicts: list[Verdict] = []
-        self._needs_token = self._may_renew_token = False
-        self._fresh_since: float | None = None
-        # A borrowed connector that its owner closes cancels those who wait in it.
-        self._task = asyncio.current_task() if options.connector is not None else None
-        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        if options.connector is not None:
+            # A borrowed connector that its owner closes cancels those who wait in it.
+            self._task = asyncio.current_task()
+            self._cancelling = self._task.cancelling() if self._task is not None else 0
 
     async def run(self, make: Callable[[], Request]) -> Completion:
         """Encode, attempt once, and have `retry` repeat where that is useful.
@@ -80,20 +87,16 @@ class Call:
         Args:
             make: Encodes the payload and makes the request; its time counts.
         """
-        session, settings = self._session, self._settings
-        self._request = request = make()
-        self._url = URL(request.url, encoded=True)
-        if request.is_webhook:
-            self._proxy = proxy_for(request.url) if self._options.trust_env else None
-        elif settings.token.source is not None:
-            self._needs_token = self._may_renew_token = True
-        if session.loop.time() >= self._deadline:
-            why = f"the timeout of {self._timeout:g} s was up when the payload was encoded"
-            raise DeadlineExceededError(why)
-        note = ""
-        session.calls.add(self)
+        session = self._session
         try:
-            first = await self._attempt()
+            self._request = request = make()
+            self._url = URL(request.url, encoded=True)
+            if request.is_webhook:
+                self._proxy = proxy_for(request.url) if self._options.trust_env else None
+            elif self._settings.token.source is not None:
+                self._needs_token = self._may_renew_token = True
+            session.calls.add(self)
+            first, note = await self._attempt(), ""
             if first.repeat:
                 note = await repeat(
                     first,
@@ -104,38 +107,42 @@ class Call:
                     pause=self._pause,
                     on_repeat=self._log_repeat,
                 )
+            return conclusion(self._verdicts, note)
+        except GolemError as error:
+            error.promise_id = self.promise_id
+            raise
         finally:
             session.calls.discard(self)
-        return conclusion(self._verdicts, note)
 
     async def _attempt(self) -> Verdict:
         """Wait for the token, the gate and a slot, then send the request once."""
         session = self._session
+        began_at = session.loop.time()
+        if began_at >= self._deadline and not self._verdicts:
+            why = f"the timeout of {self._timeout:g} s was up when the payload was encoded"
+            raise DeadlineExceededError(why)
         if self._needs_token:
             await self._fetch_token()
-        ticket = await self._enter() if self._is_gated else None
-        slots = session.slots
+            began_at = session.loop.time()
+        if session.is_closed:
+            raise self._closed()
+        ticket = session.gate.try_enter(began_at, ignores=not self._is_gated)
+        if ticket is None:
+            ticket = await self._enter(began_at)
+            began_at = session.loop.time()
         try:
-            if slots.locked():
-                await self._in_time("for a free connection", slots.acquire())
+            if self.observers:
+                verdict = await self._observed(began_at)
             else:
-                await slots.acquire()
-            try:
-                if session.is_closed:
-                    raise self._closed()
-                verdict = await (self._observed() if self.observers else self._send_once(None))
-            finally:
-                slots.release()
+                verdict = await self._send_once(began_at)
         except BaseException:
-            if ticket is not None:
-                session.gate.cut_off(ticket)
+            session.gate.cut_off(ticket)
             raise
         self._verdicts.append(verdict)
-        if ticket is not None:
-            if verdict.error is None:
-                session.gate.answered(ticket)
-            else:
-                self._leave(ticket, verdict)
+        if verdict.error is None and self._is_gated:
+            session.gate.answered(ticket)
+        else:
+            self._leave(ticket, verdict)
         if self._may_renew_token and isinstance(verdict.error, AuthenticationError):
             self._may_renew_token = False
             self._needs_token = True
@@ -144,21 +151,21 @@ class Call:
             self._log_attempt(verdict)
         return verdict
 
-    async def _enter(self) -> Ticket:
+    async def _enter(self, begun_at: float) -> Ticket:
         """Wait at the gate."""
-        gate, loop = self._session.gate, self._session.loop
-        begun_at = loop.time()
-        ticket = gate.try_enter(begun_at)
-        if ticket is not None:
-            return ticket
+        gate, is_return = self._session.gate, bool(self._verdicts)
         try:
-            is_return = bool(self._verdicts)
-            entering = gate.enter(self._deadline, is_return=is_return)
-            return await self._in_time("for a free connection", entering)
+            entering = gate.enter(self._deadline, is_return=is_return, ignores=not self._is_gated)
+            ticket = await self._in_time("for a free connection", entering)
         except HeldError as held:
             error, seconds = copy.copy(held.cause), held.seconds
+        else:
+            if not self._session.is_closed:
+                return ticket
+            gate.cut_off(ticket)
+            raise self._closed()
         finally:
-            self.seconds_waited += loop.time() - begun_at
+            self.seconds_waited += self._session.loop.time() - begun_at
         error.may_have_completed = False
         note = f"the server asked everybody to wait, and {seconds:.3g} s of that are left"
         raise told(error, self._verdicts, len(self._verdicts), note)
@@ -166,6 +173,9 @@ class Call:
     def _leave(self, ticket: Ticket, verdict: Verdict) -> None:
         """Tell the gate what an attempt that failed means for everybody."""
         gate = self._session.gate
+        if not self._is_gated:
+            gate.cut_off(ticket)
+            return
         if not verdict.repeat and isinstance(verdict.error, DeliveryError):
             gate.cut_off(ticket)
         elif verdict.at_once:
@@ -177,25 +187,27 @@ class Call:
         if verdict.retry_after and isinstance(verdict.error, ResponseError) and verdict.repeat:
             gate.hold(verdict.retry_after, verdict.error)
 
-    async def _observed(self) -> Verdict:
+    async def _observed(self, began_at: float) -> Verdict:
         """Send once, and show it to the observers."""
         request = self._request
         event = AttemptEvent(len(self._verdicts) + 1, request.method, request.shown_url)
         with observed(self.observers, "attempt", event):
-            verdict = await self._send_once(event)
+            verdict = await self._send_once(began_at, event)
             event.error = verdict.error
         return verdict
 
-    async def _send_once(self, event: AttemptEvent | None) -> Verdict:
+    async def _send_once(self, began_at: float, event: AttemptEvent | None = None) -> Verdict:
         """Send the request over the network, and judge what comes back."""
         session, options, request = self._session, self._options, self._request
-        headers = request.headers if event is None else {**request.headers, **event.headers}
-        began_at = session.loop.time()
+        headers = request.headers
+        if event is not None and event.headers:
+            headers = CIMultiDict(headers)
+            headers.update(event.headers)
         end = min(self._deadline, began_at + options.attempt_timeout)
         while True:
             body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
             try:
-                async with self._until(end):
+                async with self._watched_until(end):
                     response = await session.http.request(
                         request.method,
                         self._url,
@@ -240,9 +252,9 @@ class Call:
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""
-        if self.wait is not None and not self._session.is_closed:
+        if not self._session.is_closed:
             again = self._session.loop.time() + self._options.attempt_timeout
-            self.wait.reschedule(min(self._deadline, again))
+            self.ends_at = min(self._deadline, again)
 
     def _is_cancelled_by_the_connectors_owner(self) -> bool:
         connector = self._options.connector
@@ -339,7 +351,12 @@ class Call:
 
     def _until(self, when: float) -> asyncio.Timeout:
         # Closing wakes those who wait already; nobody would wake one who begins to wait later.
-        self.wait = asyncio.timeout_at(0.0 if self._session.is_closed else when)
+        return self._watched_until(float("-inf") if self._session.is_closed else when)
+
+    def _watched_until(self, when: float) -> asyncio.Timeout:
+        self.ends_at = when
+        self._session.watch(when)
+        self.wait = asyncio.timeout(None)
         return self.wait
 
     def _closed(self) -> GolemError:

@@ -38,7 +38,7 @@ from golem_client.config import (
     checked_seconds,
     insecurity,
 )
-from golem_client.errors import GolemError, InsecureTransportWarning, PayloadError
+from golem_client.errors import InsecureTransportWarning, PayloadError
 from golem_client.frames import callers_level, made_without_locals, without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
@@ -405,11 +405,7 @@ class GolemClient:
         seconds = options.timeout if timeout is None else checked_seconds("timeout", timeout)
         session = self._sessions.usable_here() or await self._sessions.open(options)
         call = Call(self._settings, session, promise_id, seconds)
-        try:
-            return await (_observed(call, make) if options.observers else call.run(make))
-        except GolemError as error:
-            error.promise_id = promise_id
-            raise
+        return await (_observed(call, make) if options.observers else call.run(make))
 
 
 async def _observed(call: Call, make: Callable[[], Request]) -> Completion:
@@ -418,9 +414,6 @@ async def _observed(call: Call, make: Callable[[], Request]) -> Completion:
     with observed(call.observers, "call", event):
         try:
             event.completion = await call.run(make)
-        except GolemError as error:
-            error.promise_id = call.promise_id
-            raise
         finally:
             event.seconds_waited = call.seconds_waited
     return event.completion

@@ -100,12 +100,20 @@ class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third 
     ) -> None:
         if error is not None and self._event.error is None:
             self._event.error = error
+        if self._event.error is None:
+            self._exit()
+            return
         with _without_tracebacks(self._event.error):
-            for observer, manager in zip(
-                reversed(self._observers), reversed(self._managers), strict=True
-            ):
-                if manager is not None:
-                    _exit(observer, manager)
+            self._exit()
+
+    def _exit(self) -> None:
+        observers, managers = reversed(self._observers), reversed(self._managers)
+        for observer, manager in zip(observers, managers, strict=True):
+            if manager is not None:
+                try:
+                    manager.__exit__(None, None, None)
+                except Exception as failure:  # noqa: BLE001 - whatever an observer raises is logged
+                    _log_once(observer, "failed", failure)
 
 
 @contextmanager
@@ -128,9 +136,11 @@ def _without_tracebacks(error: BaseException | None) -> Iterator[None]:
 
 
 def _entered(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
-    before = dict(event.headers) if what == "attempt" else {}
+    if what == "call":
+        return _managed(observer, what, event)
+    before = dict(event.headers)
     manager = _managed(observer, what, event)
-    if what == "attempt" and event.headers != before:
+    if event.headers != before:
         try:
             event.headers = checked_headers(event.headers)
         except (TypeError, ValueError) as error:
@@ -144,17 +154,10 @@ def _managed(observer: Observer, what: str, event: Any) -> AbstractContextManage
         manager: AbstractContextManager[Any] | None = getattr(observer, what)(event)
         if manager is not None:
             manager.__enter__()
-    except Exception as error:  # noqa: BLE001 - whatever an observer raises is logged
+    except Exception as error:  # noqa: BLE001 - as above
         _log_once(observer, "failed", error)
         return None
     return manager
-
-
-def _exit(observer: Observer, manager: AbstractContextManager[Any]) -> None:
-    try:
-        manager.__exit__(None, None, None)
-    except Exception as failure:  # noqa: BLE001 - as above
-        _log_once(observer, "failed", failure)
 
 
 # It keeps the observers, so that a new one never has the id of one that was logged.

@@ -102,11 +102,11 @@ class GateState:
 
     def may_begin(self, now: float) -> bool:
         """Whether an attempt may begin at this time."""
-        if self.is_held(now):
+        if now < self._held_until and self.is_held(now):
             return False
         if self.is_down:
             return not now < self._probe_at <= now + _LAST_PROBE
-        return self.under_way < self.width
+        return len(self._counted) < self.width
 
     def opens_at(self, now: float) -> float | None:
         """Return when an attempt may begin; None where only the end of another can decide that."""
@@ -141,14 +141,14 @@ class GateState:
         elif len(self._counted) > self.width and ticket in self._counted:
             while next(iter(self._counted)) is not ticket:
                 self._counted.popitem(last=False)
-        self._leave(ticket)
+        self._counted.pop(ticket, None)
         self._answers += 1
         if self.width < self._max_width:
             self.width += 1
 
     def failed(self, ticket: Ticket, now: float) -> None:
         """An attempt ended in a way that asks for a repeat."""
-        self._leave(ticket)
+        self.cut_off(ticket)
         if self.is_down or self._answers != ticket.answers:
             return
         if self.width > 1:
@@ -161,7 +161,7 @@ class GateState:
 
     def cut_off(self, ticket: Ticket) -> None:
         """An attempt ended for a reason of its own call's: its deadline, a cancellation."""
-        self._leave(ticket)
+        self._counted.pop(ticket, None)
 
     def hold(self, now: float, seconds: float) -> bool:
         """Close the gate for a while, because the server asked for it.
@@ -179,9 +179,6 @@ class GateState:
     def _note_closing(self, now: float) -> None:
         if self.is_open(now):
             self.closed_at = now
-
-    def _leave(self, ticket: Ticket) -> None:
-        self._counted.pop(ticket, None)
 
     def _plan_probe(self, now: float) -> None:
         self._probe_at = now + self._probe_delay
@@ -211,17 +208,26 @@ class _Waiter:
 class Gate:
     """The gate of one session, with the calls that wait at it.
 
+    It has the slots, too: one for each attempt under way, also of calls that ignore its state.
+    The wait for one is outside of the attempt, so that a burst does not abandon requests that it
+    has just sent.
+
     Args:
         loop: The loop of the session.
         max_width: The most attempts that may be under way.
+
+    Attributes:
+        free: The number of slots that are free.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_width: int) -> None:
         self.state = GateState(max_width)
+        self.free = max_width
         self._loop = loop
-        # Both in order of arrival; ordered dictionaries, because thousands may leave at any place.
+        # All in order of arrival; ordered dictionaries, because thousands may leave at any place.
         self._fresh: OrderedDict[_Waiter, None] = OrderedDict()
         self._returned: OrderedDict[_Waiter, None] = OrderedDict()
+        self._ignoring: OrderedDict[_Waiter, None] = OrderedDict()
         self._dozing: dict[asyncio.Future[None], float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._hold_error: ResponseError | None = None
@@ -236,33 +242,44 @@ class Gate:
         """Return the state at this moment."""
         now, state = self._loop.time(), self.state
         is_open = state.is_open(now)
-        waiting = len(self._fresh) + len(self._returned)
+        waiting = len(self._fresh) + len(self._returned) + len(self._ignoring)
         return Pressure(
             is_open, state.width, waiting, 0.0 if is_open else state.seconds_closed(now)
         )
 
-    def try_enter(self, now: float) -> Ticket | None:
+    def try_enter(self, now: float, *, ignores: bool = False) -> Ticket | None:
         """Let an attempt through at once; None where it has to wait."""
+        if not self.free or self._ignoring:
+            return None
+        if ignores:
+            self.free -= 1
+            return Ticket(0)
         if self._fresh or self._returned or not self.state.may_begin(now):
             return None
+        self.free -= 1
         return self.state.begin(now)
 
-    async def enter(self, deadline: float, *, is_return: bool = False) -> Ticket:
+    async def enter(
+        self, deadline: float, *, is_return: bool = False, ignores: bool = False
+    ) -> Ticket:
         """Wait until an attempt may begin.
 
         Args:
             deadline: The call's; nothing but a pause of the server's is compared with it.
             is_return: Whether the call has made an attempt before.
+            ignores: Whether it waits for a slot alone. Such an attempt only ever is `cut_off`.
 
         Raises:
             HeldError: It may not before the deadline.
         """
         now, error = self._loop.time(), self._hold_error
         seconds = self.state.seconds_held(now)
-        if error is not None and seconds and now + seconds > deadline:
+        if error is not None and seconds and now + seconds > deadline and not ignores:
             raise HeldError(error, seconds)
         waiter = _Waiter(self._loop.create_future(), deadline)
         queue = self._returned if is_return else self._fresh
+        if ignores:
+            queue = self._ignoring
         queue[waiter] = None
         self._admit()
         try:
@@ -290,23 +307,26 @@ class Gate:
 
     def answered(self, ticket: Ticket) -> None:
         """Note an answer that is not to be repeated."""
+        self.free += 1
         was_down = self.state.is_down
-        self.state.answered(ticket, self._loop.time())
+        self.state.answered(ticket, self._loop.time() if was_down else 0.0)
         if was_down:
             for awake in self._dozing:
                 _wake(awake)
-        if self._is_told_closed or self._fresh or self._returned:
+        if self._is_told_closed or self._fresh or self._returned or self._ignoring:
             self._admit()
 
     def failed(self, ticket: Ticket) -> None:
         """Note an attempt that is to be repeated."""
         now = self._loop.time()
+        self.free += 1
         self._tell(now)
         self.state.failed(ticket, now)
         self._admit()
 
     def cut_off(self, ticket: Ticket) -> None:
         """Note an attempt that its own call ended."""
+        self.free += 1
         self.state.cut_off(ticket)
         self._admit()
 
@@ -344,14 +364,18 @@ class Gate:
         """Let through who may begin, and come back when more may."""
         now, state = self._loop.time(), self.state
         self._tell(now)
-        while (self._fresh or self._returned) and state.may_begin(now):
+        while self._ignoring and self.free:
+            waiter, _ = self._ignoring.popitem(last=False)
+            self._let_through(waiter, Ticket(0))
+        while (self._fresh or self._returned) and self.free and state.may_begin(now):
             first, second = self._returned, self._fresh
             if state.is_down:
                 first, second = second, first
             waiter, _ = (first or second).popitem(last=False)
             if not waiter.turn.done():
-                waiter.turn.set_result(state.begin(now))
-        opens_at = state.opens_at(now) if self._fresh or self._returned else None
+                self._let_through(waiter, state.begin(now))
+        waits = self.free and (self._fresh or self._returned)
+        opens_at = state.opens_at(now) if waits else None
         if self._timer is not None:
             if self._timer.when() == opens_at:
                 return
@@ -359,6 +383,11 @@ class Gate:
             self._timer = None
         if opens_at is not None:
             self._timer = self._loop.call_at(opens_at, self._admit_in_time)
+
+    def _let_through(self, waiter: _Waiter, ticket: Ticket) -> None:
+        if not waiter.turn.done():
+            self.free -= 1
+            waiter.turn.set_result(ticket)
 
     def _admit_in_time(self) -> None:
         self._timer = None

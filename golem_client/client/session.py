@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from golem_client.client.body import Connections
 from golem_client.client.gate import Gate
 from golem_client.client.options import Options
 
@@ -41,11 +41,9 @@ class Session:
         loop: The loop that all of it belongs to.
         http: The aiohttp session. It has no default headers, because aiohttp sends those to a
             proxy, in the clear; and no cookies, limits of time or redirects.
-        gate: Holds calls back while Golem is in trouble.
-        slots: One for each attempt at the same time. The wait for one is outside of the attempt,
-            so that a burst does not abandon requests that it has just sent.
+        gate: Holds calls back while Golem is in trouble, or all slots are taken.
         calls: The calls under way.
-        connections: When each connection was first used.
+        first_uses: When each connection carried its first request.
         is_answered: Whether any attempt has had an answer.
         is_over: Whether the session was closed, by the client or with its loop.
         pid: The process that opened it.
@@ -70,18 +68,50 @@ class Session:
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None
         self.gate = Gate(self.loop, options.max_connections)
-        self.slots = asyncio.Semaphore(options.max_connections)
         self.calls: set[Call] = set()
-        self.connections = Connections()
+        self.first_uses: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.is_answered = False
         self.is_over = False
         self.pid = os.getpid()
+        self._borrowed = borrowed
+        self._alarm: asyncio.TimerHandle | None = None
         self._until_loop_ends = self._end_with_the_loop()
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed, or the connector that it borrows."""
-        return self.is_over or self.http.closed
+        return self.is_over or (self._borrowed is not None and self._borrowed.closed)
+
+    def watch(self, until: float) -> None:
+        """End the waits of calls at this time, if their `ends_at` still says so then.
+
+        One timer for all of them costs a tenth of what `asyncio.timeout` pays for its own.
+        """
+        alarm = self._alarm
+        if alarm is None or until < alarm.when():
+            if alarm is not None:
+                alarm.cancel()
+            # A session that is dropped while the timer runs must go.
+            session: weakref.ref[Session] = weakref.ref(self)
+            self._alarm = self.loop.call_at(until, self._ring, session)
+
+    def ring(self) -> None:
+        """End the waits that are over, and set the timer for the next."""
+        self._alarm = None
+        now = self.loop.time()
+        for call in self.calls:
+            if call.ends_at <= now and call.wait is not None:
+                with suppress(RuntimeError):  # it is just ending by itself
+                    call.wait.reschedule(now)
+        later = [call.ends_at for call in self.calls if call.ends_at > now]
+        if later:
+            self.watch(min(later))
+
+    @staticmethod
+    def _ring(session: weakref.ref[Session]) -> None:
+        found = session()
+        if found is not None:
+            found.ring()
 
     async def start(self) -> None:
         """Have the loop close the session when it ends: `asyncio.run` closes async generators."""
@@ -99,9 +129,8 @@ class Session:
             return
         self.is_over = True
         for call in self.calls:
-            if call.wait is not None:
-                with suppress(RuntimeError):  # it is just ending by itself
-                    call.wait.reschedule(self.loop.time())
+            call.ends_at = float("-inf")
+        self.ring()
         try:
             await asyncio.sleep(0)
         finally:  # also where the closing is cancelled: nobody would come again

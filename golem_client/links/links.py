@@ -28,6 +28,7 @@ from golem_client import (
     WorkerNotFoundError,
 )
 from golem_client.answer import Answer
+from golem_client.frames import made_without_locals, without_locals
 from golem_client.links.page import Texts, page
 from golem_client.payload import encode_json
 
@@ -90,6 +91,7 @@ class PromiseLinks:
         ImportError: The extra `links` is not installed.
     """
 
+    @made_without_locals
     def __init__(
         self,
         keys: Iterable[str | bytes],
@@ -114,6 +116,7 @@ class PromiseLinks:
     def __repr__(self) -> str:
         return f"<PromiseLinks purpose={self._purpose!r}>"
 
+    @made_without_locals
     def token(
         self,
         promise_id: AnyPromiseId,
@@ -139,23 +142,18 @@ class PromiseLinks:
             ValueError: The link would have expired already.
             TypeError: `expires_in` is no time.
         """
-        try:
-            parsed = PromiseId.parse(promise_id)
-            expires_at = math.ceil(time.time() + _seconds(expires_in))
-            payload = encode_json(value, as_type, self._converter, max_bytes=_LONGEST_TOKEN)
-        except (GolemError, TypeError, ValueError):
-            del value  # error reporters send the local variables of each frame
-            raise
+        parsed = PromiseId.parse(promise_id)
+        expires_at = math.ceil(time.time() + _seconds(expires_in))
+        payload = encode_json(value, as_type, self._converter, max_bytes=_LONGEST_TOKEN)
         token = str(self._serializer.dumps([expires_at, str(parsed), payload.decode()]))
         if len(token) > _LONGEST_TOKEN:
-            size = len(token)
-            del value, payload, token
             raise PayloadError(
-                f"the token has {size} characters, and not every server takes more than "
+                f"the token has {len(token)} characters, and not every server takes more than "
                 f"{_LONGEST_TOKEN} in a URL: send a reference instead"
             )
         return token
 
+    @made_without_locals
     def read(self, token: str) -> Link:
         """Return what a token says.
 
@@ -164,13 +162,10 @@ class PromiseLinks:
             BadLinkError: It is forged, made for another purpose, or not a token at all.
         """
         link = self._opened(token)
-        del token
         if link is None:
             raise BadLinkError("the link is not valid: forged, cut off, or of another purpose")
         if link.expires_at.timestamp() <= time.time():
-            expired_at = link.expires_at
-            del link
-            raise ExpiredLinkError(f"the link expired at {expired_at:%Y-%m-%d %H:%M} UTC")
+            raise ExpiredLinkError(f"the link expired at {link.expires_at:%Y-%m-%d %H:%M} UTC")
         return link
 
     def _opened(self, token: object) -> Link | None:
@@ -185,6 +180,7 @@ class PromiseLinks:
         expires = datetime.fromtimestamp(expires_at, UTC)
         return Link(PromiseId.parse(text), payload.encode(), expires)
 
+    @without_locals
     async def answer(
         self,
         to: Any,
@@ -221,9 +217,7 @@ class PromiseLinks:
         if method not in ("GET", "HEAD", "POST"):
             return Answer.of_text(405, "method not allowed", {"Allow": "GET, HEAD, POST"})
         if method == "POST":
-            answering = self._decide(to, token, question, button, texts)
-            del token
-            return await answering
+            return await self._decide(to, token, question, button, texts)
         asked = self._ask(token, question, button, texts)
         return attrs.evolve(asked, body=b"") if method == "HEAD" else asked
 
@@ -243,9 +237,10 @@ class PromiseLinks:
         _check_target(to)
 
         async def decide(request: Any) -> Any:
-            path = request.path_params
-            answer = await self._answer_route(to, request.method, path, question, button, texts)
-            return answer.for_starlette()
+            method, token = request.method, request.path_params["token"]
+            answering = self._answer_route(to, method, token, question, button, texts)
+            del request, token  # this frame leaves us, too
+            return (await answering).for_starlette()
 
         return decide
 
@@ -259,17 +254,19 @@ class PromiseLinks:
         _check_target(to)
 
         async def decide(request: Any) -> Any:
-            path = request.match_info
-            answer = await self._answer_route(to, request.method, path, question, button, texts)
-            return answer.for_aiohttp()
+            method, token = request.method, request.match_info["token"]
+            answering = self._answer_route(to, method, token, question, button, texts)
+            del request, token  # this frame leaves us, too
+            return (await answering).for_aiohttp()
 
         return decide
 
+    @without_locals
     async def _answer_route(
         self,
         to: Any,
         method: str,
-        path: Any,
+        token: str,
         question: Words,
         button: Words,
         texts: Texts,
@@ -277,16 +274,12 @@ class PromiseLinks:
         """Answer with the words for this link; a link that is not valid needs none."""
         words = ["", ""]
         try:
-            link = self.read(path["token"])
+            link = self.read(token)
         except BadLinkError:
             pass
         else:
             words = [await _worded(each, link) for each in (question, button)]
-            del link
-        answering = self.answer(
-            to, method, path["token"], question=words[0], button=words[1], texts=texts
-        )
-        return await answering
+        return await self.answer(to, method, token, question=words[0], button=words[1], texts=texts)
 
     def _ask(self, token: str, question: str, button: str, texts: Texts) -> Answer:
         try:
@@ -302,10 +295,8 @@ class PromiseLinks:
             link = self.read(token)
         except BadLinkError as error:
             return _bad_link(error, texts)
-        completing = to.complete_bytes(link.promise_id, link.payload)
-        del token, link  # what waits below shows neither to error reporters
         try:
-            completed = await completing
+            completed = await to.complete_bytes(link.promise_id, link.payload)
         except GolemError as error:
             return _failure(error, question, button, texts)
         return page(200, texts, *_result(completed, texts), question)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
+from golem_client.frames import without_locals
 from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _LONGEST_WORDS = 200
+_ERRORS = {"asyncpg": ("PostgresError", "InterfaceError"), "psycopg": ("Error",)}
 
 
 class _CrossedError(Exception):
@@ -89,6 +91,7 @@ class Database:
         self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
         self._is_checked = False
 
+    @without_locals
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
@@ -105,6 +108,7 @@ class Database:
                 return await self._run(work, crossed=_CrossedError)
         return await self._run(work)
 
+    @without_locals
     async def check(self) -> None:
         """Find out, once, whether the schema fits.
 
@@ -126,21 +130,19 @@ class Database:
     async def listen(self, on_new: Callable[[], None]) -> None:
         """Call back when PostgreSQL notifies of new rows, until this is cancelled.
 
-        It holds a connection of the engine. Elsewhere than with asyncpg, and once the connection
-        is lost, it returns: workers look for rows by themselves, twice a second.
+        It holds a connection of the engine. On SQLite, and once the connection is lost, it
+        returns: workers look for rows by themselves, twice a second.
         """
-        if self.engine.dialect.driver != "asyncpg":
+        listen = _LISTENING.get(self.engine.dialect.driver)
+        if listen is None:
             return
-        lost = asyncio.Event()
         with suppress(*_driver_errors()):
             async with self.engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
-                raw.add_termination_listener(lambda _: lost.set())
-                await raw.add_listener(CHANNEL, lambda *_: on_new())
                 try:
-                    await lost.wait()
+                    await listen(raw, on_new)
                 finally:
-                    await raw.reset()
+                    await connection.invalidate()  # the next one to use it must not listen
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
@@ -190,6 +192,23 @@ class Database:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
 
 
+async def _listen_with_asyncpg(raw: Any, on_new: Callable[[], None]) -> None:
+    lost = asyncio.Event()
+    raw.add_termination_listener(lambda _: lost.set())
+    await raw.add_listener(CHANNEL, lambda *_: on_new())
+    await lost.wait()
+
+
+async def _listen_with_psycopg(raw: Any, on_new: Callable[[], None]) -> None:
+    await raw.set_autocommit(True)
+    await raw.execute(f"LISTEN {CHANNEL}")
+    async for _ in raw.notifies():
+        on_new()
+
+
+_LISTENING = {"asyncpg": _listen_with_asyncpg, "psycopg": _listen_with_psycopg}
+
+
 async def _version(connection: AsyncConnection) -> int | None:
     query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
     version = (await connection.execute(query)).scalar()
@@ -204,11 +223,11 @@ async def _write_version(connection: AsyncConnection, dialect: str) -> None:
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
-    """Return what an engine raises. asyncpg's own errors come through while it connects."""
+    """Return what an engine raises, and what drivers do while they connect or listen."""
     errors: list[type[Exception]] = [SQLAlchemyError, OSError]
-    asyncpg = sys.modules.get("asyncpg")
-    if asyncpg is not None:
-        errors += [asyncpg.PostgresError, asyncpg.InterfaceError]
+    for module, names in _ERRORS.items():
+        if module in sys.modules:
+            errors += [getattr(sys.modules[module], name) for name in names]
     return tuple(errors)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeForm
 
 from golem_client import AnyPromiseId, GolemClient, PromiseId
+from golem_client.frames import made_without_locals, without_locals
 from golem_client.outbox.accepting import Acceptor
 from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
@@ -99,6 +100,7 @@ class Outbox(Records):
         ValueError: An option makes no sense, or the engine is of another database.
     """
 
+    @made_without_locals
     def __init__(
         self,
         engine: AsyncEngine,
@@ -123,6 +125,7 @@ class Outbox(Records):
         self._is_owner = False
 
     @classmethod
+    @without_locals
     async def open(cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]) -> Self:
         """Open an outbox in a file, an SQLite database; it is made where there is none.
 
@@ -178,6 +181,7 @@ class Outbox(Records):
         if self._is_owner:
             await self.engine.dispose()
 
+    @without_locals
     async def create_tables(self) -> None:
         """Make the outbox's tables where they are missing, and move an older schema on.
 
@@ -192,6 +196,7 @@ class Outbox(Records):
 
     # Accepting
 
+    @without_locals
     async def complete_json(
         self, promise_id: AnyPromiseId | Key, value: Any, as_type: TypeForm[Any] | None = None
     ) -> Entry:
@@ -214,17 +219,17 @@ class Outbox(Records):
             OutboxError: The database cannot be used; nothing was accepted.
         """
         accepted = self._encoded(promise_id, self._as_json(value, as_type))
-        del value
         return await self._accept(accepted)
 
+    @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
         accepted = self._encoded(
             promise_id, partial(encode_text, text, max_bytes=self._max_payload_bytes)
         )
-        del text
         return await self._accept(accepted)
 
+    @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
@@ -232,7 +237,6 @@ class Outbox(Records):
         accepted = self._encoded(
             promise_id, partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
         )
-        del data
         return await self._accept(accepted)
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
@@ -248,6 +252,7 @@ class Outbox(Records):
         parsed = promise_id if isinstance(promise_id, Key) else PromiseId.parse(promise_id)
         return OutboxPromise(self, parsed, type_)
 
+    @made_without_locals
     def statement(
         self, promise_id: AnyPromiseId | Key, value: Any, as_type: TypeForm[Any] | None = None
     ) -> Insert:
@@ -280,11 +285,13 @@ class Outbox(Records):
         """
         return self._statement(promise_id, self._as_json(value, as_type))
 
+    @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
         limit = self._max_payload_bytes
         return self._statement(promise_id, partial(encode_text, text, max_bytes=limit))
 
+    @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
@@ -294,6 +301,7 @@ class Outbox(Records):
 
     # Delivering
 
+    @without_locals
     async def deliver(self, client: GolemClient, *, concurrency: int = _CONCURRENCY) -> None:
         """Deliver until this is cancelled, or the process gets a SIGTERM.
 

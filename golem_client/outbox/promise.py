@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from typing_extensions import TypeForm
 
 from golem_client import PromiseId
+from golem_client.frames import without_locals
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
 
@@ -33,6 +34,7 @@ class OutboxPromise(Generic[T]):
         name = getattr(self._type, "__name__", None) or str(self._type)
         return f"<OutboxPromise[{name}] {self.id}>"
 
+    @without_locals
     async def complete(self, value: T) -> Entry:
         """Accept the completion of the promise with this value; see `Outbox.complete_json`.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, func, select
 
 from golem_client import AnyPromiseId, PromiseId
+from golem_client.frames import without_locals
 from golem_client.outbox.entry import Counts, Entry, State, entry_of
 from golem_client.outbox.key import Key
 from golem_client.outbox.options import span
@@ -47,6 +48,7 @@ class Records:
         self._changed = asyncio.Event()
         self._is_closed = False
 
+    @without_locals
     async def bind(self, key: str, promise_id: AnyPromiseId) -> None:
         """Say which promise a key stands for.
 
@@ -70,6 +72,7 @@ class Records:
         self._tell_workers()
         self._tell_waiters()
 
+    @without_locals
     async def entry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
         """Return the entry of a promise, or the newest one of a `Key`; None where there is none."""
         return await self._entry(_which(promise_id))
@@ -90,6 +93,7 @@ class Records:
         async for entry in _each(self._database, wanted):
             yield entry
 
+    @without_locals
     async def wait(self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None) -> Entry:
         """Wait until an entry is completed or dead, whoever delivers it, and return it.
 
@@ -110,6 +114,7 @@ class Records:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), _POLL_SECONDS)
 
+    @without_locals
     async def retry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
         """Let an entry be sent now: a dead one is pending again, others need not wait.
 
@@ -125,6 +130,7 @@ class Records:
         self._tell_workers()
         return await self._entry(which)
 
+    @without_locals
     async def discard(self, promise_id: AnyPromiseId | Key) -> Entry | None:
         """Delete an entry with its payload, whatever its state.
 
@@ -137,6 +143,7 @@ class Records:
         self._check_open()
         return await _discard(self._database, _which(promise_id))
 
+    @without_locals
     async def prune(self, *, older_than: float | timedelta) -> int:
         """Delete what has been completed or dead for longer, and keys that nobody uses.
 
@@ -154,6 +161,7 @@ class Records:
         age = span("older_than", older_than, at_least=0)
         return await _prune(self._database, age)
 
+    @without_locals
     async def counts(self) -> Counts:
         """Return how many entries are in each state, and the age of the oldest pending one."""
         self._check_open()

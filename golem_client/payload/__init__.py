@@ -71,7 +71,7 @@ from typing_extensions import TypeForm
 from golem_client.errors import PayloadError
 from golem_client.payload.converter import PayloadConverter, make_converter
 from golem_client.payload.json_text import to_json
-from golem_client.payload.refusals import RefusedError, json_path
+from golem_client.payload.refusals import RefusedError
 
 __all__ = ["PayloadConverter", "encode_bytes", "encode_json", "encode_text", "make_converter"]
 
@@ -99,7 +99,7 @@ def encode_json(
     try:
         return _encoded(value, as_type, converter or _DEFAULT, max_bytes)
     except RefusedError as refusal:
-        message = f"{json_path(refusal)}: {refusal.reason}"
+        message = f"{refusal.json_path}: {refusal.reason}"
     except RuntimeError:  # RecursionError is one
         message = "$: could not be read: it changed meanwhile, or the stack was full; try again"
     # Raised out here, so that no traceback holds the value: not by the error above, which would
@@ -181,5 +181,4 @@ def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> 
         raise RefusedError("the converter is not from make_converter(), whose rules are needed")
     if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
         raise RefusedError("is bytes, not JSON; use complete_bytes, or say as_type=bytes")
-    tree, has_written_json = converter.tree(value, as_type, max_bytes)
-    return to_json(tree, max_bytes, has_written_json=has_written_json)
+    return to_json(converter.tree(value, as_type, max_bytes), max_bytes)

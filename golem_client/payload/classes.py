@@ -1,72 +1,267 @@
-"""Which rule writes which class."""
+"""The rule of each class: scalars, arrays, mappings, and classes with fields."""
 
 from __future__ import annotations
 
+import typing
+from collections import ChainMap, Counter, OrderedDict, UserString, abc, defaultdict, deque
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from itertools import count, repeat
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from uuid import UUID
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.payload.containers import container_rule, record_rule, typed_dict_rule
-from golem_client.payload.declarations import class_of, is_model, is_record, is_typed_dict
+from golem_client.payload import declarations
+from golem_client.payload.declarations import class_of
+from golem_client.payload.json_text import LARGEST_INT, NOT_FINITE, TOO_LONG, in_order
 from golem_client.payload.models import model_rule, old_model_reason
-from golem_client.payload.refusals import RefusedError, type_name
-from golem_client.payload.rules import Room, Rule, exact_rule
-from golem_client.payload.scalars import WRITERS, enum_rule, literal_rule, scalar_rule
+from golem_client.payload.refusals import RefusedError, described, mismatch, refused, type_name
+from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, class_rule, refusing_rule
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
-_IDS = (ComponentId, WorkerId, PromiseId)
+IDS = (ComponentId, WorkerId, PromiseId)
+# The classes whose type arguments are known to be those of what is in them.
+_ARRAYS = frozenset(
+    {list, tuple, set, frozenset, deque, abc.Iterable, abc.Collection, abc.Container}
+    | {abc.Reversible, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet}
+)
+_MAPPINGS = frozenset(
+    {dict, defaultdict, OrderedDict, ChainMap, MappingProxyType, abc.Mapping, abc.MutableMapping}
+)
+_TEXTS = (str, bytes, bytearray, memoryview, UserString)
+_TEXT_ONLY = frozenset({str})
+# How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
+_ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
+_TWICE = "is the text of two keys, of which one would be lost; rename one"
 _HOOK = "register_unstructure_hook() on a converter of make_converter()"
 
 
-def class_rule(declared: Any, converter: PayloadConverter) -> Rule:
-    """Return our rule for a class, for a generic class with its arguments, or for a Literal.
+def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
+    """Return our rule for a class, or for a generic class with its arguments.
 
     Raises:
         RefusedError: It is no type, or a class that loses a field.
     """
     cls = class_of(declared)
     if cls is Literal:
-        return literal_rule(declared, converter)
+        return _literal_rule(declared, converter)
     if not isinstance(cls, type):
         raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
-    if is_model(cls):
+    if declarations.is_model(cls):
         return model_rule(cls, converter)
-    if is_typed_dict(cls):
-        return typed_dict_rule(declared, converter)
+    if declarations.is_typed_dict(cls):
+        return _typed_dict_rule(declared, converter)
     if issubclass(cls, Enum):
-        return enum_rule(cls, converter)
-    found = None
-    if issubclass(cls, tuple(WRITERS)):
-        found = scalar_rule(cls, converter)
-    found = found or container_rule(declared, cls, converter)
-    if is_record(cls) and not issubclass(cls, _IDS):
-        return _mixed_rule(cls, converter) if found else record_rule(declared, converter)
-    return found or _unknown_rule(declared, cls, converter)
+        return class_rule(cls, converter, converter.write_enum_member)
+    found = _scalar_rule(cls, converter) or _container_rule(declared, cls, converter)
+    if not declarations.is_record(cls) or issubclass(cls, IDS):
+        return found or _unknown_rule(declared, cls, converter)
+    reason = "which has fields and is a value of its own as well"
+    mixed = refusing_rule(cls, f"is of type {type_name(cls)}, {reason}; {_HOOK}")
+    return mixed if found else record_rule(declared, converter)
 
 
-def refusing_rule(declared: Any, reason: str, converter: PayloadConverter) -> Rule:
-    """Return a rule that writes nothing."""
+def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = False) -> Rule:
+    """Return the rule of an attrs class or a dataclass: all of its fields, by name or in order."""
+    fields = declarations.fields_of(declared, converter.key_of)
+    names = [field.name for field in fields]
+    keys = names if as_array else [field.key for field in fields]
+    path: Iterable[Any] = range(len(names)) if as_array else keys
+    rules = [converter.rule_for(field.declared) for field in fields]
+    twice = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
+    get = attrgetter(*names, "__class__", "__class__")  # of several names, so it gets a tuple
 
     def write(value: Any, room: Room) -> Any:
-        del value, room
-        raise RefusedError(reason)
+        if twice is not None:
+            raise RefusedError(_TWICE, twice)
+        room.take(len(names), value)
+        try:
+            parts: Iterable[Any] = get(value)
+        except Exception:  # noqa: BLE001  a field may be a property, which may raise anything
+            parts = [part_of(value, name) for name in names]
+        plain = room.written(path, parts, rules)
+        return [*plain.values()] if as_array else plain
 
-    cls = class_of(declared)
-    return Rule(declared, converter, lambda v: isinstance(cls, type) and isinstance(v, cls), write)
+    return class_rule(declared, converter, write)
 
 
-def _mixed_rule(cls: type, converter: PayloadConverter) -> Rule:
-    return refusing_rule(
-        cls,
-        f"is of type {type_name(cls)}, which has fields and is a value of its own as well; {_HOOK}",
-        converter,
-    )
+def part_of(value: Any, field: str) -> Any:
+    """Return the value of a field.
+
+    Raises:
+        RefusedError: It was never set, or cannot be read.
+    """
+    try:
+        return getattr(value, field)
+    except AttributeError:
+        refusal = RefusedError(f"has no value in its field {field!r}; set it")
+    except Exception as error:  # noqa: BLE001  as above
+        refusal = refused(error, field)
+    raise refusal
+
+
+def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Rule:
+    """Return the rule of a list, a set or any other sequence, of one type of elements."""
+    cls, is_open = class_of(declared), declarations.is_vague(item.declared)
+
+    def fits(value: Any) -> bool:
+        is_array = isinstance(value, set | frozenset | abc.Sequence)
+        return is_array and isinstance(value, cls) and not isinstance(value, _TEXTS)
+
+    def write(value: Any, room: Room) -> Any:
+        room.take(len(value), value)
+        elements = value if type(value) is list else list(value)
+        is_set = elements is not value and isinstance(value, set | frozenset)
+        kinds = set(map(type, elements))
+        if not kinds <= item.made().plains:
+            rule = converter.rule_of(*kinds) if is_open and len(kinds) == 1 else item
+            if not is_set and rule.write_many and (written := rule.write_many(elements)):
+                return written
+            # A tuple is the path of an element of a set, which has no index.
+            path: Iterable[Any] = zip(count()) if is_set else count()
+            elements = [*room.written(path, elements, repeat(rule)).values()]
+        return in_order(elements) if is_set else elements
+
+    return _of_elements(declared, converter, write, fits)
+
+
+def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item: Rule) -> Rule:
+    """Return the rule of a mapping: keys become text, values have one type."""
+
+    def write(value: Any, room: Room) -> Any:
+        room.take(len(value), value)
+        is_plain = type(value) is dict and _TEXT_ONLY.issuperset(map(type, value))
+        named = value if is_plain and str in key.plains else _with_text_keys(value, key, room)
+        if item.plains.issuperset(map(type, named.values())):
+            return named
+        return room.written(named, named.values(), repeat(item))
+
+    return _of_elements(declared, converter, write)
+
+
+def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
+    if any(hasattr(type(value), name) for name in _ALL_VALUES):
+        raise RefusedError(
+            f"is of type {type_name(type(value))}, which holds several values for a key, of which "
+            "all but one would be lost; pass a dict with the values that are meant"
+        )
+    named: dict[str, Any] = {}
+    for key, element in list(value.items()):
+        text = _text(key, rule, room)
+        if text in named:
+            raise RefusedError(_TWICE, text)
+        named[text] = element
+    return named
+
+
+def _text(key: Any, rule: LazyRule, room: Room) -> str:
+    reason = f"is {described(key)}; keys are text, integers, enums of those, or UUIDs"
+    if isinstance(key, str | int | Enum | UUID) or rule.converter.user_hook(type(key)):
+        try:
+            text = rule.write(key, room)
+        except RefusedError as error:
+            reason, text = error.reason, None
+        if type(text) is int and not -LARGEST_INT <= text <= LARGEST_INT:
+            reason, text = TOO_LONG, None
+        if type(text) in (int, str):
+            return str(text)
+    raise RefusedError(f"has a key that {reason}")
+
+
+def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule | None:
+    arguments = get_args(declared)
+    if issubclass(cls, abc.Mapping):
+        key, value = arguments if cls in _MAPPINGS and len(arguments) == 2 else (Any, Any)
+        if cls is Counter and arguments:
+            key, value = arguments[0], int
+        return mapping_rule(declared, converter, converter.rule_for(key), converter.rule_for(value))
+    if declarations.is_named_tuple(cls):
+        return _row_rule(declared, converter, declarations.named_fields_of(declared).values())
+    # tuple[()] has arguments too: none.
+    if cls is tuple and hasattr(declared, "__args__") and not any(map(_is_any_number, arguments)):
+        return _row_rule(declared, converter, arguments)
+    if cls in _ARRAYS or (
+        issubclass(cls, set | frozenset | abc.Sequence) and not issubclass(cls, _TEXTS)
+    ):
+        is_uniform = len(arguments) == 1 or (len(arguments) == 2 and arguments[1] is ...)
+        item = arguments[0] if cls in _ARRAYS and is_uniform else Any
+        return array_rule(declared, converter, converter.rule_for(item))
+    return None
+
+
+def _is_any_number(argument: Any) -> bool:
+    """Return whether a tuple's argument stands for any number of elements: `...`, `*Ts`."""
+    is_starred = getattr(argument, "__unpacked__", False)
+    return argument is ... or is_starred or get_origin(argument) is typing.Unpack
+
+
+def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) -> Rule:
+    """Return the rule of a tuple of a fixed length, or of a NamedTuple: a type for each place."""
+    cls, rules = class_of(declared), [converter.rule_for(each) for each in items]
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, cls) and len(value) == len(rules)
+
+    def write(value: Any, room: Room) -> Any:
+        if len(value) != len(rules):
+            raise mismatch(value, declared)
+        room.take(len(rules), value)
+        return [*room.written(count(), value, rules).values()]
+
+    return _of_elements(declared, converter, write, fits)
+
+
+def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of a TypedDict: a dictionary with its keys and no others."""
+    types, required = declarations.keys_of(declared)
+    rules = {key: converter.rule_for(each) for key, each in types.items()}
+    allowed, name = rules.keys(), type_name(declared)
+
+    def write(value: Any, room: Room) -> Any:
+        keys = value.keys()
+        if not required <= keys:
+            raise RefusedError(f"lacks the key {min(required - keys)!r} of {name}; add it")
+        if not keys <= allowed:
+            raise RefusedError(f"has a key that {name} lacks; remove it, or correct its spelling")
+        room.take(len(value), value)
+        return room.written(value, value.values(), map(rules.__getitem__, value))
+
+    return _of_elements(declared, converter, write, lambda value: isinstance(value, dict))
+
+
+def _of_elements(
+    declared: Any,
+    converter: PayloadConverter,
+    write: Callable[[Any, Room], Any],
+    fits: Callable[[Any], bool] | None = None,
+) -> Rule:
+    """Return the rule of a container, which is also that of its subclasses without a hook."""
+
+    def takes(kind: type) -> bool:
+        return kind in _ARRAYS or kind in _MAPPINGS or not converter.user_hook(kind)
+
+    return class_rule(declared, converter, write, fits, takes)
+
+
+def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of a Literal: 1 is neither True nor 1.0."""
+
+    def fits(value: Any) -> bool:
+        return any(type(value) is type(each) and value == each for each in get_args(declared))
+
+    return class_rule(declared, converter, converter.write, fits)
 
 
 def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule:
     """Return the rule of a class that cannot be written. Its subclasses may have one."""
+    reason = f"is of type {type_name(cls)}, which cannot be written as JSON; convert it first, or "
 
     def fits(value: Any) -> bool:
         try:
@@ -76,10 +271,93 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
 
     def write(value: Any, room: Room) -> Any:
         del value, room
-        raise RefusedError(
-            old_model_reason(cls)
-            or f"is of type {type_name(cls)}, which cannot be written as JSON; convert it first, "
-            f"or {_HOOK}"
-        )
+        raise RefusedError(old_model_reason(cls) or reason + _HOOK)
 
-    return exact_rule(cls, converter, write, fits, declared=declared)
+    return class_rule(declared, converter, write, fits)
+
+
+def _scalar_rule(cls: type, converter: PayloadConverter) -> Rule | None:
+    """Return the rule of a class of `WRITERS`, or of a subclass, which inherits how it is written.
+
+    An int is a float, because what reads a float reads it. A bool is no int and a datetime no date.
+    """
+    base = next((each for each in cls.__mro__ if each in WRITERS), None)
+    if base is None:
+        return None
+    writer = WRITERS[base]
+    accepted: Any = (int, float) if cls is float else (cls,)
+    others: Any = {int: bool, float: bool, date: datetime}.get(cls, ())
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, accepted) and not isinstance(value, others)
+
+    def write(value: Any, _: Room) -> Any:
+        return writer(value)
+
+    plains = SCALARS & converter.without_hooks(accepted)
+    return class_rule(cls, converter, write, fits, plains=plains)
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise RefusedError(NOT_FINITE)
+    return Decimal.__str__(value)
+
+
+def _datetime(value: datetime) -> str:
+    offset = value.utcoffset()
+    if offset is not None and offset % timedelta(minutes=1):
+        raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
+    return _iso(datetime, value)
+
+
+def _time(value: time) -> str:
+    if value.tzinfo is not None:
+        raise RefusedError(
+            "is a time with a time zone, which nothing of chrono reads; "
+            "send a datetime, or replace(tzinfo=None)"
+        )
+    return _iso(time, value)
+
+
+def _iso(base: Any, value: Any) -> str:
+    text: str = value.isoformat()
+    try:  # a subclass may write what nobody reads: NaT of pandas is a datetime, and writes "NaT"
+        if type(value) is base or base.fromisoformat(text):
+            return text
+    except (TypeError, ValueError):
+        pass
+    raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
+
+
+def _duration(value: timedelta) -> dict[str, int]:
+    if type(value) is not timedelta:  # others count more than microseconds, or months
+        raise RefusedError(f"is a {type_name(type(value))}; convert it to a plain timedelta first")
+    if value < timedelta(0):
+        raise RefusedError(
+            "is a negative timedelta, which serde's Duration cannot be; send a number"
+        )
+    return {"secs": value.days * 86_400 + value.seconds, "nanos": value.microseconds * 1000}
+
+
+def _id(value: Any) -> Any:
+    return value.to_json()
+
+
+WRITERS: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    bool: bool,
+    type(None): lambda value: value,
+    UUID: UUID.__str__,
+    Decimal: _decimal,
+    bytes: list,
+    bytearray: list,
+    memoryview: lambda value: list(value.tobytes()),
+    datetime: _datetime,
+    date: partial(_iso, date),
+    time: _time,
+    timedelta: _duration,
+    **dict.fromkeys(IDS, _id),
+}

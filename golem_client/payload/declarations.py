@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import sys
 import typing
+from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from types import NoneType, SimpleNamespace, UnionType
-from typing import TYPE_CHECKING, Any, ForwardRef, NotRequired, Required, get_args, get_origin
+from typing import Any, ForwardRef, Literal, NamedTuple, NotRequired, Required, get_args, get_origin
 
 import attrs
 from cattrs import override
 
 from golem_client.payload.refusals import RefusedError, type_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-_Override = type(override())
+KeyStyle = Literal[
+    "camelCase", "PascalCase", "kebab-case", "SCREAMING_SNAKE_CASE", "SCREAMING-KEBAB-CASE"
+]
+_NO_OVERRIDE = override()
 # What stands around a type in a declaration, and says nothing about its JSON.
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
 _VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
 
 
-@attrs.frozen
-class Field:
+class Field(NamedTuple):
     """A field of an attrs class or a dataclass: attribute, key in the object, type."""
 
     name: str
@@ -37,43 +37,9 @@ def is_record(cls: Any) -> bool:
     return hasattr(cls, "__attrs_attrs__") or hasattr(cls, "__dataclass_fields__")
 
 
-def fields_of(declared: Any, key_of: Callable[[str], str]) -> tuple[Field, ...]:
-    """Return all fields, those with init=False too: a payload loses nothing silently."""
-    cls = get_origin(declared) or declared
-    hints, values = hints_of(cls), type_arguments(declared)
-    found = []
-    for each in _raw_fields(cls):
-        # attrs has None for a field without an annotation; one of None is NoneType.
-        hint = hints.get(each.name, Any if each.type is None else each.type)
-        said = _override(each.name, hint)
-        if said is None:
-            found.append(Field(each.name, key_of(each.name), filled(hint, values)))
-        elif not said.omit:
-            key = said.rename or key_of(each.name)
-            found.append(Field(each.name, key, filled(hint, values)))
-    _require_decorator(cls, {field.name for field in _raw_fields(cls)})
-    return tuple(found)
-
-
 def is_typed_dict(cls: Any) -> bool:
     """Return whether it is a TypedDict, of typing or of typing_extensions."""
     return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
-
-
-def typed_keys(declared: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the types of a TypedDict's keys, and the keys that are required."""
-    cls = get_origin(declared) or declared
-    hints, values = hints_of(cls), type_arguments(declared)
-    # Not __required_keys__ alone: where annotations are text it takes NotRequired for required.
-    required = set(cls.__required_keys__)
-    for name, hint in hints.items():
-        qualifiers = _qualifiers(hint)
-        if NotRequired in qualifiers:
-            required.discard(name)
-        elif Required in qualifiers:
-            required.add(name)
-    keys = cls.__required_keys__ | cls.__optional_keys__
-    return {key: filled(hints.get(key, Any), values) for key in keys}, frozenset(required)
 
 
 def is_named_tuple(cls: Any) -> bool:
@@ -131,7 +97,7 @@ def target_of(declared: Any) -> Any:
         return str
     # The type statement of Python 3.12, which typing_extensions has as well.
     if hasattr(origin, "__value__") and not isinstance(origin, type):
-        return filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
+        return _filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
     if hasattr(declared, "__value__") and not isinstance(declared, type):
         return declared.__value__
     if getattr(origin, "__name__", getattr(origin, "_name", None)) in _QUALIFIERS:
@@ -139,19 +105,59 @@ def target_of(declared: Any) -> Any:
     return None
 
 
-def hints_of(cls: Any) -> dict[str, Any]:
-    """Return the types by name; Any where a name in one cannot be resolved.
+def types_of(declared: Any) -> dict[str, Any]:
+    """Return the types that a class declares, by name; Any where a name in one is not found.
 
     Imports for type checking alone, and classes inside functions, are such names. What is Any
     is written by its own class, as everything without a declaration is.
     """
+    cls = class_of(declared)
     try:
-        return typing.get_type_hints(cls, include_extras=True)
+        hints = typing.get_type_hints(cls, include_extras=True)
     except Exception:  # noqa: BLE001  an annotation may be any expression
-        return _hints_one_by_one(cls)
+        hints = _types_one_by_one(cls)
+    parameters = getattr(get_origin(declared), "__parameters__", ())
+    values = dict(zip(parameters, get_args(declared), strict=False))
+    return {name: _filled(hint, values) for name, hint in hints.items()}
 
 
-def _hints_one_by_one(cls: Any) -> dict[str, Any]:
+def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[Field]:
+    """Return all fields, those with init=False too: a payload loses nothing silently."""
+    cls, types = class_of(declared), types_of(declared)
+    given: Any = attrs.fields(cls) if attrs.has(cls) else dataclass_fields(cls)
+    _require_decorator(cls, {each.name for each in given})
+    found = []
+    for each in given:
+        # attrs has None for a field without an annotation; one of None is NoneType.
+        hint = types.get(each.name, Any if each.type is None else each.type)
+        said = _override(each.name, hint)
+        if not said.omit:
+            found.append(Field(each.name, said.rename or key_of(each.name), hint))
+    return found
+
+
+def keys_of(declared: Any) -> tuple[dict[str, Any], set[str]]:
+    """Return the types of a TypedDict's keys, and the keys that are required."""
+    cls, types = class_of(declared), types_of(declared)
+    # Not __required_keys__ alone: where annotations are text it takes NotRequired for required.
+    required = set(cls.__required_keys__)
+    for name, hint in types.items():
+        while (origin := get_origin(hint)) is not None:
+            if origin is NotRequired:
+                required.discard(name)
+            elif origin is Required:
+                required.add(name)
+            hint = next(iter(get_args(hint)), None)  # noqa: PLW2901  the next layer
+    return types, required
+
+
+def named_fields_of(declared: Any) -> dict[str, Any]:
+    """Return the types of a NamedTuple's fields, by name."""
+    types = types_of(declared)
+    return {name: types.get(name, Any) for name in class_of(declared)._fields}
+
+
+def _types_one_by_one(cls: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         module = vars(sys.modules.get(base.__module__, typing))
@@ -164,13 +170,7 @@ def _hints_one_by_one(cls: Any) -> dict[str, Any]:
     return found
 
 
-def type_arguments(declared: Any) -> dict[Any, Any]:
-    """Return what each type variable of a generic class stands for in `declared`."""
-    parameters = getattr(get_origin(declared), "__parameters__", ())
-    return dict(zip(parameters, get_args(declared), strict=False))
-
-
-def filled(hint: Any, values: Mapping[Any, Any]) -> Any:
+def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
     """Return the type with its type variables replaced; those that stand for nothing by Any."""
     if isinstance(hint, typing.TypeVar):
         return values.get(hint, Any)
@@ -196,27 +196,48 @@ def _require_decorator(cls: Any, names: set[str]) -> None:
         )
 
 
-def _raw_fields(cls: Any) -> Any:
-    return attrs.fields(cls) if hasattr(cls, "__attrs_attrs__") else dataclass_fields(cls)
-
-
 def _override(name: str, hint: Any) -> Any:
     """Return what cattrs' `Annotated[T, override(...)]` says; refuse what is not done here."""
-    said = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, _Override)]
-    if not said:
-        return None
-    if said[0].omit_if_default or said[0].unstruct_hook:
+    found = (each for each in getattr(hint, "__metadata__", ()) if type(each) is type(_NO_OVERRIDE))
+    said = next(found, _NO_OVERRIDE)
+    if said.omit_if_default or said.unstruct_hook:
         raise RefusedError(
             f"has a field {name!r} whose override does more than rename or omit; "
             "register a hook that make_dict_unstructure_fn makes"
         )
-    return said[0]
+    return said
 
 
-def _qualifiers(hint: Any) -> set[Any]:
-    found = set()
-    while (origin := get_origin(hint)) is not None:
-        found.add(origin)
-        # Annotated is its own origin, and its first argument is the type.
-        hint = get_args(hint)[0] if get_args(hint) else None
-    return found
+def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
+    """Return the function that makes a field's name a key, as serde's `rename_all` does.
+
+    Raises:
+        ValueError: There is no such style.
+    """
+    if style is not None and style not in _STYLES:
+        raise ValueError(f"key_style={style!r} is none of {', '.join(_STYLES)}")
+    return str if style is None else _STYLES[style]
+
+
+def _upper(name: str) -> str:
+    # serde changes ASCII letters only.
+    return "".join(letter.upper() if letter.isascii() else letter for letter in name)
+
+
+def _pascal(name: str) -> str:
+    # Not str.capitalize(), which lowers the rest of a word.
+    return "".join(_upper(word[:1]) + word[1:] for word in name.split("_"))
+
+
+def _camel(name: str) -> str:
+    first, rest = _pascal(name)[:1], _pascal(name)[1:]
+    return (first.lower() if first.isascii() else first) + rest
+
+
+_STYLES: dict[str, Callable[[str], str]] = {
+    "camelCase": _camel,
+    "PascalCase": _pascal,
+    "kebab-case": lambda name: name.replace("_", "-"),
+    "SCREAMING_SNAKE_CASE": _upper,
+    "SCREAMING-KEBAB-CASE": lambda name: _upper(name).replace("_", "-"),
+}

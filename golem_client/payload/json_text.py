@@ -10,7 +10,7 @@ import math
 from itertools import chain
 from typing import Any
 
-from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooLargeError
+from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
 from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
 
 # A longer integer overflows in serde_json, whatever it is read into: "number out of range".
@@ -34,14 +34,14 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
 
 
-def to_json(tree: Any, max_bytes: float, *, has_written_json: bool) -> bytes:
+def to_json(tree: Any, max_bytes: float) -> bytes:
     """Return the tree as JSON.
 
     Raises:
         RefusedError: serde_json would not read it, or it is longer than `max_bytes`.
     """
     try:
-        encoded = _spliced(tree) if has_written_json else _JSON.encode(tree).encode()
+        encoded = _encoded(tree)
     except ValueError:  # not finite, an integer of thousands of digits, or not Unicode
         encoded = None
     if encoded is None or not _is_readable(encoded):
@@ -55,7 +55,7 @@ def to_json(tree: Any, max_bytes: float, *, has_written_json: bool) -> bytes:
 
 def in_order(elements: list[Any]) -> list[Any]:
     """Return a set's elements in an order of their own: numbers by size, the rest by its JSON."""
-    return sorted(elements, key=_place) if len(elements) > 1 else elements
+    return sorted(elements, key=_place)
 
 
 def _place(plain: Any) -> tuple[bool, float, str]:
@@ -64,10 +64,17 @@ def _place(plain: Any) -> tuple[bool, float, str]:
     return True, 0, json.dumps(resolved(plain), ensure_ascii=False)
 
 
-def _spliced(tree: Any) -> bytes:
-    """Write a mark wherever there is JSON already, and put that JSON in the places of the marks."""
+def _encoded(tree: Any) -> bytes:
     if type(tree) is WrittenJson:
         return tree.text
+    try:
+        return _JSON.encode(tree).encode()
+    except TypeError:  # the only thing in the tree that json does not know is JSON already
+        return _spliced(tree)
+
+
+def _spliced(tree: Any) -> bytes:
+    """Write a mark wherever there is JSON already, and put that JSON in the places of the marks."""
     written: list[bytes] = []
 
     def mark(node: WrittenJson) -> str:
@@ -88,6 +95,7 @@ def _is_readable(encoded: bytes) -> bool:
 
 
 def _depth(encoded: bytes) -> int:
+    """Return how deep the JSON is nested, at most one more than is allowed."""
     brackets = encoded.translate(_BRACKETS, _NO_STRUCTURE).replace(b'""', b"")
     if b'"' in brackets or b"\\" in brackets:  # a text has brackets or escapes in it
         outside = encoded.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
@@ -105,7 +113,7 @@ def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
     if reason or type(tree) not in (list, dict):
         return RefusedError(reason, *reversed(path)) if reason else None
     if len(path) >= MAX_DEPTH:
-        return RefusedError(TOO_DEEP, *reversed(path))
+        return TooDeepError(*reversed(path))
     for key, each in tree.items() if type(tree) is dict else enumerate(tree):
         if type(key) is str and _reason(key):
             return RefusedError(f"has a key that {_reason(key)}", *reversed(path))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from golem_client.payload.json_text import in_order
 from golem_client.payload.refusals import RefusedError, type_name
-from golem_client.payload.rules import Room, Rule, WrittenJson, exact_rule
+from golem_client.payload.rules import Room, Rule, WrittenJson, class_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from golem_client.payload.converter import PayloadConverter
 
 LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
@@ -23,51 +22,43 @@ _UNORDERED = (
 )
 _TWICE = "is a pydantic model that writes one key twice, of which one would be lost; rename one"
 
-# What pydantic-core calls the types whose JSON has neither sets nor keys that are not text.
+# What pydantic-core calls the parts of a schema whose JSON has neither sets nor keys that are not
+# text.
 _SIMPLE = frozenset(
     {"model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field"}
     | {"computed-field", "definitions", "definition-ref", "default", "nullable", "union"}
     | {"tagged-union", "list", "tuple", "dict", "str", "int", "float", "bool", "none", "date"}
     | {"time", "datetime", "timedelta", "bytes", "uuid", "url", "multi-host-url", "decimal"}
-    | {"enum", "literal", "function-after", "function-before", "function-wrap"}
+    | {"enum", "literal", "function-after", "function-before", "function-wrap", "to-string"}
 )
-_PARTS = (
-    *("schema", "items_schema", "keys_schema", "values_schema", "return_schema"),
-    *("fields", "computed_fields", "choices", "definitions"),
-)
+_NO_PARTS = ("metadata", "default", "function")
 _LOOSE_SETTINGS = ("extra_fields_behavior", "serialize_as_any", "polymorphic_serialization")
 
 
 def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
-    """Return the rule of a model: what its `model_dump_json()` says.
+    """Return the rule of a model: it is written as its `model_dump_json()` says.
 
     The JSON is taken as it is where the class allows neither sets nor a key twice. Otherwise it
     is read back and looked through.
     """
     _require_version()
 
-    def write(value: Any, room: Room) -> Any:
+    def write(value: Any, _: Room) -> Any:
         encoded = _json_of(value)
         if _is_simple(cls) and _has_numbers_only(encoded):
-            room.has_written_json = True
             return WrittenJson(encoded)
         return _looked_through(value, encoded)
 
-    def write_many(values: list[Any], room: Room) -> WrittenJson | None:
+    def write_many(values: list[Any]) -> WrittenJson | None:
         if set(map(type, values)) != {cls} or _has_own_dump(cls) or not _is_simple(cls):
             return None
         try:
             encoded = bytes(_list_of(cls).dump_json(values, warnings="error"))
         except Exception:  # noqa: BLE001  written one by one, to find which one it is
             return None
-        if not _has_numbers_only(encoded):
-            return None
-        room.has_written_json = True
-        return WrittenJson(encoded)
+        return WrittenJson(encoded) if _has_numbers_only(encoded) else None
 
-    rule = exact_rule(cls, converter, write)
-    rule.write_many = write_many
-    return rule
+    return class_rule(cls, converter, write, write_many=write_many)
 
 
 def has_fields(cls: Any) -> bool:
@@ -136,37 +127,32 @@ def _is_simple(cls: Any) -> bool:
     return all(map(_is_simple_part, _parts(cls.__pydantic_core_schema__)))
 
 
-def _parts(schema: Any) -> Iterator[Any]:
-    """Yield a schema of pydantic-core and all that are part of it."""
-    yield schema
-    for name in _PARTS:
-        part = schema.get(name, ()) if isinstance(schema, dict) else ()
-        if isinstance(part, dict):
-            part = [part] if isinstance(part.get("type"), str) else part.values()
-        for each in part:
-            if not isinstance(each, str):  # the fields of a dataclass are named once more
-                yield from _parts(each[0] if isinstance(each, tuple) else each)
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema of pydantic-core and all that are part of it: whatever has a type."""
+    if isinstance(schema, dict) and isinstance(schema.get("type"), str):
+        yield schema
+        schema = [each for name, each in schema.items() if name not in _NO_PARTS]
+    elif isinstance(schema, dict):  # of fields by name, or choices by tag
+        schema = [*schema.values()]
+    if isinstance(schema, list | tuple):
+        for each in schema:
+            yield from _parts(each)
 
 
-def _is_simple_part(schema: Any) -> bool:
-    kind = schema["type"] if isinstance(schema, dict) else None
-    if kind not in _SIMPLE or schema.get("serialization", {}).get("type") not in (
-        None,
-        "to-string",
-    ):
+def _is_simple_part(schema: dict[str, Any]) -> bool:
+    kind, config = schema["type"], schema.get("config", {})
+    if kind not in _SIMPLE:
         return False
-    config = schema.get("config", {})
+    if kind == "dict" and schema.get("keys_schema", {}).get("type") != "str":
+        return False
     if any(config.get(name) not in (None, False, "ignore", "forbid") for name in _LOOSE_SETTINGS):
         return False
-    if kind == "dict":
-        return bool(schema.get("keys_schema", {}).get("type") == "str")
-    if kind == "dataclass":  # its fields are those of its "dataclass-args"
-        return True
-    fields = schema.get("fields", {})
-    named = (
-        fields.items() if isinstance(fields, dict) else [(each["name"], each) for each in fields]
-    )
-    keys = [field.get("serialization_alias", name) for name, field in named]
+    fields = schema.get("fields", ())
+    if isinstance(fields, dict):
+        keys = [field.get("serialization_alias", name) for name, field in fields.items()]
+    else:  # those of "dataclass" are names, those of "dataclass-args" have names
+        given = [each for each in fields if isinstance(each, dict)]
+        keys = [each.get("serialization_alias", each["name"]) for each in given]
     keys += [each.get("alias", each["property_name"]) for each in schema.get("computed_fields", ())]
     return len(set(keys)) == len(keys)
 

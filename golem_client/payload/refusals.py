@@ -9,7 +9,6 @@ from typing import Any
 from golem_client.errors import PayloadError
 
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
-TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 
 
 class RefusedError(Exception):
@@ -25,17 +24,26 @@ class RefusedError(Exception):
         self.reason = reason
         self.path = list(path)
 
-
-class MismatchError(RefusedError):
-    """The value is not of the declared type."""
+    @property
+    def json_path(self) -> str:
+        """The path as text."""
+        steps = [_step(key) for key in reversed(self.path)]
+        if len(steps) > 12:
+            steps[8:-4] = ["…"]
+        return "".join(["$", *steps])
 
 
 class TooDeepError(RefusedError):
     """The value is nested too deep, or contains itself."""
 
+    def __init__(self, *path: Any) -> None:
+        super().__init__(
+            "is nested deeper than the 127 levels that serde_json reads; flatten it", *path
+        )
+
 
 class TooLargeError(RefusedError):
-    """The JSON is longer than allowed."""
+    """The JSON is longer than allowed. No single place is at fault, so it has no path."""
 
     def __init__(self, max_bytes: float) -> None:
         super().__init__(
@@ -58,27 +66,25 @@ class UnstructureError(PayloadError):
 
 def refused(error: Exception, key: Any = None) -> RefusedError:
     """Return the refusal for any exception, one step further out. No text of another is kept."""
-    if not isinstance(error, RefusedError):
-        error = RefusedError(_reason(error))
+    if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
+        inner = error.path.removeprefix("$").removeprefix(".")
+        error = RefusedError(error.reason, *([f"..{inner}"] if inner else []))
+    elif isinstance(error, RecursionError):
+        error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
+    elif not isinstance(error, RefusedError):
+        name = type_name(type(error))
+        error = RefusedError(f"could not be read: {name} was raised by a hook or a property")
     if key is not None and not isinstance(error, TooLargeError):
         error.path.append(key)
     return error
 
 
-def refused_by_hook(error: Exception) -> RefusedError:
-    """Return the refusal for what a user's hook raised."""
-    if isinstance(error, UnstructureError):  # `..` is JSONPath's "somewhere below"
-        inner = error.path.removeprefix("$").removeprefix(".")
-        return RefusedError(error.reason, *([f"..{inner}"] if inner else []))
-    return refused(error)
-
-
-def json_path(refusal: RefusedError) -> str:
-    """Return the path of a refusal as text."""
-    steps = [_step(key) for key in reversed(refusal.path)]
-    if len(steps) > 12:
-        steps[8:-4] = ["…"]
-    return "".join(["$", *steps])
+def mismatch(value: Any, declared: Any) -> RefusedError:
+    """Return the refusal of a value that is not of the declared type."""
+    return RefusedError(
+        f"is {described(value)}, where {type_name(declared)} is declared; "
+        "pass a value of that type, or correct the declaration"
+    )
 
 
 def described(value: Any) -> str:
@@ -93,22 +99,8 @@ def type_name(declared: Any) -> str:
     return name if len(name) <= 80 else f"{name[:79]}…"
 
 
-def mismatch(value: Any, declared: Any) -> MismatchError:
-    """Return the refusal of a value that is not of the declared type."""
-    return MismatchError(
-        f"is {described(value)}, where {type_name(declared)} is declared; "
-        "pass a value of that type, or correct the declaration"
-    )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "is nested too deep for the hooks of its types, or contains itself"
-    return f"could not be read: {type_name(type(error))} was raised by a hook or a property"
-
-
 def _step(key: Any) -> str:
-    if key is ...:  # an element of a set
+    if isinstance(key, tuple):  # an element of a set
         return "[*]"
     if isinstance(key, int):
         return f"[{key}]"

@@ -1,32 +1,30 @@
-"""A rule writes the values of one type as a plain tree, which `json` then writes as text.
+"""Rules: how values become a plain tree of what `json` writes, and are checked on the way.
 
-Rules check the declared types while they write, and call each other directly. To cattrs they are
-unstructure hooks like any other.
+A rule writes as if all were well. Only while a refusal leaves the containers around the fault do
+they add its path, so that a good payload pays nothing for it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from golem_client.frames import made_without_locals
+from golem_client.payload.declarations import class_of
 from golem_client.payload.refusals import (
-    TOO_DEEP,
     RefusedError,
     TooDeepError,
     TooLargeError,
-    UnstructureError,
-    json_path,
     mismatch,
     refused,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from golem_client.payload.converter import PayloadConverter
 
 # serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
@@ -34,116 +32,146 @@ MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 
 
-class Room:
-    """How much may still be written, and how deep the writing is.
-
-    Attributes:
-        has_written_json: Whether the tree holds `WrittenJson`.
-    """
-
-    __slots__ = ("_left", "_max_bytes", "_open", "depth", "has_written_json")
-
-    def __init__(self, max_bytes: float = math.inf, *, finds_cycles: bool = False) -> None:
-        self._max_bytes = max_bytes
-        # Each element takes at least two bytes. This bounds what is small in memory, because its
-        # parts are shared, and huge when written.
-        self._left = max_bytes / 2
-        self._open: list[int] | None = [] if finds_cycles else None
-        self.depth = 0
-        self.has_written_json = False
-
-    def enter(self, length: int, container: Any = None) -> None:
-        """Go one level down, into a container; whoever leaves it takes one from `depth`."""
-        self._left -= length
-        self.depth += 1
-        if self._left < 0 or self.depth > MAX_DEPTH or self._open is not None:
-            self._refuse(container)
-
-    def mark(self) -> tuple[float, int]:
-        """Return where the writing is, for `reset` after an attempt."""
-        return self._left, self.depth
-
-    def reset(self, mark: tuple[float, int]) -> None:
-        """Go back to a mark."""
-        self._left, self.depth = mark
-
-    def _refuse(self, container: Any) -> None:
-        if self._left < 0:
-            raise TooLargeError(self._max_bytes)
-        if self._open is not None:
-            del self._open[self.depth - 1 :]
-            if container is not None and id(container) in self._open:
-                raise RefusedError("contains itself; JSON has no references, so send an id instead")
-            self._open.append(id(container))
-        if self.depth > MAX_DEPTH:
-            raise TooDeepError(TOO_DEEP)
-
-
 @attrs.define(eq=False)
 class Rule:
     """How values of one type are written.
 
     Attributes:
-        declared: The type.
-        converter: The converter that it belongs to.
-        fits: Whether a value is of the type, without looking inside.
+        fits: Returns whether a value is of the type, without looking inside.
         write: Returns the plain tree of a value; raises RefusedError.
         plains: The classes whose values are written as they are, without calling `write`.
-        write_many: Returns the JSON of a whole array at once, or None where it cannot.
+        write_many: Returns the JSON of a whole list at once, or None where it cannot.
     """
 
-    declared: Any
-    converter: PayloadConverter
     fits: Callable[[Any], bool]
     write: Callable[[Any, Room], Any]
     plains: frozenset[type] = frozenset()
-    write_many: Callable[[list[Any], Room], WrittenJson | None] | None = None
+    write_many: Callable[[list[Any]], WrittenJson | None] | None = None
 
+
+class LazyRule(Rule):
+    """The rule of a declared type, made at first use: a type may name itself.
+
+    To cattrs it is a hook like any other.
+    """
+
+    def __init__(
+        self, declared: Any, converter: PayloadConverter, make: Callable[[Any], Rule]
+    ) -> None:
+        super().__init__(
+            lambda value: self.made().fits(value),
+            lambda value, room: self.made().write(value, room),
+        )
+        self.declared = declared
+        self.converter = converter
+        self._make: Callable[[Any], Rule] | None = make
+
+    def made(self) -> LazyRule:
+        """Return the rule itself, no longer lazy."""
+        make = self._make
+        if make is not None:  # several threads may make it: the results are alike
+            try:
+                rule = make(self.declared)
+            except Exception as error:  # noqa: BLE001  annotations may be anything
+                rule = refusing_rule(self.declared, refused(error).reason)
+            self.fits, self.write = rule.fits, rule.write
+            self.plains, self.write_many = rule.plains, rule.write_many
+            self._make = None
+        return self
+
+    @made_without_locals
     def __call__(self, value: Any) -> Any:
-        """Return the plain tree of the value, as a hook of cattrs does. The caller checks it.
-
-        cattrs keeps hooks, so the rule is looked up anew: the user may have registered others.
-        """
-        try:
-            rule = self.converter.rule_below_hook(self.declared, value)
-            return resolved(rule.write(value, Room()))
-        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            refusal = refused(error)
-            path, reason = json_path(refusal), refusal.reason
-        # Raised out here, so that no traceback holds the value: not by the error above, which would
-        # be the context of this one, nor by a local variable.
-        del value
-        raise UnstructureError(path, reason)
+        """Return the plain tree of the value, as a hook of cattrs does. The caller checks it."""
+        return self.converter.unstructure(value, self)
 
 
-def exact_rule(
-    cls: Any,
+def class_rule(
+    declared: Any,
     converter: PayloadConverter,
     write: Callable[[Any, Room], Any],
     fits: Callable[[Any], bool] | None = None,
-    *,
-    declared: Any = None,
-    plains: frozenset[type] = frozenset(),
+    takes: Callable[[type], bool] = lambda _: False,
+    **more: Any,
 ) -> Rule:
-    """Return a rule whose `write` gets values of exactly this class.
+    """Return the rule of a class.
 
-    Values of a subclass are written by the rule of their own class.
+    `write` gets the values of exactly this class, and of the classes that `takes` accepts; all
+    others that fit are written by the rules of their own classes.
     """
-    declared = cls if declared is None else declared
-    takes = fits or partial(_is_instance, cls)
+    cls = class_of(declared)
+    fits = fits or partial(_is_instance, cls)
 
     def checked(value: Any, room: Room) -> Any:
-        if type(value) is cls:
+        kind = type(value)
+        if kind is cls:
             return write(value, room)
-        if not takes(value):
+        if not fits(value):
             raise mismatch(value, declared)
-        return converter.write(value, room)
+        return write(value, room) if takes(kind) else converter.write(value, room)
 
-    return Rule(declared, converter, takes, checked, plains)
+    return Rule(fits, checked, **more)
+
+
+def refusing_rule(declared: Any, reason: str) -> Rule:
+    """Return the rule of a type of which nothing can be written."""
+
+    def write(value: Any, room: Room) -> Any:
+        del value, room
+        raise RefusedError(reason)
+
+    cls = class_of(declared)
+    return Rule(lambda value: isinstance(cls, type) and isinstance(value, cls), write)
 
 
 def _is_instance(cls: Any, value: Any) -> bool:
     return isinstance(value, cls)
+
+
+class Room:
+    """How much may still be written, and how deep the writing is."""
+
+    __slots__ = ("_depth", "_max_bytes", "_open", "left")
+
+    def __init__(self, max_bytes: float = math.inf, *, finds_cycles: bool = False) -> None:
+        self._max_bytes = max_bytes
+        # Each element takes at least two bytes. This bounds what is small in memory, because its
+        # parts are shared, and huge when written.
+        self.left = max_bytes / 2
+        self._depth = 0
+        self._open: list[int] | None = [] if finds_cycles else None
+
+    def take(self, length: int, container: Any = None) -> None:
+        """Count the elements of a container, before they are written."""
+        self.left -= length
+        if self.left < 0 or self._depth >= MAX_DEPTH or self._open is not None:
+            self._refuse(container)
+
+    def written(
+        self, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
+    ) -> dict[Any, Any]:
+        """Return the elements of a container, by key, each written by its rule."""
+        plain: dict[Any, Any] = {}
+        key = None
+        self._depth += 1
+        try:
+            for key, element, rule in zip(keys, elements, rules):  # noqa: B905  some have no end
+                plain[key] = element if type(element) in rule.plains else rule.write(element, self)
+        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
+            raise refused(error, key) from None
+        finally:
+            self._depth -= 1
+        return plain
+
+    def _refuse(self, container: Any) -> None:
+        if self.left < 0:
+            raise TooLargeError(self._max_bytes)
+        if self._open is not None:
+            del self._open[self._depth :]
+            if container is not None and id(container) in self._open:
+                raise RefusedError("contains itself; JSON has no references, so send an id instead")
+            self._open.append(id(container))
+        if self._depth >= MAX_DEPTH:
+            raise TooDeepError
 
 
 @attrs.define(eq=False)
@@ -154,7 +182,7 @@ class WrittenJson:
 
 
 def resolved(tree: Any) -> Any:
-    """Return the tree with what is JSON already read back."""
+    """Return a copy of the tree with what is JSON already read back."""
     if type(tree) is list:
         return [resolved(each) for each in tree]
     if type(tree) is dict:

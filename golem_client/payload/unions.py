@@ -11,26 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from golem_client.payload import models
-from golem_client.payload.declarations import (
-    class_of,
-    fields_of,
-    filled,
-    hints_of,
-    is_model,
-    is_named_tuple,
-    is_record,
-    is_typed_dict,
-    members_of,
-    type_arguments,
-    unions_in,
-)
+from golem_client.payload import declarations, models
+from golem_client.payload.classes import own_rule, part_of, record_rule
+from golem_client.payload.declarations import class_of, members_of
 from golem_client.payload.refusals import (
     RefusedError,
     TooDeepError,
     TooLargeError,
     mismatch,
-    refused,
     type_name,
 )
 from golem_client.payload.rules import Room, Rule, resolved
@@ -40,36 +28,30 @@ if TYPE_CHECKING:
 
 _POSITIONAL = "(..)"
 _NAMED = "{..}"
-_MISSING: Any = object()
 
 
 def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
     """Return the rule of a union that is not tagged as a whole.
 
-    A value goes to the tagged union or to the user's hook that is for a part of this one, or else
+    A value goes to the user's hook or to the tagged union that is for a part of this one, or else
     to the one member that it is of.
     """
     members = members_of(declared)
-    parts = [each for each in unions_in(declared) if converter.user_hook(each)]
+    parts = [each for each in declarations.unions_in(declared) if converter.user_hook(each)]
     hooked = [converter.rule_for(each) for each in parts]
     by_hooks = {member for each in parts for member in members_of(each)}
     tagged = [each for each in converter.tagged if each.members <= set(members)]
     # A member of a tagged union is written by it, or not at all: a subclass is no variant.
-    variants = frozenset[Any]().union(*(each.members for each in tagged))
-    rest = [each for each in members if each not in variants]
-    rules = [converter.rule_for(each) for each in rest]
-    untagged = [each for each in rest if each not in by_hooks]
-    advice = _advice(declared, untagged, tagged, converter)
+    rest = [each for each in members if not any(each in union.members for union in tagged)]
+    rules = [converter.rule_for(each).made() for each in rest]
+    advice = _advice(declared, [each for each in rest if each not in by_hooks], tagged, converter)
 
     def fitting(value: Any) -> list[Rule]:
-        found = [each.rule for each in tagged if each.rule.fits(value)]
+        found: list[Rule] = [each.rule for each in tagged if each.rule.fits(value)]
         if found:
             return found
-        found = [rule for rule in rules if rule.fits(value)]
-        return [rule for rule in found if _kind(rule.declared) is type(value)] or found
-
-    def fits(value: Any) -> bool:
-        return bool(fitting(value))
+        fits = [rule for rule in rules if rule.fits(value)]
+        return [rule for rule in fits if _kind(rule.declared) is type(value)] or [*fits]
 
     def write(value: Any, room: Room) -> Any:
         for rule in hooked:
@@ -78,18 +60,18 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
         if advice and value is not None:
             raise RefusedError(advice)
         found = fitting(value)
-        if not found:
-            raise mismatch(value, declared)
         if len(found) == 1:
             return found[0].write(value, room)
         return _the_one_writing(value, found, room, declared)
 
     plains = frozenset[type]().union(*(rule.plains for rule in rules))
-    return Rule(declared, converter, fits, write, frozenset() if hooked or advice else plains)
+    return Rule(
+        lambda value: bool(fitting(value)), write, frozenset() if hooked or advice else plains
+    )
 
 
 def _kind(declared: Any) -> Any:
-    return dict if is_typed_dict(class_of(declared)) else class_of(declared)
+    return dict if declarations.is_typed_dict(class_of(declared)) else class_of(declared)
 
 
 def _advice(
@@ -110,7 +92,7 @@ def _advice(
 
 def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -> Any:
     """Try each member on the whole value."""
-    mark, written = room.mark(), []
+    left, written = room.left, []
     for rule in rules:
         try:
             written.append(rule.write(value, room))
@@ -118,7 +100,7 @@ def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -
             raise
         except RefusedError:
             pass
-        room.reset(mark)
+        room.left = left
     if not written:
         raise mismatch(value, declared)
     if len(written) > 1 and len({json.dumps(resolved(each)) for each in written}) > 1:
@@ -154,6 +136,7 @@ class Tagged:
         members = [each for each in members_of(declared) if each not in (None, NoneType)]
         self.declared = declared
         self.members = frozenset(members)
+        self.rule = Rule(self._fits, self._write)
         self._names = dict(names)
         self._converter = converter
         self._by_class = _by_class(declared, members)
@@ -162,7 +145,6 @@ class Tagged:
             for cls, member in self._by_class.items()
         }
         self._require_names()
-        self.rule = Rule(declared, converter, self._fits, self._write)
 
     @property
     def classes(self) -> Iterator[Any]:
@@ -171,8 +153,7 @@ class Tagged:
 
     def writing_of(self, cls: type) -> object:
         """Return what decides how an instance is written, to compare it with another union's."""
-        variant = self._variants[cls]
-        return variant or [self._name_of(each) for each in self._by_class[cls]]
+        return self._variants[cls] or [self._name_of(each) for each in self._by_class[cls]]
 
     def _fits(self, value: Any) -> bool:
         # A subclass does not fit: Rust has no name for it.
@@ -181,29 +162,21 @@ class Tagged:
     def _write(self, value: Any, room: Room) -> Any:
         if not self._fits(value):
             raise mismatch(value, self.declared)
-        variant = self._variants[type(value)]
+        variant, member = self._variants[type(value)], self._by_class[type(value)]
         if variant is None:
             return self._name_of(value)
-        member = self._by_class[type(value)]
-        hook = self._converter.user_hook(member)
-        if variant.form == "unit" and not hook:
-            return variant.name
-        room.enter(1)
-        try:
-            content = self._content(value, member, variant, room)
-        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            raise refused(error, variant.name) from None
-        room.depth -= 1
-        return {variant.name: content}
-
-    def _content(self, value: Any, member: Any, variant: Variant, room: Room) -> Any:
-        if variant.only_field is None or self._converter.user_hook(member):
-            return self._converter.variant_rule(member, variant.form).write(value, room)
-        name, declared = variant.only_field
-        part = getattr(value, name, _MISSING)
-        if part is _MISSING:
-            raise RefusedError(f"has no value in its field {name!r}; set it")
-        return self._converter.rule_for(declared).write(part, room)
+        content = value
+        rule: Rule = self._converter.rule_for(member)
+        if not self._converter.user_hook(member):
+            if variant.form == "unit":
+                return variant.name
+            if variant.only_field:
+                name, declared = variant.only_field
+                rule, content = self._converter.rule_for(declared), part_of(value, name)
+            else:
+                rule = self._converter.content_rule_for(member, variant.form)
+        room.take(1)
+        return room.written([variant.name], [content], [rule])
 
     def _name_of(self, member: Enum) -> str:
         """Return the variant's name of an enum's member: its value where that is text."""
@@ -211,68 +184,61 @@ class Tagged:
         return str(self._names.get(member, by_default))
 
     def _variant(self, member: Any) -> Variant:
-        said = self._names.get(member, "")
+        """Return the variant in the form that its name says, or that is natural to its class."""
+        cls, said = class_of(member), self._names.get(member, "")
         form = next((form for form in (_POSITIONAL, _NAMED) if said.endswith(form)), "")
-        name = said.removesuffix(form).strip()
-        if not name and not has_own_name(member):
+        name = said.removesuffix(form).strip() or (cls.__name__ if has_own_name(member) else "")
+        if not name:
             raise ValueError(
                 f"variant {type_name(member)} needs a name: externally_tagged="
                 f"{{{type_name(self.declared)}: {{{type_name(member)}: 'Name'}}}}"
             )
-        cls = class_of(member)
-        if form and not is_record(cls) and not (is_named_tuple(cls) and form == _POSITIONAL):
+        fields: list[tuple[str, Any]] | None = None
+        if declarations.is_named_tuple(cls):
+            fields = [*declarations.named_fields_of(member).items()]
+        elif declarations.is_record(cls):
+            found = declarations.fields_of(member, self._converter.key_of)
+            fields = [(each.name, each.declared) for each in found]
+        if form and (fields is None or (declarations.is_named_tuple(cls) and form == _NAMED)):
             raise ValueError(
                 f"{name}{form}: only attrs classes and dataclasses have a choice of form"
             )
-        return self._formed(member, name or cls.__name__, form)
-
-    def _formed(self, member: Any, name: str, form: str) -> Variant:
-        """Return the variant in the form that is said, or that is natural to its class."""
-        cls = class_of(member)
-        fields: list[tuple[str, Any]] | None = None
-        if is_named_tuple(cls):
-            hints, values = hints_of(cls), type_arguments(member)
-            fields = [(each, filled(hints.get(each, Any), values)) for each in cls._fields]
-        elif is_record(cls):
-            fields = [
-                (each.name, each.declared) for each in fields_of(member, self._converter.key_of)
-            ]
-        if fields is not None and (is_named_tuple(cls) or form == _POSITIONAL):
-            if len(fields) == 1:
-                return Variant(name, "newtype", fields[0])
-            return Variant(name, "tuple")
-        has_content = models.has_fields(cls) if is_model(cls) else fields is None or bool(fields)
+        if fields is not None and (declarations.is_named_tuple(cls) or form == _POSITIONAL):
+            is_newtype = len(fields) == 1
+            return Variant(name, "newtype", fields[0]) if is_newtype else Variant(name, "tuple")
+        has_content = (
+            models.has_fields(cls) if declarations.is_model(cls) else fields is None or bool(fields)
+        )
         return Variant(name, "struct" if has_content or form else "unit")
 
     def _require_names(self) -> None:
-        named = [each for each in self._by_class.values() if _is_enum(each)]
-        known = {*self.members, *(each for enum in named for each in enum)}
-        if unknown := set(self._names) - known:
+        named = [each for enum in self._by_class.values() if _is_enum(enum) for each in enum]
+        if unknown := set(self._names) - self.members - set(named):
             raise ValueError(f"{type_name(self.declared)} has no variant {unknown}")
         names = [each.name for each in self._variants.values() if each]
-        names += [self._name_of(each) for enum in named for each in enum]
+        names += [self._name_of(each) for each in named]
         repeated = [name for name, times in Counter(names).items() if times > 1]
         if repeated:
             raise ValueError(f"{type_name(self.declared)} has several variants named {repeated}")
 
 
+def content_rule(member_and_form: tuple[Any, str], converter: PayloadConverter) -> Rule:
+    """Return the rule for the content of a variant."""
+    member, form = member_and_form
+    if form == "tuple" and declarations.is_record(class_of(member)):
+        return record_rule(member, converter, as_array=True)
+    return own_rule(member, converter)
+
+
 def has_own_name(member: Any) -> bool:
     """Return whether it is a class that was made to be a variant, unlike str or list[int]."""
     cls = class_of(member)
-    return is_record(cls) or is_model(cls) or is_named_tuple(cls) or _is_enum(cls)
-
-
-def unclear_rule(cls: type, converter: PayloadConverter) -> Rule:
-    """Return the rule of a class that several tagged unions write differently."""
-
-    def write(value: Any, room: Room) -> Any:
-        del value, room
-        raise RefusedError(
-            f"is of type {type_name(cls)}, which several tagged unions write differently; "
-            "say which with as_type="
-        )
-
-    return Rule(cls, converter, lambda value: isinstance(value, cls), write)
+    return (
+        declarations.is_record(cls)
+        or declarations.is_model(cls)
+        or declarations.is_named_tuple(cls)
+        or _is_enum(cls)
+    )
 
 
 def _is_enum(member: Any) -> bool:
@@ -284,7 +250,11 @@ def _by_class(declared: Any, members: Iterable[Any]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for member in members:
         cls = class_of(member)
-        is_class = isinstance(cls, type) and cls not in (Any, object) and not is_typed_dict(cls)
+        is_class = (
+            isinstance(cls, type)
+            and cls not in (Any, object)
+            and not declarations.is_typed_dict(cls)
+        )
         if not is_class or issubclass(cls, Flag):
             raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
         if cls in found:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
-from contextvars import Token
 from functools import lru_cache
-from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import context, metrics, trace
@@ -26,10 +25,24 @@ Attributes = dict[str, str | int | float | bool]
 
 
 @lru_cache(256)
-def _server(url: str) -> Attributes:
+def _request(method: str, url: str) -> Attributes:
+    """Return what is known of a request before it is sent."""
     address = urlsplit(url)
     port = address.port or {"http": 80}.get(address.scheme, 443)
-    return {"server.address": address.hostname or "", "server.port": port}
+    server: Attributes = {"server.address": address.hostname or "", "server.port": port}
+    return {"http.request.method": method, **server, "url.full": url}
+
+
+@lru_cache(256)
+def _measured(method: str, url: str, status: int | None, error_type: str) -> Attributes:
+    """Return the attributes of a request's metric."""
+    known = _request(method, url).copy()
+    del known["url.full"]  # it would make a metric of its own for each component
+    if status is not None:
+        known["http.response.status_code"] = status
+    if error_type:
+        known["error.type"] = error_type
+    return known
 
 
 def _silence() -> dict[str, object]:
@@ -97,8 +110,7 @@ class OpenTelemetry:
         where = context.get_current()
         attributes: Attributes = {}
         if event.promise_id is not None:
-            component_id = event.promise_id.worker_id.component_id
-            attributes["golem.component.id"] = str(component_id)
+            attributes["golem.component.id"] = str(event.promise_id.worker_id.component_id)
         span = self._tracer.start_span(
             "golem.promise.complete", where, attributes=attributes, links=links(where)
         )
@@ -107,41 +119,39 @@ class OpenTelemetry:
     def attempt(self, event: AttemptEvent) -> AbstractContextManager[None]:
         """Return the span of an attempt, and add `traceparent` to its headers."""
         where = context.get_current()
-        known: Attributes = {"http.request.method": event.method, **_server(event.url)}
-        attributes: Attributes = {**known, "url.full": event.url}
+        attributes = _request(event.method, event.url)
         if event.number > 1:
-            attributes["http.request.resend_count"] = event.number - 1
+            attributes = {**attributes, "http.request.resend_count": event.number - 1}
         span = self._tracer.start_span(event.method, where, SpanKind.CLIENT, attributes)
         silent = Context({**where, **self._silence})
-        return _AttemptSpan(event, span, silent, self._requests, known)
+        shown = _AttemptSpan(event, span, silent, self._requests)
+        W3C.inject(event.headers, shown.context)
+        return shown
 
 
-class _Current:
-    """A span that is the current one until it ends."""
+class _Span:
+    """A span that is the current one until it ends.
 
-    def __init__(self, span: Span, where: Context, histogram: Histogram) -> None:
+    Attributes:
+        context: The context with the span.
+    """
+
+    def __init__(self, event: Any, span: Span, where: Context, histogram: Histogram) -> None:
+        self.context = trace.set_span_in_context(span, where)
+        self._event = event
         self._span = span
-        self._context = trace.set_span_in_context(span, where)
         self._histogram = histogram
         self._began = time.perf_counter()
-        self._token: Token[Context] | None = None
 
     def __enter__(self) -> None:
-        self._token = context.attach(self._context)
+        self._token = context.attach(self.context)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._token is not None:
-            context.detach(self._token)
+    def __exit__(self, *_: object) -> None:
+        context.detach(self._token)
         try:
             measured = self._ended()
-            self._histogram.record(
-                time.perf_counter() - self._began, measured, context=self._context
-            )
+            seconds = time.perf_counter() - self._began
+            self._histogram.record(seconds, measured, context=self.context)
         finally:
             self._span.end()
 
@@ -155,21 +165,20 @@ class _Current:
         self._span.set_status(StatusCode.ERROR)
 
 
-class _CallSpan(_Current):
-    """The span of a call."""
-
-    def __init__(self, event: CallEvent, span: Span, where: Context, histogram: Histogram) -> None:
-        super().__init__(span, where, histogram)
-        self._event = event
+class _CallSpan(_Span):
+    _event: CallEvent
 
     def _ended(self) -> Attributes:
         event, span = self._event, self._span
         if event.seconds_waited > 0:
             span.add_event("golem.gate.wait", {"golem.gate.seconds_waited": event.seconds_waited})
         if event.completion is not None:
-            measured: Attributes = {"golem.promise.outcome": event.completion.outcome.value}
-            span.set_attributes({**measured, "golem.promise.attempts": event.completion.attempts})
-            return measured
+            outcome = event.completion.outcome.value
+            attempts = event.completion.attempts
+            span.set_attributes(
+                {"golem.promise.outcome": outcome, "golem.promise.attempts": attempts}
+            )
+            return {"golem.promise.outcome": outcome}
         error = event.error
         if isinstance(error, GolemError):
             span.set_attributes(
@@ -184,30 +193,15 @@ class _CallSpan(_Current):
         return {"error.type": error_type}
 
 
-class _AttemptSpan(_Current):
-    """The span of an attempt."""
-
-    def __init__(
-        self,
-        event: AttemptEvent,
-        span: Span,
-        where: Context,
-        histogram: Histogram,
-        known: Attributes,
-    ) -> None:
-        super().__init__(span, where, histogram)
-        self._event = event
-        self._known = known
-        W3C.inject(event.headers, self._context)
+class _AttemptSpan(_Span):
+    _event: AttemptEvent
 
     def _ended(self) -> Attributes:
-        event, status = self._event, self._event.status
+        event, status, error_type = self._event, self._event.status, ""
         if status is not None:
             self._span.set_attribute("http.response.status_code", status)
-            self._known["http.response.status_code"] = status
         if event.error is not None:
             is_status = status is not None and status >= 400
             error_type = str(status) if is_status else type(event.error).__qualname__
             self._fail(error_type)
-            self._known["error.type"] = error_type
-        return self._known
+        return _measured(event.method, event.url, status, error_type)

@@ -12,12 +12,10 @@ aioresponses, `golem_client.testing.strategies` for Hypothesis. The package's py
 fixtures `fake_golem`, `fake_golem_client`, `blocking_fake_golem` and `blocking_golem_client`.
 """
 
-from golem_client.testing.fake import FakeGolem
+from golem_client.testing.fake import BlockingFakeGolem, FakeGolem
 from golem_client.testing.faults import Fault, FaultOrder
-from golem_client.testing.messages import Answer, Ending
+from golem_client.testing.messages import Answer, Ending, ReceivedRequest
 from golem_client.testing.mock import MockedResponse, MockGolem, mock_golem
-from golem_client.testing.received import ReceivedRequest
-from golem_client.testing.threaded import BlockingFakeGolem
 
 __all__ = [
     "Answer",

@@ -1,27 +1,111 @@
-"""What distinguishes the generations of Golem: one table each.
+"""The generations of Golem: one table each, and the names and tokens that they accept.
 
-A table says in which order Golem checks a completion, what it answers where a check fails, and
-which names and tokens it accepts. It was read from the sources of the version that it names, and
-compared with running servers of 1.2.0 and 1.5.9. The checks themselves are in `completion.py`.
+A table says in which order Golem checks a completion, and what it answers where a check fails. It
+was read from the sources of the version that it names, and compared with running servers of 1.2.0
+and 1.5.9. `routes.py` walks through it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 import attrs
 
-from golem_client.testing import credentials, names
 from golem_client.testing.messages import Answer
+from golem_client.testing.promises import PromiseKey
 
-Facts = Mapping[str, Any]
-"""What an answer can name: `promise`, `worker`, `component`, `worker_name`, `oplog_idx` …"""
+WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - in Golem's own sources
+"""The token of a Golem on one's own machine."""
+
+_HYPHENATED = "-".join(f"[0-9a-fA-F]{{{length}}}" for length in (8, 4, 4, 4, 12))
+_UUID = re.compile(
+    rf"[0-9a-fA-F]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}",
+)
+_OPAQUE_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
+# `.` does not cross newlines, as in Golem.
+_AGENT_ID = re.compile(r"([^(]+)\((.*)\)(?:\[([^\]]+)\])?")
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^"]+')
+_MAX_NAME_BYTES = 512
+
+
+def read_uuid(text: str) -> UUID | None:
+    """Return the UUID in any syntax that Rust's uuid crate reads, or None."""
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def read_opaque_token(text: str) -> str | None:
+    """Return a token as Golem 1.4 and later have them, or None."""
+    return text if _OPAQUE_TOKEN.fullmatch(text) else None
+
+
+class BadNameError(ValueError):
+    """The generation does not accept the worker name; the text is Golem's own."""
+
+
+def name_of_1_1(name: str) -> str:
+    """Return the name if it is 1 to 100 bytes of alphanumerics, `_` and `-`, no dash first."""
+    if not 1 <= len(name.encode()) <= 100:
+        raise BadNameError("Worker name must be between 1 and 100 characters")
+    if any(map(str.isspace, name)):
+        raise BadNameError("Worker name must not contain spaces")
+    if not all(char.isalnum() or char in "_-" for char in name):
+        rule = "Worker name must contain only alphanumeric characters, underscores, and dashes"
+        raise BadNameError(rule)
+    if name.startswith("-"):
+        raise BadNameError("Worker name must not start with a dash")
+    return name
+
+
+def name_of_1_2(name: str) -> str:
+    """Return the name if it is 1 to 512 bytes with no white space, no `/` and no dash first."""
+    if not 1 <= len(name.encode()) <= _MAX_NAME_BYTES:
+        raise BadNameError("Worker name must be between 1 and 512 characters")
+    if any(map(str.isspace, name)):
+        raise BadNameError("Worker name must not contain whitespaces")
+    if "/" in name:
+        raise BadNameError("Worker name must not contain '/'")
+    if name.startswith("-"):
+        raise BadNameError("Worker name must not start with '-'")
+    return name
+
+
+def name_of_1_5(name: str) -> str:
+    """Return an agent id without needless white space, or another name that has no `/`."""
+    agent_id = _normalised(name)
+    kind, label = ("Agent id", "agent id") if agent_id else ("Legacy worker id", "worker id")
+    accepted = agent_id or name
+    if (length := len(accepted.encode())) > _MAX_NAME_BYTES:
+        limit = f"max length: {_MAX_NAME_BYTES}"
+        raise BadNameError(f"{kind} is too long: {length}, {limit}, {label}: {accepted}")
+    if agent_id is None and "/" in name:
+        raise BadNameError(f"Legacy worker id cannot contain '/', worker id: {name}")
+    return accepted
+
+
+def _normalised(name: str) -> str | None:
+    """Return the agent id without its needless white space, or None where it is no agent id."""
+    match = _AGENT_ID.fullmatch(name.strip())
+    if match is None or not match[1].strip():
+        return None
+    type_name, params, phantom = match.groups()
+    # White space inside double-quoted strings stays.
+    parts = (
+        part if part.startswith('"') else re.sub(r"[ \t\r\n]", "", part)
+        for part in _STRINGS.findall(params)
+    )
+    agent_id = f"{type_name.strip()}({''.join(parts)})"
+    if phantom is None:
+        return agent_id
+    uuid = read_uuid(phantom.strip())
+    return None if uuid is None else f"{agent_id}[{uuid}]"
 
 
 class Check(Enum):
-    """A step of a completion. Each may refuse, and then ends it."""
+    """A step of a completion. Each but `WRITE` may refuse, and then ends it."""
 
     NAME = "the worker name is one that this Golem accepts"
     TOKEN = "the token is known"  # noqa: S105 - a sentence about one
@@ -31,7 +115,6 @@ class Check(Enum):
     WRITE = "the payload is stored, if none is there"
     PROMISE = "the promise exists"
     WORKER = "the worker exists"
-    ACTIVATION = "the worker can be woken"
 
 
 GOLEMS_OWN: Mapping[int, tuple[str, str]] = {
@@ -52,15 +135,15 @@ class Refusal:
 
     Attributes:
         status: The status.
-        text: The message; what is in braces is filled in.
+        text: The message. `{call}` in it is the completion, with its `key` and its sizes.
         code: Golem 1.5's code.
-        golem_error: What Golem 1.1 and 1.2 say in place of the text.
+        golem_error: What Golem 1.1 and 1.2 answer in place of the text.
     """
 
     status: int
-    text: str
+    text: str = ""
     code: str = ""
-    golem_error: Callable[[Facts], Mapping[str, Any]] | None = None
+    golem_error: Callable[[PromiseKey], Mapping[str, Any]] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -70,14 +153,13 @@ class Dialect:
     Attributes:
         name: What a user asks for.
         version: The version whose sources the table was read from.
-        checks: The order of the steps, after those of the framework.
-        refusals: What is answered where a step refuses. None: Golem never answers.
-        shape: Returns the body of an error, given its status, message and code.
+        steps: The checks in their order, each with what is answered where it refuses; None where
+            Golem then never answers. The checks of the framework come before.
+        error_body: Returns the body of an error, given its status, message and code.
         worker_name: Returns the name that Golem makes of a name, or raises a BadNameError.
-        read_token: Returns what Golem makes of a token, or None where it is none. There is no such
-            function where Golem asks for no token.
+        read_token: Returns what Golem compares of a token, or None where it is none. There is no
+            such function where Golem asks for no token, and then it ignores `Origin` too.
         component_parameter: The framework's name for the first segment of the path.
-        checks_origin: Whether a foreign `Origin` is refused.
         message_limit: The bytes of a message to the executor.
         first_oplog_idx: The index of a fresh worker's first promise.
         oplog_step: What lies between two promises in an oplog that has nothing else.
@@ -87,73 +169,59 @@ class Dialect:
 
     name: str
     version: str
-    checks: tuple[Check, ...]
-    refusals: Mapping[Check, Refusal | None]
-    shape: Callable[[int, str, str], Mapping[str, Any]]
+    steps: Mapping[Check, Refusal | None]
+    error_body: Callable[[int, str, str], Mapping[str, Any]]
     worker_name: Callable[[str], str]
-    read_token: credentials.ReadToken | None = None
+    read_token: Callable[[str], object | None] | None = None
     component_parameter: str = "param0"
-    checks_origin: bool = True
     message_limit: int = 4_194_304
     first_oplog_idx: int = 4
     oplog_step: int = 5
     usual_name: str
     has_webhooks: bool = False
 
-    def refuse(self, check: Check, facts: Facts) -> Answer | None:
-        """Return what this generation answers where the check fails; None for no answer ever."""
-        refusal = self.refusals[check]
-        if refusal is None:
-            return None
-        if refusal.golem_error is not None:
-            return Answer.json(refusal.status, {"golemError": refusal.golem_error(facts)})
-        return self.error(refusal.status, refusal.text.format_map(facts), refusal.code)
-
     def error(self, status: int, text: str | None = None, code: str | None = None) -> Answer:
-        """Return an error of this generation's shape, by default for no reason in particular."""
+        """Return an error in this generation's shape, by default for no reason in particular."""
         usual_text, usual_code = GOLEMS_OWN.get(status, ("", "INTERNAL_UNKNOWN"))
-        body = self.shape(status, text or usual_text, code or usual_code)
-        return Answer.json(status, body)
+        return Answer.json(status, self.error_body(status, text or usual_text, code or usual_code))
 
 
-def _shape_of_1_1(status: int, text: str, code: str) -> Mapping[str, Any]:  # noqa: ARG001
-    if status == 400:
-        return {"errors": [text]}
-    return (
-        {"golemError": {"details": text, "type": "Unknown"}} if status >= 500 else {"error": text}
-    )
+def _error_of_1_1(status: int, text: str, _: str) -> Mapping[str, Any]:
+    if status >= 500:
+        return {"golemError": {"details": text, "type": "Unknown"}}
+    return {"errors": [text]} if status == 400 else {"error": text}
 
 
-def _shape_of_1_3(status: int, text: str, code: str) -> Mapping[str, Any]:  # noqa: ARG001
-    if status == 400:
-        return {"errors": [text]}
-    return {"error": text, "workerError": None} if status >= 500 else {"error": text}
+def _error_of_1_3(status: int, text: str, _: str) -> Mapping[str, Any]:
+    if status >= 500:
+        return {"error": text, "workerError": None}
+    return {"errors": [text]} if status == 400 else {"error": text}
 
 
-def _shape_of_1_5(status: int, text: str, code: str) -> Mapping[str, Any]:
-    return {"code": code, **_shape_of_1_3(status, text, code)}
+def _error_of_1_5(status: int, text: str, code: str) -> Mapping[str, Any]:
+    return {"code": code, **_error_of_1_3(status, text, code)}
 
 
-def _promise_not_found(facts: Facts) -> Mapping[str, Any]:
-    worker = {"componentId": facts["component"], "workerName": facts["worker_name"]}
-    promise = {"oplogIdx": facts["oplog_idx"], "workerId": worker}
+def _promise_not_found(key: PromiseKey) -> Mapping[str, Any]:
+    worker = {"componentId": str(key.worker.component), "workerName": key.worker.name}
+    promise = {"oplogIdx": key.oplog_idx, "workerId": worker}
     return {"promiseId": promise, "type": "PromiseNotFound"}
 
 
-def _component_gone(facts: Facts) -> Mapping[str, Any]:
-    component = {"componentId": facts["component"], "version": 0}
+def _component_gone(key: PromiseKey) -> Mapping[str, Any]:
+    component = {"componentId": str(key.worker.component), "version": 0}
     # Golem's own reason is not known; this one is ours.
     reason = "Component not found"
     return {"componentId": component, "reason": reason, "type": "ComponentDownloadFailed"}
 
 
 _TOO_LARGE = (
-    "Failed to connect to pod: Operation was attempted past the valid range "
-    "Error, {decoded}message length too large: found {{found}} bytes, the limit is: {{limit}} bytes"
+    "Failed to connect to pod: Operation was attempted past the valid range Error, {0}message "
+    "length too large: found {{call.compressed_size}} bytes, the limit is: {{call.limit}} bytes"
 )
-_BAD_NAME = Refusal(400, "Invalid worker name: {reason}")
-_PROMISE_NOT_FOUND = Refusal(500, "Promise not found: {promise}", "INTERNAL_UNKNOWN")
-_WORKER_NOT_FOUND = Refusal(404, "Worker not found: {worker}", "AGENT_NOT_FOUND")
+_BAD_NAME = Refusal(400, "Invalid worker name: {call.bad_name}")
+_PROMISE_NOT_FOUND = Refusal(500, "Promise not found: {call.key}", "INTERNAL_UNKNOWN")
+_WORKER_NOT_FOUND = Refusal(404, "Worker not found: {call.key.worker}", "AGENT_NOT_FOUND")
 # Any failure of the project lookup collapses to this, a bad token's too.
 _NO_PROJECT = Refusal(401, "Unauthorized: Get project error")
 
@@ -161,25 +229,17 @@ GOLEM_1_1 = Dialect(
     name="1.1",
     version="1.1.0",
     # It stores before it looks for the promise: one that is created later is born completed.
-    checks=(
-        Check.NAME,
-        Check.COMPRESSED_SIZE,
-        Check.WRITE,
-        Check.PROMISE,
-        Check.WORKER,
-        Check.ACTIVATION,
-    ),
-    refusals={
+    steps={
         Check.NAME: _BAD_NAME,
-        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format(decoded="")),
-        Check.PROMISE: Refusal(500, "", golem_error=_promise_not_found),
+        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format("")),
+        Check.WRITE: None,
+        Check.PROMISE: Refusal(500, golem_error=_promise_not_found),
         Check.WORKER: _WORKER_NOT_FOUND,
-        Check.ACTIVATION: Refusal(500, "", golem_error=_component_gone),
+        Check.COMPONENT: Refusal(500, golem_error=_component_gone),  # it cannot wake the worker
     },
-    shape=_shape_of_1_1,
-    worker_name=names.name_of_1_1,
+    error_body=_error_of_1_1,
+    worker_name=name_of_1_1,
     component_parameter="component_id",
-    checks_origin=False,
     first_oplog_idx=3,
     oplog_step=3,
     usual_name="approval-17",
@@ -189,70 +249,49 @@ GOLEM_1_2 = attrs.evolve(
     GOLEM_1_1,
     name="1.2",
     version="1.2.5",
-    refusals={
-        **GOLEM_1_1.refusals,
-        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format(decoded="decoded ")),
-    },
-    worker_name=names.name_of_1_2,
+    steps={**GOLEM_1_1.steps, Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format("decoded "))},
+    worker_name=name_of_1_2,
 )
 
 GOLEM_1_3 = Dialect(
     name="1.3",
     version="1.3.0",
-    checks=(
-        Check.NAME,
-        Check.TOKEN,
-        Check.COMPONENT,
-        Check.COMPRESSED_SIZE,
-        Check.PROMISE,
-        Check.WRITE,
-        Check.WORKER,
-    ),
-    refusals={
+    steps={
         Check.NAME: _BAD_NAME,
         Check.TOKEN: _NO_PROJECT,
         Check.COMPONENT: _NO_PROJECT,
-        Check.COMPRESSED_SIZE: GOLEM_1_2.refusals[Check.COMPRESSED_SIZE],
+        Check.COMPRESSED_SIZE: GOLEM_1_2.steps[Check.COMPRESSED_SIZE],
         Check.PROMISE: _PROMISE_NOT_FOUND,
+        Check.WRITE: None,
         Check.WORKER: _WORKER_NOT_FOUND,
     },
-    shape=_shape_of_1_3,
-    worker_name=names.name_of_1_2,
-    read_token=credentials.uuid_token,
+    error_body=_error_of_1_3,
+    worker_name=name_of_1_2,
+    read_token=read_uuid,
     usual_name='approval-agent("order-17")',
 )
 
 GOLEM_1_5 = Dialect(
     name="1.5",
     version="1.5.9",
-    checks=(
-        Check.TOKEN,
-        Check.NAME,
-        Check.COMPONENT,
-        Check.COMPRESSED_SIZE,
-        Check.SIZE,
-        Check.PROMISE,
-        Check.WRITE,
-        Check.WORKER,
-    ),
-    refusals={
+    steps={
         Check.TOKEN: Refusal(401, *GOLEMS_OWN[401]),
-        Check.NAME: Refusal(400, "Invalid worker id: {reason}", "INVALID_WORKER_ID"),
+        Check.NAME: Refusal(400, "Invalid worker id: {call.bad_name}", "INVALID_WORKER_ID"),
         Check.COMPONENT: Refusal(404, *GOLEMS_OWN[404]),
-        # Its worker service repeats a message that the executor refuses for ever.
-        Check.COMPRESSED_SIZE: None,
+        Check.COMPRESSED_SIZE: None,  # its worker service repeats the message for ever
         Check.SIZE: Refusal(
             413,
             "gRPC message exceeded the configured size limit: Error decompressing: "
-            "size limit, of {limit} bytes, exceeded while decompressing message",
+            "size limit, of {call.limit} bytes, exceeded while decompressing message",
             "REQUEST_PAYLOAD_TOO_LARGE",
         ),
         Check.PROMISE: _PROMISE_NOT_FOUND,
+        Check.WRITE: None,
         Check.WORKER: _WORKER_NOT_FOUND,
     },
-    shape=_shape_of_1_5,
-    worker_name=names.name_of_1_5,
-    read_token=credentials.opaque_token,
+    error_body=_error_of_1_5,
+    worker_name=name_of_1_5,
+    read_token=read_opaque_token,
     message_limit=33_554_432,
     usual_name='ApprovalAgent("order-17")',
     has_webhooks=True,

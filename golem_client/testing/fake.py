@@ -1,31 +1,39 @@
-"""FakeGolem: a small Golem on a loopback port, in the event loop of the test."""
+"""FakeGolem: a small Golem on a loopback port, in the event loop of a test or in a thread."""
+
+# ruff: noqa: SLF001 - BlockingFakeGolem is the second half of FakeGolem
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import attrs
 
-from golem_client.testing import credentials
-from golem_client.testing.completion import Call
-from golem_client.testing.credentials import WELL_KNOWN_TOKEN
-from golem_client.testing.faults import NO_FAULT, Fault
+from golem_client.testing.dialects import WELL_KNOWN_TOKEN
+from golem_client.testing.faults import NO_FAULT, Fault, FaultOrders
 from golem_client.testing.golem import Golem
-from golem_client.testing.messages import Answer, Delivery, Incoming
-from golem_client.testing.received import ReceivedRequest, without_secrets
+from golem_client.testing.messages import (
+    Answer,
+    Delivery,
+    Incoming,
+    ReceivedRequest,
+    bearer_token,
+    without_secrets,
+)
+from golem_client.testing.routes import Call
 from golem_client.testing.server import HOST, Server
-from golem_client.testing.threaded import BlockingFakeGolem
-from golem_client.testing.watch import StarvationWatch
+from golem_client.threads import LoopThread
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
+_Note = Callable[..., None]
 
 
 class FakeGolem(Golem):
@@ -39,19 +47,29 @@ class FakeGolem(Golem):
             await client.complete_json(promise_id, {"approved": True})
             assert await golem.await_promise_json(promise_id) == {"approved": True}
 
-    It lives as long as its `async with`, in one event loop. A test must not block that loop: the
-    fake could not answer. Tests that are not coroutines use `FakeGolem.in_thread()`. What came
-    and what is stored can be read afterwards too. It keeps all requests with their bodies;
-    `clear_requests()` forgets them.
+    What a test can do with it:
+
+    - Play the worker: `create_promise`, `await_promise`, `await_promise_json`, `poll_promise`,
+      `complete_promise`, `delete_promise`, `delete_worker`, `forget_component`.
+    - Order a fault for the next request that completes a promise, by the methods named `…_next`.
+      `promise_id=` restricts it to one promise, `times=` repeats it. `applied=` says whether Golem
+      stores the payload before the fault; if it does, only the answer is lost. The order that is
+      returned counts how often it has `fired`.
+    - Let faults go on: `latency`, `random_faults`, `outage`, `drop_connections`.
+    - See what came: `requests`, `payload`, and the methods named `assert_…`, whose failures list
+      the requests. They also work under `python -O`.
+
+    Ids are accepted in any form that `PromiseId.parse` accepts. A promise that does not exist is a
+    LookupError; in a real worker, it is a trap.
+
+    Enter it once, with `async with`. It answers in the event loop of the test, so the test must
+    not block that loop: tests that are not coroutines use `FakeGolem.in_thread()`. After the
+    `async with`, what came and what is stored can still be read. All requests are kept with their
+    bodies until `clear_requests()`.
 
     It does not have: other endpoints than the completion, webhooks, `/healthcheck` and
     `/version`; projects, accounts and permissions; workers that run. It does not play the bug of
     Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
-
-    The methods named `…_next` order a fault for the next request that completes a promise, and
-    return the order, which counts how often it has `fired`. With `promise_id=` it is for the
-    requests of one promise, with `times=` for more than one request. `applied=` says whether
-    Golem completes the promise before the fault: if so, only the answer is lost.
 
     Args:
         dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
@@ -69,7 +87,6 @@ class FakeGolem(Golem):
         super().__init__(dialect=dialect, token=token, port=port)
         self._serials = itertools.count()
         self._server = Server(self._respond)
-        self._watch: StarvationWatch | None = None
 
     @staticmethod
     def in_thread(
@@ -108,7 +125,7 @@ class FakeGolem(Golem):
     ) -> None:
         self._closed = True
         self._golem.promises.close()
-        await self._stop()
+        await self._server.stop()
 
     async def await_promise(self, promise_id: Any) -> bytes:
         """Wait until the promise is completed, and return its payload.
@@ -148,7 +165,7 @@ class FakeGolem(Golem):
 
         What is stored survives, and workers keep waiting, as they do when Golem restarts.
         """
-        await self._stop()
+        await self._server.stop()
         try:
             yield
         finally:
@@ -175,12 +192,6 @@ class FakeGolem(Golem):
     async def _start(self) -> None:
         self._port = await self._server.start(self._port or self._wanted_port)
         self._routes.webhooks.host = f"{HOST}:{self._port}"
-        self._watch = StarvationWatch(asyncio.get_running_loop(), self._server.listening_socket)
-
-    async def _stop(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
-        await self._server.stop()
 
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
@@ -188,14 +199,17 @@ class FakeGolem(Golem):
             return Delivery(instead)
         call = self._routes.read(incoming)
         fault = self._next_fault(call)
-        serial = self._record(incoming, call, fault, connection)
-        answer = self._take_in(call, serial, times=fault.takes - fault.late, wakes=fault.wakes)
+        note = self._recorded(incoming, call, fault, connection)
+        answer = None
+        for _ in range(fault.takes - fault.late):
+            answer = self._take_in(call, note, wakes=fault.wakes)
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.late:
-            answer = self._take_in(call, serial)
+            answer = self._take_in(call, note)
         delivery = fault.deliver(answer)
-        self._note(serial, delivery)
+        if whole := delivery.whole:
+            note(status=whole.status, answer=whole.body, answered_at=_now())
         return delivery
 
     def _next_fault(self, call: Call) -> Fault:
@@ -204,39 +218,193 @@ class FakeGolem(Golem):
         is_completed = call.key is not None and self._golem.promises.payload(call.key) is not None
         return self._plan.next_fault(call.key, is_completed=is_completed)
 
-    def _take_in(
-        self, call: Call, serial: int, *, times: int = 1, wakes: bool = True
-    ) -> Answer | None:
-        answer = None
+    def _take_in(self, call: Call, note: _Note, *, wakes: bool = True) -> Answer | None:
         writes = self._golem.promises.writes
-        for _ in range(times):
-            answer = call.complete(wakes)
-        if self._golem.promises.writes > writes and serial in self._received:
-            self._received[serial] = attrs.evolve(self._received[serial], applied=True)
+        answer = call.complete(wakes)
+        if self._golem.promises.writes > writes:
+            note(applied=True)
         return answer
 
-    def _record(self, incoming: Incoming, call: Call, fault: Fault, connection: int) -> int:
+    def _recorded(self, incoming: Incoming, call: Call, fault: Fault, connection: int) -> _Note:
+        """Record the request, and return a function that notes what becomes of it."""
         serial = next(self._serials)
         self._received[serial] = ReceivedRequest(
             method=incoming.method,
             path=incoming.path,
             headers=without_secrets(incoming.headers),
-            token=credentials.bearer(incoming.headers),
+            token=bearer_token(incoming.headers),
             body=incoming.body,
             promise_id=None if call.key is None else call.key.to_id(),
             payload=call.payload,
             fault=None if fault.name == NO_FAULT.name else fault.name,
             connection=connection,
-            received_at=asyncio.get_running_loop().time(),
+            received_at=_now(),
         )
-        return serial
+        return functools.partial(self._note, serial)
 
-    def _note(self, serial: int, delivery: Delivery) -> None:
-        whole = delivery.whole
-        if whole is not None and serial in self._received:
-            self._received[serial] = attrs.evolve(
-                self._received[serial],
-                status=whole.status,
-                answer=whole.body,
-                answered_at=asyncio.get_running_loop().time(),
-            )
+    def _note(self, serial: int, **facts: Any) -> None:
+        if serial in self._received:  # clear_requests() forgets those under way, too
+            self._received[serial] = attrs.evolve(self._received[serial], **facts)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class BlockingFakeGolem(Golem):
+    """A fake Golem for tests that are not coroutines; `FakeGolem.in_thread()` makes it.
+
+        with FakeGolem.in_thread() as golem:
+            promise_id = golem.create_promise()
+            ...  # the program under test completes it
+            assert golem.await_promise_json(promise_id) == {"approved": True}
+
+    It runs in a thread of its own until the end of its `with`. Its methods are those of
+    `FakeGolem`, made blocking; any thread may call them. After the `with`, what came and what is
+    stored can still be read.
+    """
+
+    def __init__(self, fake: FakeGolem) -> None:
+        self._fake = fake
+        self._thread: LoopThread | None = None
+
+    def __enter__(self) -> Self:
+        thread = LoopThread("FakeGolem")
+        try:
+            thread.run(self._fake.__aenter__())
+        except BaseException:
+            thread.stop()
+            raise
+        self._thread = thread
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread = self._thread
+        if thread is None:
+            return
+        try:
+            thread.run(self._fake.__aexit__(None, None, None))
+        finally:
+            self._thread = None
+            thread.stop()
+
+    def await_promise(self, promise_id: Any, *, timeout: float = 10.0) -> bytes:
+        """Block until the promise is completed, and return its payload.
+
+        Args:
+            promise_id: The promise.
+            timeout: The longest wait in seconds.
+
+        Raises:
+            TimeoutError: It was not completed within `timeout`.
+            LookupError: There is no such promise, or it or its worker is deleted meanwhile.
+            RuntimeError: The fake is closed, or is being closed, so that nobody can complete it.
+        """
+        __tracebackhide__ = True
+        key, payload = self._call(self._fake._payload_now, promise_id)
+        if payload is not None:
+            return payload
+        if self._thread is None:
+            raise RuntimeError(f"the FakeGolem was not entered: nobody can complete {key}")
+        try:
+            return self._thread.run(asyncio.wait_for(self._fake.await_promise(promise_id), timeout))
+        except TimeoutError:
+            raise TimeoutError(f"nobody completed {key} within {timeout:g} s") from None
+
+    @overload
+    def await_promise_json(
+        self, promise_id: Any, type: None = None, *, timeout: float = 10.0
+    ) -> Any: ...
+
+    @overload
+    def await_promise_json(
+        self, promise_id: Any, type: TypeForm[T], *, timeout: float = 10.0
+    ) -> T: ...
+
+    def await_promise_json(
+        self,
+        promise_id: Any,
+        type: Any = None,  # noqa: A002
+        *,
+        timeout: float = 10.0,
+    ) -> Any:
+        """Block until the promise is completed, and return its payload read as JSON.
+
+        Args:
+            promise_id: The promise.
+            type: What to make of the JSON, as in `FakeGolem.await_promise_json`.
+            timeout: The longest wait in seconds.
+
+        Raises:
+            ValueError: The payload is not such JSON.
+            TimeoutError: As in `await_promise`.
+            LookupError: As in `await_promise`.
+            RuntimeError: As in `await_promise`.
+        """
+        __tracebackhide__ = True
+        payload = self.await_promise(promise_id, timeout=timeout)
+        return self._fake._read(promise_id, payload, type)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Be down: connections break, new ones are refused. Then listen on the same port again.
+
+        What is stored survives, and workers keep waiting, as they do when Golem restarts.
+        """
+        thread, outage = self._running(), self._fake.outage()
+        thread.run(outage.__aenter__())
+        try:
+            yield
+        finally:
+            if self._thread is not None:
+                thread.run(outage.__aexit__(None, None, None))
+
+    def drop_connections(self) -> None:
+        """Close every connection, also those that a client keeps for later."""
+        self._running().run(self._fake.drop_connections())
+
+    def _running(self) -> LoopThread:
+        if self._thread is None:
+            raise RuntimeError("this needs a FakeGolem that runs: use it within its `with`")
+        return self._thread
+
+    def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a plain function in the fake's thread, while there is one."""
+        __tracebackhide__ = True
+        if self._thread is None:
+            return function(*args, **kwargs)
+        try:
+            return self._thread.run(_called(function, *args, **kwargs))
+        except AssertionError as error:
+            raise error.with_traceback(None) from None  # what a test sees is its own line
+
+
+async def _called(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    return function(*args, **kwargs)
+
+
+def _in_thread(function: Callable[..., T]) -> Callable[..., T]:
+    """Make of a method of `Golem` one that runs in the thread of the fake that does the work."""
+
+    @functools.wraps(function)
+    def call(self: BlockingFakeGolem, *args: Any, **kwargs: Any) -> T:
+        __tracebackhide__ = True
+        return self._call(function, self._fake, *args, **kwargs)
+
+    return call
+
+
+# The plain methods have the same signature in both classes, so that type checkers see the
+# inherited ones, and no second list of them has to be kept.
+for _name, _member in [*vars(FaultOrders).items(), *vars(Golem).items()]:
+    if not _name.startswith("_"):
+        if isinstance(_member, FunctionType):
+            setattr(BlockingFakeGolem, _name, _in_thread(_member))
+        elif isinstance(_member, property) and _member.fget is not None:
+            _get = _in_thread(_member.fget)
+            setattr(BlockingFakeGolem, _name, property(_get, doc=_member.__doc__))

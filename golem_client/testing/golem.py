@@ -8,13 +8,11 @@ from uuid import UUID
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import worker_json
-from golem_client.testing.completion import Installation
-from golem_client.testing.credentials import WELL_KNOWN_TOKEN
-from golem_client.testing.dialects import DIALECTS, Check, Dialect
-from golem_client.testing.orders import FaultOrders
+from golem_client.testing.dialects import DIALECTS, WELL_KNOWN_TOKEN, Check, Dialect
+from golem_client.testing.faults import FaultOrders
+from golem_client.testing.messages import ReceivedRequest, shown
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.received import ReceivedRequest, shown
-from golem_client.testing.routes import Routes
+from golem_client.testing.routes import Installation, Routes
 from golem_client.testing.server import HOST
 
 USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
@@ -22,13 +20,7 @@ USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
 
 
 class Golem(FaultOrders):
-    """What `FakeGolem` and `BlockingFakeGolem` have in common; use one of these.
-
-    Ids are accepted in any form that `PromiseId.parse` accepts. A promise that does not exist is
-    a LookupError: in a real worker, it is a trap.
-
-    The assertions also work under `python -O`. A failing one lists the requests that came.
-    """
+    """What `FakeGolem` and `BlockingFakeGolem` have in common; use one of these."""
 
     def __init__(
         self, *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0
@@ -132,12 +124,15 @@ class Golem(FaultOrders):
         self._golem.promises.delete_worker(self._worker(worker_id))
 
     def forget_component(self, component_id: ComponentId | UUID | str | None = None) -> None:
-        """Undeploy a component, by default the usual one: its promises cannot be reached."""
+        """Undeploy a component, by default the usual one; its promises cannot be completed then."""
         component = USUAL_COMPONENT if component_id is None else _uuid(component_id)
-        self._golem.promises.deployed_components.discard(component)
+        self._golem.promises.undeploy(component)
 
     def payload(self, promise_id: Any) -> bytes | None:
-        """Return what is stored for the promise, whether or not it exists; None for nothing."""
+        """Return the payload that is stored for the promise; None where there is none.
+
+        Unlike `poll_promise`, it raises no LookupError where there is no such promise.
+        """
         return self._golem.promises.payload(self._golem.key(promise_id))
 
     def webhook_url(self, promise_id: Any) -> str:
@@ -159,16 +154,16 @@ class Golem(FaultOrders):
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """All that came, in the order in which it was there in full, webhooks included."""
+        """All requests, in the order in which their last bytes came; webhooks are among them."""
         return tuple(self._received.values())
 
     def requests_for(self, promise_id: Any) -> tuple[ReceivedRequest, ...]:
-        """Return the requests that name the promise."""
+        """Return the requests that were for the promise."""
         key = self._golem.key(promise_id)
         return tuple(request for request in self.requests if _names(request, key))
 
     def clear_requests(self) -> None:
-        """Forget the requests so far."""
+        """Forget the requests that came so far."""
         self._received.clear()
 
     def assert_completed(self, promise_id: Any, payload: bytes | None = None) -> None:
@@ -195,14 +190,14 @@ class Golem(FaultOrders):
             self._fail(promise_id, "pending", _state(stored))
 
     def assert_requested(self, promise_id: Any, *, times: int = 1) -> None:
-        """Fail unless the promise was named by this number of requests; 0 is allowed."""
+        """Fail unless exactly this number of requests, or none for 0, was for the promise."""
         __tracebackhide__ = True
         came = len(self.requests_for(promise_id))
         if came != times:
             self._fail(promise_id, f"requested {_times(times)}", f"requested {_times(came)}")
 
     def assert_faults_fired(self) -> None:
-        """Fail if a fault on order was not met by as many requests as it was ordered for."""
+        """Fail if a fault was ordered more often than requests have met it."""
         __tracebackhide__ = True
         pending = [order for order in self._plan.orders if order.pending]
         if pending:
@@ -238,7 +233,7 @@ class Golem(FaultOrders):
 
     @property
     def _writes_blindly(self) -> bool:
-        checks = self._golem.dialect.checks
+        checks = list(self._golem.dialect.steps)
         return checks.index(Check.WRITE) < checks.index(Check.PROMISE)
 
     def _existing(self, promise_id: Any) -> PromiseKey:

@@ -1,19 +1,19 @@
-"""What travels between a client and the fake, with no I/O."""
+"""What travels between a client and the fake, and the record of it. No I/O."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
 import attrs
+from multidict import CIMultiDict, CIMultiDictProxy
 
-JSON = "application/json; charset=utf-8"
-"""The content type of every JSON answer of Golem's."""
-TEXT = "text/plain; charset=utf-8"
-"""The content type of every answer of Golem's framework."""
+from golem_client.ids import PromiseId
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 
 @attrs.frozen
@@ -52,12 +52,12 @@ class Answer:
     @classmethod
     def text(cls, status: int, message: str) -> Answer:
         """Return an answer of Golem's framework: a bare message."""
-        return cls(status, message.encode(), TEXT)
+        return cls(status, message.encode(), "text/plain; charset=utf-8")
 
     @classmethod
     def json(cls, status: int, value: Any) -> Answer:
         """Return an answer of Golem's own."""
-        return cls(status, compact_json(value).encode(), JSON)
+        return cls(status, compact_json(value).encode(), "application/json; charset=utf-8")
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers, with the content type among them unless they have their own."""
@@ -117,6 +117,49 @@ class Delivery:
         return wire[: self.keep]
 
 
+def made_up(
+    status: int,
+    body: str | bytes | Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+    golems_own: Callable[[int], Answer] | None,
+) -> Answer:
+    """Return an answer that a test asks for.
+
+    Args:
+        status: The status.
+        body: Text, bytes, a mapping for JSON, or None for a usual one.
+        headers: More headers.
+        golems_own: Returns Golem's own answer, where Golem has one with this status; a proxy's
+            page is the usual answer otherwise.
+    """
+    match body:
+        case None:
+            answer = golems_own(status) if golems_own else proxys_page(status)
+        case bytes():
+            answer = Answer(status, body, "application/octet-stream")
+        case str():
+            answer = Answer.text(status, body)
+        case _:
+            answer = Answer.json(status, dict(body))
+    return attrs.evolve(answer, headers=dict(headers or {}))
+
+
+def proxys_page(status: int) -> Answer:
+    """Return the page of an nginx before Golem."""
+    title = f"{status} {reason(status)}".strip()
+    lines = (
+        "<html>",
+        f"<head><title>{title}</title></head>",
+        "<body>",
+        f"<center><h1>{title}</h1></center>",
+        "<hr><center>nginx</center>",
+        "</body>",
+        "</html>",
+        "",
+    )
+    return Answer(status, "\r\n".join(lines).encode(), "text/html")
+
+
 def compact_json(value: Any) -> str:
     """Return JSON as Golem writes it: compact, in UTF-8."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -128,3 +171,79 @@ def reason(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
+
+
+@attrs.frozen(kw_only=True)
+class ReceivedRequest:
+    """A request that came to a FakeGolem, and what became of it.
+
+    Attributes:
+        method: As sent.
+        path: The raw path and query, percent-encoding as sent.
+        headers: Case-insensitive, without those that hold secrets: Authorization and Cookie.
+        token: The bearer token that was sent; not shown in the repr.
+        body: As sent.
+        promise_id: The promise that the request names; None where it names none.
+        payload: The decoded payload; None where there is none.
+        status: The status that the client was answered; None where it got no whole answer, or
+            has got none yet.
+        answer: The body of that answer, likewise.
+        applied: Whether this request stored its payload. False for a duplicate.
+        fault: The name of the fault that met it; None for fair weather.
+        connection: The number of the connection that it came on, from 1.
+        received_at: When it was there in full, on the clock of the event loop, in seconds.
+        answered_at: When its answer went out, on the same clock. None where `status` is None.
+    """
+
+    method: str
+    path: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    token: str | None = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    promise_id: PromiseId | None
+    payload: bytes | None
+    status: int | None = None
+    answer: bytes | None = None
+    applied: bool = False
+    fault: str | None = None
+    connection: int = attrs.field(default=0, repr=False)
+    received_at: float = attrs.field(default=0.0, repr=False)
+    answered_at: float | None = attrs.field(default=None, repr=False)
+
+    def payload_json(self) -> Any:
+        """Return the payload read as JSON."""
+        if self.payload is None:
+            raise ValueError(f"no payload came with {self}")
+        return json.loads(self.payload)
+
+    def __str__(self) -> str:
+        whom = self.path if self.promise_id is None else str(self.promise_id)
+        came = "no answer" if self.status is None else f"{self.status} {shown(self.answer)}".strip()
+        extras = [f"fault: {self.fault}"] if self.fault else []
+        extras += ["applied"] if self.applied else []
+        what = f"{whom} {shown(self.payload)}".rstrip()
+        return f"{self.method} {what} -> {came}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """Return the bearer token of the request, of whatever syntax."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def without_secrets(headers: Mapping[str, str]) -> CIMultiDictProxy[str]:
+    """Return the headers without those that hold secrets."""
+    pairs = ((name, value) for name, value in headers.items())
+    kept = [(name, value) for name, value in pairs if name.lower() not in _SECRET_HEADERS]
+    return CIMultiDictProxy(CIMultiDict(kept))
+
+
+def shown(data: bytes | None, limit: int = 80) -> str:
+    """Return the bytes for people: text where they are text, and not all of it."""
+    if data is None:
+        return ""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = repr(data)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -27,12 +27,16 @@ import aiohttp
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.testing import credentials, worker_json
+from golem_client.testing import worker_json
 from golem_client.testing.dialects import GOLEM_1_5, GOLEMS_OWN
-from golem_client.testing.faults import html_page
-from golem_client.testing.messages import Answer
-from golem_client.testing.received import ReceivedRequest, without_secrets
-from golem_client.testing.request_body import read_body
+from golem_client.testing.messages import (
+    Answer,
+    ReceivedRequest,
+    bearer_token,
+    made_up,
+    without_secrets,
+)
+from golem_client.testing.routes import read_body
 
 if TYPE_CHECKING:
     from aioresponses import CallbackResult
@@ -190,15 +194,16 @@ class MockGolem:
 
     def _on_completion(self, url: URL, **call: Any) -> CallbackResult:
         """Answer a completion: what aioresponses calls in place of a server."""
+        __tracebackhide__ = True
         try:
-            sent = _Sent.read(str(url), call)
+            promise_id, request = _read(url, call)
         except ValueError as error:
             self._refuse("POST", url, f", which is no completion: {error}")
-        tellings = self._tellings.get(sent.promise_id, ())
+        tellings = self._tellings.get(promise_id, ())
         telling = next((telling for telling in tellings if telling.left != 0), None)
         if telling is None:
-            self._refuse("POST", url, f" for promise {sent.promise_id}")
-        self._requests.append(telling.recorded(url.raw_path, sent))
+            self._refuse("POST", url, f" for promise {promise_id}")
+        self._requests.append(attrs.evolve(request, **telling.facts()))
         answer = telling.take()
         return self._result(
             method="POST",
@@ -209,6 +214,7 @@ class MockGolem:
         )
 
     def _refuse(self, method: str, url: URL, what: str = "", **_: Any) -> NoReturn:
+        __tracebackhide__ = True
         completion = _COMPLETION.match(str(url))
         base = completion["base"] if completion else "<base URL>"
         lines = ["mock_golem() has no answer for this call:", f"  {method} {url}{what}"]
@@ -250,31 +256,6 @@ class MockedResponse(aiohttp.ClientResponse):
         self._mocked_body = aiohttp.StreamReader(connection, limit=sys.maxsize, loop=loop)
 
 
-@attrs.frozen
-class _Sent:
-    """A completion as it was sent."""
-
-    promise_id: PromiseId
-    payload: bytes
-    body: bytes
-    headers: Mapping[str, str]
-
-    @classmethod
-    def read(cls, url: str, call: Mapping[str, Any]) -> _Sent:
-        """Read what was given to aiohttp, or raise a ValueError."""
-        place = _COMPLETION.match(url)
-        if place is None:
-            raise ValueError("it has another path")
-        body = _body(call)
-        parameters = read_body(body)
-        name = unquote(place["name"], errors="strict")
-        worker_id = WorkerId(ComponentId.parse(place["component"]), name)
-        promise_id = PromiseId(worker_id, parameters.oplog_idx)
-        if place["path"] != _path(promise_id):
-            raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
-        return cls(promise_id, parameters.data, body, call.get("headers") or {})
-
-
 @attrs.define
 class _Telling:
     """An answer, or an exception in its place, and how often it is still given; None for ever."""
@@ -290,21 +271,36 @@ class _Telling:
             raise self.exception or AssertionError
         return self.answer
 
-    def recorded(self, path: str, sent: _Sent) -> ReceivedRequest:
-        return ReceivedRequest(
-            method="POST",
-            path=path,
-            headers=without_secrets(sent.headers),
-            token=credentials.bearer(sent.headers),
-            body=sent.body,
-            promise_id=sent.promise_id,
-            payload=sent.payload,
-            status=None if self.answer is None else self.answer.status,
-            answer=None if self.answer is None else self.answer.body,
-            applied=self.answer is not None and self.answer.body == b"true",
-            fault=None if self.exception is None else repr(self.exception),
-            received_at=asyncio.get_running_loop().time(),
-        )
+    def facts(self) -> dict[str, Any]:
+        """Return what it makes of a request."""
+        if self.answer is None:
+            return {"fault": repr(self.exception)}
+        answer = self.answer
+        return {"status": answer.status, "answer": answer.body, "applied": answer.body == b"true"}
+
+
+def _read(url: URL, call: Mapping[str, Any]) -> tuple[PromiseId, ReceivedRequest]:
+    """Return the completion that was given to aiohttp, or raise a ValueError."""
+    place = _COMPLETION.match(str(url))
+    if place is None:
+        raise ValueError("it has another path")
+    body, headers = _body(call), call.get("headers") or {}
+    oplog_idx, payload = read_body(body)
+    name = unquote(place["name"], errors="strict")
+    promise_id = PromiseId(WorkerId(ComponentId.parse(place["component"]), name), oplog_idx)
+    if place["path"] != _path(promise_id):
+        raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
+    request = ReceivedRequest(
+        method="POST",
+        path=url.raw_path,
+        headers=without_secrets(headers),
+        token=bearer_token(headers),
+        body=body,
+        promise_id=promise_id,
+        payload=payload,
+        received_at=asyncio.get_running_loop().time(),
+    )
+    return promise_id, request
 
 
 def _path(promise_id: PromiseId) -> str:
@@ -334,15 +330,7 @@ def _answer(said: int, body: Body | None, headers: Mapping[str, str] | None) -> 
     if isinstance(said, bool):
         if body is not None:
             raise TypeError(f"{said} is a whole answer: only a status can have another body")
-        answer = Answer.json(200, said)
-    elif not 200 <= said <= 599:
+        return attrs.evolve(Answer.json(200, said), headers=dict(headers or {}))
+    if not 200 <= said <= 599:
         raise ValueError(f"no answer has the status {said}")
-    elif body is None:
-        answer = GOLEM_1_5.error(said) if said in GOLEMS_OWN else html_page(said)
-    elif isinstance(body, str):
-        answer = Answer.text(said, body)
-    elif isinstance(body, bytes):
-        answer = Answer(said, body, "application/octet-stream")
-    else:
-        answer = Answer.json(said, dict(body))
-    return attrs.evolve(answer, headers=dict(headers or {}))
+    return made_up(said, body, headers, GOLEM_1_5.error if said in GOLEMS_OWN else None)

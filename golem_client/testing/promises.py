@@ -58,10 +58,9 @@ class Promises:
     """
 
     def __init__(self) -> None:
-        self.known_components: set[UUID] = set()
-        self.deployed_components: set[UUID] = set()
         self.deleted_workers: set[WorkerKey] = set()
         self.writes = 0
+        self._deployed: set[UUID] = set()
         self._created: set[PromiseKey] = set()
         self._payloads: dict[PromiseKey, bytes] = {}
         self._last_idx: dict[WorkerKey, int] = {}
@@ -75,8 +74,15 @@ class Promises:
 
     def deploy(self, component: UUID) -> None:
         """Let Golem know the component."""
-        self.known_components.add(component)
-        self.deployed_components.add(component)
+        self._deployed.add(component)
+
+    def undeploy(self, component: UUID) -> None:
+        """Let Golem forget the component, and none of its promises."""
+        self._deployed.discard(component)
+
+    def is_deployed(self, component: UUID) -> bool:
+        """Return whether Golem knows the component."""
+        return component in self._deployed
 
     def create(self, key: PromiseKey) -> None:
         """Create the promise, and with it its worker and component where they are not there.

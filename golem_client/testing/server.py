@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+import select
 import socket
 import struct
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import web
@@ -14,6 +18,21 @@ from aiohttp import web
 from golem_client.testing.messages import Answer, Delivery, Ending, Incoming
 
 HOST = "127.0.0.1"
+
+_SLICE_SECONDS = 0.25
+_PATIENCE = 10
+"""Slices in which the loop does nothing before it counts as blocked: 2.5 seconds.
+
+Slices are counted, and not the time, so that a process that was stopped for long is not blamed.
+"""
+
+_WORDS = (
+    "The event loop of this FakeGolem is blocked, so that it cannot answer: a test that calls "
+    "blocking code (requests, FastAPI's TestClient, Flask, Django, BlockingGolemClient) needs a "
+    "fake in a thread of its own: FakeGolem.in_thread(), or the fixture blocking_fake_golem"
+)
+
+_log = logging.getLogger("golem_client.testing")
 
 Respond = Callable[[Incoming, int], Awaitable[Delivery]]
 """Given a request and the number of its connection, returns what the client gets."""
@@ -29,6 +48,7 @@ class Server:
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
         self._listener: asyncio.Server | None = None
+        self._watch: _StarvationWatch | None = None
         self._connections: set[_Connection] = set()
         self._exchanges: set[asyncio.Task[Any]] = set()
         self._numbers = itertools.count(1)
@@ -42,23 +62,23 @@ class Server:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
         self._listener = await loop.create_server(connection, HOST, port, reuse_address=True)
-        number: int = self._listener.sockets[0].getsockname()[1]
+        listening = self._listener.sockets[0]
+        self._watch = _StarvationWatch(loop, listening.fileno())
+        number: int = listening.getsockname()[1]
         return number
-
-    @property
-    def listening_socket(self) -> socket.socket:
-        """A socket that listens where the server does, for the caller to close."""
-        if self._listener is None:
-            raise RuntimeError("the server does not listen")
-        return socket.fromfd(self._listener.sockets[0].fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
     async def stop(self) -> None:
         """Stop listening, and drop every connection with whatever is under way on it."""
         listener, self._listener = self._listener, None
         if listener is None:
             return
+        if self._watch is not None:
+            self._watch.stop()
         listener.close()
-        await self._end(self._exchanges)
+        exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        await asyncio.gather(*exchanges, return_exceptions=True)
         await self.drop_connections()
         await listener.wait_closed()
 
@@ -66,13 +86,6 @@ class Server:
         """Close every connection, idle or not."""
         for connection in list(self._connections):
             await connection.drop()
-
-    @staticmethod
-    async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-        ending = list(tasks)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _exchange(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
@@ -94,7 +107,8 @@ class Server:
         incoming = Incoming(request.method, request.raw_path, request.headers, body)
         delivery = await self._respond(incoming, connection.number)
         if delivery.whole is not None:
-            return _response(delivery.whole)
+            whole = delivery.whole
+            return web.Response(status=whole.status, body=whole.body, headers=whole.all_headers())
         await connection.break_off(delivery)
         return web.Response()
 
@@ -161,5 +175,51 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=answer.all_headers())
+class _StarvationWatch:
+    """Answers new connections with the reason while the loop is blocked by the test.
+
+    Without it, the client waits for an answer that cannot come, and the test fails after all its
+    time with a riddle. It runs in a daemon thread from its creation until `stop`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, listening: int) -> None:
+        self._loop = loop
+        self._listening = socket.fromfd(listening, socket.AF_INET, socket.SOCK_STREAM)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="FakeGolem watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._thread.join()
+        self._listening.close()
+
+    def _run(self) -> None:
+        beat = threading.Event()
+        idle = 0
+        with suppress(RuntimeError):  # the loop was closed without the fake's end
+            self._loop.call_soon_threadsafe(beat.set)
+            while not self._ended.wait(_SLICE_SECONDS):
+                if beat.is_set():
+                    beat.clear()
+                    idle = 0
+                    self._loop.call_soon_threadsafe(beat.set)
+                    continue
+                idle += 1
+                if idle >= _PATIENCE:
+                    self._answer_who_waits(beat)
+
+    def _answer_who_waits(self, beat: threading.Event) -> None:
+        while not beat.is_set() and select.select([self._listening], [], [], 0)[0]:
+            with suppress(OSError):
+                connection, _ = self._listening.accept()
+                _log.error(_WORDS)
+                with connection:
+                    connection.settimeout(0.5)
+                    connection.recv(65_536)
+                    # A 400 as Golem words it: a client does not repeat it, and shows its text.
+                    connection.sendall(Answer.json(409, {"error": _WORDS}).wire())
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65_536):
+                        pass

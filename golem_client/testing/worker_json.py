@@ -1,4 +1,7 @@
-"""JSON payloads as a worker written in Rust reads and writes them.
+"""JSON as a worker written in Rust reads and writes it.
+
+Golem reads request bodies with serde_json, and so does a worker's `await_promise_json`. Here the
+standard library reads; what serde_json refuses is refused too, mostly in other words.
 
 The converter is the fake's own: one shared with the client would agree with its mistakes. It is
 as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of `"false"`.
@@ -7,21 +10,71 @@ as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import cattrs
 from cattrs import transform_error
 
-from golem_client.testing import serde_json
+_MAX_DEPTH = 127  # serde_json's limit is 128, and it refuses the level that reaches it
+_NEEDS_A_LOOK = re.compile(r"[0-9]{19}|-0")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def loads(data: bytes) -> Any:
+    """Return the value of the JSON text, or raise a ValueError where serde_json would refuse it."""
+    text = data.decode()
+    # The hook costs a call for each number, and a payload has one for each byte.
+    parse_int = _int if _NEEDS_A_LOOK.search(text) else int
+    try:
+        value = json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=parse_int)
+    except json.JSONDecodeError as error:  # serde_json has other words for some, at other columns
+        raise ValueError(f"expected value at line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("recursion limit exceeded") from None
+    if _SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode()
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _depth(text) > _MAX_DEPTH:
+        raise ValueError("recursion limit exceeded")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def _int(text: str) -> int | float:
+    """Return a float for what is no 64-bit integer, and for `-0`."""
+    if text == "-0" or len(text) > 20:
+        return _float(text)
+    number = int(text)
+    return number if -(2**63) <= number < 2**64 else _float(text)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def read(payload: bytes, type_: Any = None) -> Any:
     """Return what `await_promise_json` returns for the payload, or raise a ValueError."""
-    value = serde_json.loads(payload)
+    value = loads(payload)
     if type_ is None:
         return value
     try:
@@ -47,29 +100,22 @@ def equal(one: bytes, other: bytes) -> bool:
 
 
 def _canonical(payload: bytes) -> str:
-    return json.dumps(serde_json.loads(payload), sort_keys=True)
+    return json.dumps(loads(payload), sort_keys=True)
 
 
 def _name(type_: Any) -> str:
     return getattr(type_, "__name__", str(type_))
 
 
-def _exactly(*accepted: type) -> Callable[[Any, Any], Any]:
-    """Return a hook that lets values of these types through, and coerces none."""
+def _exactly(
+    *accepted: type, make: Callable[[Any], Any] | None = None
+) -> Callable[[Any, Any], Any]:
+    """Return a hook that takes values of these types and coerces none."""
 
     def structure(value: Any, target: Any) -> Any:
         if type(value) not in accepted:
             raise TypeError(f"invalid type: {type(value).__name__}, expected {_name(target)}")
-        return target(value)
-
-    return structure
-
-
-def _from_text(parse: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, target: Any) -> Any:
-        if not isinstance(value, str):
-            raise TypeError(f"invalid type: {type(value).__name__}, expected {_name(target)}")
-        return parse(value)
+        return (make or target)(value)
 
     return structure
 
@@ -91,12 +137,7 @@ def _to_duration(value: timedelta) -> dict[str, int]:
     return {"secs": secs, "nanos": value.microseconds * 1000}
 
 
-_EXACT: dict[Any, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    str: (str,),
-}
+_PLAIN = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
 _TEXTUAL: dict[Any, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     UUID: (UUID, str),
     Decimal: (Decimal, str),
@@ -108,10 +149,10 @@ _TEXTUAL: dict[Any, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
 
 def _plain_converter() -> cattrs.Converter:
     converter = cattrs.Converter()
-    for type_, accepted in _EXACT.items():
+    for type_, accepted in _PLAIN.items():
         converter.register_structure_hook(type_, _exactly(*accepted))
     for type_, (parse, show) in _TEXTUAL.items():
-        converter.register_structure_hook(type_, _from_text(parse))
+        converter.register_structure_hook(type_, _exactly(str, make=parse))
         converter.register_unstructure_hook(type_, show)
     converter.register_structure_hook(bytes, _bytes)
     converter.register_unstructure_hook(bytes, list)

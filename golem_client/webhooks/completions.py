@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, ClassVar
 
 import attrs
 
@@ -11,7 +12,23 @@ from golem_client.outbox.key import Key
 
 
 @attrs.frozen
-class Complete:
+class Completing:
+    """The base of `Complete`, `CompleteText` and `CompleteBytes`."""
+
+    METHOD: ClassVar[str]
+    promise_id: AnyPromiseId | Key
+    payload: Any = attrs.field(repr=False)
+
+    def by(self, target: Any, **options: float) -> Awaitable[Any]:
+        """Return the call of a client or an outbox that completes it."""
+        call: Awaitable[Any] = getattr(target, self.METHOD)(
+            *attrs.astuple(self, recurse=False), **options
+        )
+        return call
+
+
+@attrs.frozen
+class Complete(Completing):
     """Complete a promise with a value as JSON.
 
     Build the payload from the event alone, without a clock or a random number: a delivery that
@@ -23,47 +40,21 @@ class Complete:
         as_type: The type to encode it as, where the value alone does not tell.
     """
 
-    promise_id: AnyPromiseId | Key
-    payload: Any = attrs.field(repr=False)
+    METHOD: ClassVar[str] = "complete_json"
     as_type: Any = None
 
-    def by(self, target: Any, **options: float) -> Any:
-        """Return the call that completes it, to be awaited."""
-        return target.complete_json(self.promise_id, self.payload, self.as_type, **options)
-
 
 @attrs.frozen
-class CompleteText:
-    """Complete a promise with a text, as UTF-8; see `Complete`.
+class CompleteText(Completing):
+    """Complete a promise with a text, as UTF-8; see `Complete`."""
 
-    Attributes:
-        promise_id: The promise, in any spelling; or, with an outbox, the `Key` it is bound to.
-        payload: The text.
-    """
-
-    promise_id: AnyPromiseId | Key
+    METHOD: ClassVar[str] = "complete_text"
     payload: str = attrs.field(repr=False)
 
-    def by(self, target: Any, **options: float) -> Any:
-        """Return the call that completes it, to be awaited."""
-        return target.complete_text(self.promise_id, self.payload, **options)
-
 
 @attrs.frozen
-class CompleteBytes:
-    """Complete a promise with these bytes; see `Complete`.
+class CompleteBytes(Completing):
+    """Complete a promise with these bytes; see `Complete`."""
 
-    Attributes:
-        promise_id: The promise, in any spelling; or, with an outbox, the `Key` it is bound to.
-        payload: The bytes.
-    """
-
-    promise_id: AnyPromiseId | Key
+    METHOD: ClassVar[str] = "complete_bytes"
     payload: bytes = attrs.field(repr=False)
-
-    def by(self, target: Any, **options: float) -> Any:
-        """Return the call that completes it, to be awaited."""
-        return target.complete_bytes(self.promise_id, self.payload, **options)
-
-
-AnyCompletion = Complete | CompleteText | CompleteBytes

@@ -17,9 +17,11 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import attrs
+from multidict import MultiDict
 
 from golem_client.answer import Answer
-from golem_client.webhooks.bodies import form_fields, is_form
+from golem_client.frames import made_without_locals
+from golem_client.webhooks.events import form_fields, is_form
 
 Headers = Mapping[str, str]
 """The headers of a request. Names are found in any case."""
@@ -61,6 +63,7 @@ class Verifier:
         return self.verify(headers, body)
 
 
+@made_without_locals
 def hmac_sha256(
     *,
     header: str,
@@ -80,7 +83,7 @@ def hmac_sha256(
         prefix: What stands before it, `sha256=` say.
 
     Raises:
-        ValueError: There is no secret, one is empty, or the encoding is another.
+        ValueError: There is no secret or header, a secret is empty, or the encoding is another.
         TypeError: A secret is neither text nor bytes.
     """
     if encoding not in ("hex", "base64"):
@@ -94,14 +97,15 @@ def hmac_sha256(
         if not given.startswith(prefix):
             return False
         signature = given[len(prefix) :]
-        digests = [hmac.digest(key, body, "sha256") for key in keys]
         if encoding == "hex":
-            return _is_one_of(signature.lower(), [digest.hex().encode() for digest in digests])
+            return _is_one_of(signature.lower(), [_hex(key, body) for key in keys])
+        digests = [hmac.digest(key, body, "sha256") for key in keys]
         return _is_one_of(signature, [base64.b64encode(digest) for digest in digests])
 
     return Verifier("hmac_sha256", verify)
 
 
+@made_without_locals
 def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     """Return a verifier for GitHub's webhooks (`X-Hub-Signature-256`).
 
@@ -125,24 +129,19 @@ def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     def ping(headers: Headers, _event: Any) -> Answer | None:
         return Answer(204) if headers.get("X-GitHub-Event") == "ping" else None
 
-    return Verifier(
-        "GitHub",
-        verify,
-        never_repeats="" if lossy else "GitHub sends each event once",
-        json_field="payload",
-        handshake=ping,
-    )
+    once = "" if lossy else "GitHub sends each event once"
+    return Verifier("GitHub", verify, never_repeats=once, json_field="payload", handshake=ping)
 
 
+@made_without_locals
 def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
     """Return a verifier for Slack's events, buttons and commands (`X-Slack-Signature`).
 
-    A `url_verification` is answered by itself.
+    A `url_verification` is answered by itself. Slack waits three seconds for an answer.
 
     Args:
         secrets: The app's signing secret; several while they are being rotated.
-        lossy: Whether to go without an outbox, although Slack sends the press of a button once,
-            and waits three seconds for the answer.
+        lossy: Whether to go without an outbox, although Slack sends the press of a button once.
 
     Raises:
         ValueError: There is no secret, one is empty, or it is a token of Slack's API.
@@ -166,16 +165,11 @@ def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
             return Answer.of_text(200, str(event.get("challenge", "")))
         return None
 
-    return Verifier(
-        "Slack",
-        verify,
-        sender_timeout=3.0,
-        never_repeats="" if lossy else "Slack sends the press of a button once",
-        json_field="payload",
-        handshake=challenge,
-    )
+    once = "" if lossy else "Slack sends the press of a button once"
+    return Verifier("Slack", verify, 3.0, once, "payload", challenge)
 
 
+@made_without_locals
 def stripe(*secrets: str | bytes) -> Verifier:
     """Return a verifier for Stripe's webhooks (`Stripe-Signature`, scheme v1).
 
@@ -195,15 +189,13 @@ def stripe(*secrets: str | bytes) -> Verifier:
             given = [item[1] for item in items if item[0] == "v1"]
         except (IndexError, ValueError):
             return False
-        if not _is_recent(stamp):
-            return False
-        signed = b"%d.%s" % (stamp, body)
-        expected = [_hex(key, signed) for key in keys]
-        return any(_is_one_of(signature, expected) for signature in given)
+        expected = [_hex(key, b"%d.%s" % (stamp, body)) for key in keys]
+        return _is_recent(stamp) and any(_is_one_of(one, expected) for one in given)
 
     return Verifier("Stripe", verify)
 
 
+@made_without_locals
 def standard_webhooks(*secrets: str | bytes) -> Verifier:
     """Return a verifier for senders that follow Standard Webhooks, Svix among them.
 
@@ -218,10 +210,8 @@ def standard_webhooks(*secrets: str | bytes) -> Verifier:
         ValueError: There is no secret, or one is empty or not base64.
         TypeError: A secret is neither text nor bytes.
     """
-    keys = [
-        secret if isinstance(secret, bytes) else _standard_key(secret)
-        for secret in _checked("standard_webhooks", secrets)
-    ]
+    checked = _checked("standard_webhooks", secrets)
+    keys = [key if isinstance(key, bytes) else _standard_key(key) for key in checked]
 
     def verify(headers: Headers, body: bytes) -> bool:
         family = "webhook" if "webhook-id" in headers else "svix"
@@ -243,6 +233,7 @@ def standard_webhooks(*secrets: str | bytes) -> Verifier:
     return Verifier("Standard Webhooks", verify, sender_timeout=15.0)
 
 
+@made_without_locals
 def twilio(*auth_tokens: str, url: str) -> Verifier:
     """Return a verifier for Twilio's webhooks, by Twilio's own library (extra `twilio`).
 
@@ -277,7 +268,7 @@ def twilio(*auth_tokens: str, url: str) -> Verifier:
         signed, content = url, None
         try:
             if is_form(headers):
-                content = form_fields(body)
+                content = MultiDict(form_fields(body))
             else:  # the URL that Twilio called ends in the body's hash, and is signed with it
                 signed += f"{separator}bodySHA256={hashlib.sha256(body).hexdigest()}"
         except ValueError:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import logging
 import math
+import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 from multidict import CIMultiDict
 
 from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
 from golem_client.answer import Answer
+from golem_client.frames import made_without_locals, without_locals
 from golem_client.outbox.key import Key
-from golem_client.webhooks.bodies import decoded, read_body
-from golem_client.webhooks.completions import AnyCompletion
+from golem_client.webhooks.completions import Completing
+from golem_client.webhooks.events import decoded
 from golem_client.webhooks.signatures import Headers, Verifier, Verify
-from golem_client.webhooks.trace import continuing
 
 logger = logging.getLogger("golem_client")
 
@@ -71,6 +74,7 @@ class Webhook:
             no sense.
     """
 
+    @made_without_locals
     def __init__(
         self,
         verifier: Verifier | Verify,
@@ -107,6 +111,7 @@ class Webhook:
     def __repr__(self) -> str:
         return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
 
+    @without_locals
     async def receive(self, headers: AnyHeaders, body: bytes) -> Answer:
         """Answer one request, whatever the web framework.
 
@@ -117,53 +122,51 @@ class Webhook:
         Returns:
             The answer to send. Whatever the request holds, nothing is raised.
         """
-        reading = _ready(body)
-        del body
-        return await self._answered(headers, reading)
+        return await self._answer_in_time(headers, bytes(body), self._deadline())
 
+    @without_locals
     async def starlette(self, request: Any) -> Any:
         """Answer a request of Starlette or FastAPI: `app.add_route(path, hook.starlette, …)`."""
         from starlette.requests import ClientDisconnect  # noqa: PLC0415 - optional
 
-        reading = self._read(request.stream(), ClientDisconnect)
-        return (await self._answered(request.headers, reading)).for_starlette()
+        reading = self._read_and_answer(request.headers, request.stream(), ClientDisconnect)
+        return (await reading).for_starlette()
 
+    @without_locals
     async def aiohttp(self, request: Any) -> Any:
         """Answer a request of aiohttp: `app.router.add_post(path, hook.aiohttp)`."""
         from aiohttp import ClientError  # noqa: PLC0415 - as the other
 
-        reading = self._read(request.content.iter_any(), ClientError, OSError)
-        return (await self._answered(request.headers, reading)).for_aiohttp()
+        chunks = request.content.iter_any()
+        reading = self._read_and_answer(request.headers, chunks, ClientError, OSError)
+        return (await reading).for_aiohttp()
 
-    async def _read(self, chunks: AsyncIterator[bytes], *broken: type[Exception]) -> bytes | Answer:
-        """Return the body, or the answer to a body that is none."""
-        try:
-            body = await read_body(chunks, self._max_bytes)
-        except broken:
-            return Answer.of_text(400, "the body ended early")
-        return _TOO_LARGE if body is None else body
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout
 
-    async def _answered(self, headers: AnyHeaders, reading: Awaitable[bytes | Answer]) -> Answer:
-        """Read the body and answer, both within one deadline."""
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        body: bytes | Answer = b""
+    async def _read_and_answer(
+        self, headers: AnyHeaders, chunks: AsyncIterator[bytes], *broken: type[Exception]
+    ) -> Answer:
+        """Read the body, as far as the limit allows whatever it says of its length."""
+        deadline, body = self._deadline(), bytearray()
         try:
             async with asyncio.timeout_at(deadline):
-                body = await reading
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > self._max_bytes:
+                        return _TOO_LARGE
         except TimeoutError:
             return Answer.of_text(408, "the body took too long")
-        if isinstance(body, Answer):
-            return body
+        except broken:
+            return Answer.of_text(400, "the body ended early")
+        return await self._answer_in_time(headers, bytes(body), deadline)
+
+    async def _answer_in_time(self, headers: AnyHeaders, body: bytes, deadline: float) -> Answer:
         try:
             async with asyncio.timeout_at(deadline + _GRACE):
                 return await self._answer_to(CIMultiDict(_pairs(headers)), body, deadline)
         except TimeoutError:
             return self._come_again(["it took too long"])
-        except BaseException as error:
-            # A cancellation, say. Error reporters send the local variables of its frames.
-            headers, body = {}, b""
-            traceback.clear_frames(error.__traceback__)
-            raise
 
     async def _answer_to(self, headers: Headers, body: bytes, deadline: float) -> Answer:
         """Check and decode the request, and answer it."""
@@ -176,10 +179,9 @@ class Webhook:
             event = decoded(headers, body, self._verifier.json_field)
         except ValueError:
             return Answer.of_text(400, "the body is neither JSON nor a form")
-        handshake = self._verifier.handshake(headers, event)
-        if handshake is not None:
+        if (handshake := self._verifier.handshake(headers, event)) is not None:
             return handshake
-        with continuing(headers):
+        with _continuing(headers):
             return await self._answer_to_event(event, deadline)
 
     async def _is_genuine(self, headers: Headers, body: bytes) -> bool:
@@ -203,13 +205,13 @@ class Webhook:
     def _problem_of(self, completions: list[Any]) -> str:
         """Return what is wrong with what the route returned; empty for nothing."""
         for each in completions:
-            if not isinstance(each, AnyCompletion):
+            if not isinstance(each, Completing):
                 return f"route returned {type(each).__name__}: a Complete, a list of them, or None"
             if self._is_direct and isinstance(each.promise_id, Key):
                 return "route returned a Key, and only an outbox knows keys: give the webhook one"
         return ""
 
-    async def _error_of(self, completion: AnyCompletion, deadline: float) -> Exception | None:
+    async def _error_of(self, completion: Completing, deadline: float) -> Exception | None:
         """Complete one promise; return the error of it, without its frames."""
         left = max(deadline - asyncio.get_running_loop().time(), 0.001)
         try:
@@ -254,8 +256,12 @@ class Webhook:
 _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 
-async def _ready(body: bytes) -> bytes:
-    return bytes(body)  # a copy only of what is no bytes; text is a TypeError
+def _continuing(headers: Headers) -> AbstractContextManager[Any]:
+    """Go on with the trace of the request, in a program that uses OpenTelemetry."""
+    if "opentelemetry.trace" not in sys.modules:
+        return nullcontext()
+    continuing = importlib.import_module("golem_client.telemetry").continuing
+    return cast("AbstractContextManager[Any]", continuing(headers))
 
 
 async def _awaited(value: Any) -> Any:

@@ -47,14 +47,17 @@ class Request:
         return len(self.head) + max(4 * len(self.payload) - 1, 0) + len(_TAIL)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body in pieces, so that a large one neither blocks the loop nor doubles."""
+        """Return the body in pieces, so that a large one neither blocks the loop nor doubles."""
         payload, head = self.payload, self.head
+        if head is not None and len(payload) <= _SLICE_BYTES:
+            return iter((b"".join((head, number_list(payload)[:-1], _TAIL)),))
+        return self._slices(payload, head)
+
+    @staticmethod
+    def _slices(payload: bytes, head: bytes | None) -> Iterator[bytes]:
         if head is None:
             for start in range(0, len(payload), 4 * _SLICE_BYTES):
                 yield payload[start : start + 4 * _SLICE_BYTES]
-            return
-        if len(payload) <= _SLICE_BYTES:
-            yield b"".join((head, number_list(payload)[:-1], _TAIL))
             return
         last = len(payload) - _SLICE_BYTES
         for start in range(0, len(payload), _SLICE_BYTES):

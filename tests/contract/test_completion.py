@@ -1,4 +1,4 @@
-"""What completing a promise means, over all versions of Golem (facts 2.1, 3.2)."""
+"""What completing a promise means, over all versions of Golem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client says of what Golem refuses, over all versions (facts 2.3 to 2.5, 3)."""
+"""What the client says of what Golem refuses, over all versions."""
 
 from __future__ import annotations
 

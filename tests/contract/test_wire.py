@@ -1,4 +1,4 @@
-"""The bytes of the endpoint, sent without our client: what it relies on (facts 1, 2.1, 2.2).
+"""The bytes of the endpoint, sent without our client: what it relies on.
 
 Each answer is the same in all versions, but for the few that say so.
 """

@@ -221,9 +221,8 @@ class Storm:
         dice = random.Random(f"{self._seed}/{number}")
         self._golem.random_faults(self._rate, seed=dice.randrange(2**32), faults=self._weather)
         if number % 8 == 7:
-            self._golem._plan.random_faults = Alternating(
-                rate=1.0, seed=self._seed, faults=ONE_OF_TWO_IS_AWAY
-            )
+            faults = Alternating(rate=1.0, seed=self._seed, faults=ONE_OF_TWO_IS_AWAY)
+            self._golem._plan.change(faults)
         self._golem.latency(0.0, jitter=0.01, seed=dice.randrange(2**32))
         plan = self._plan(dice, calls)
         async with measured_lag() as lag:

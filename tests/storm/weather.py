@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from golem_client.testing import Answer, Ending, Fault
-from golem_client.testing.faults import (
-    NO_FAULT,
-    POD_LOST,
-    RandomFaults,
-    killed,
-    killed_and_back,
-    sleep_on,
-    true_to_both,
-)
+from golem_client.testing.faults import NO_FAULT, RandomFaults
 
 JSON = "application/json; charset=utf-8"
 
@@ -79,15 +71,13 @@ PASSING = (_told("status 404", _page(404), applied=False),)
 
 ECHO = (Fault(name="echo", takes=2),)
 
+_POD_LOST = Answer.json(500, {"code": "INTERNAL_ROUTING_FAILURE", "error": "Failed to connect"})
 KILLED = tuple(
-    killed(
-        Answer.json(500, {"code": "INTERNAL_ROUTING_FAILURE", "error": POD_LOST}), applied=applied
-    )
-    for applied in (True, False)
+    Fault(name="executor killed", takes=takes, wakes=False, answer=_POD_LOST) for takes in (1, 0)
 )
 """An executor that dies with the request; it may have stored."""
 
-UNSEEN = (true_to_both(), sleep_on())
+UNSEEN = (Fault(name="true to both", true_to_both=True), Fault(name="sleep on", wakes=False))
 """What Golem does wrong and no client can see: its answer is `true`."""
 
 STORM = (*LOST, *TRUNCATED, *SLOW, *REFUSED, *PASSING, *ECHO, *KILLED, *UNSEEN)
@@ -95,7 +85,10 @@ STORM = (*LOST, *TRUNCATED, *SLOW, *REFUSED, *PASSING, *ECHO, *KILLED, *UNSEEN)
 
 def back_after(seconds: float) -> tuple[Fault, ...]:
     """Return executors that die, and are asked once more by Golem when they are back."""
-    return tuple(killed_and_back(seconds, applied=applied) for applied in (True, False))
+    return tuple(
+        Fault(name="executor killed", takes=takes, late=True, delay=seconds, wakes=False)
+        for takes in (2, 1)
+    )
 
 
 class Alternating(RandomFaults):
