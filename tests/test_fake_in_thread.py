@@ -219,12 +219,12 @@ async def test_a_test_that_blocks_its_loop_is_told_so(
         for words in ("event loop of this FakeGolem is blocked", "in_thread()", "blocking_fake"):
             assert words in said
         assert [(each.levelno, each.message) for each in caplog.records] == [(logging.ERROR, said)]
-        monkeypatch.setattr(watch, "_PATIENCE", 100)
         with ThreadPoolExecutor() as pool:
             with pytest.raises(ResponseError, match="FakeGolem is blocked") as shown:
                 pool.submit(asyncio.run, approve(golem, promise_id)).result()
             assert (said in str(shown.value), shown.value.attempts) == (True, 1)
             loop = asyncio.get_running_loop()
+            monkeypatch.setattr(server, "_PATIENCE", 100)
             assert await loop.run_in_executor(pool, post, golem, promise_id) == b"true"
     assert len(golem.requests) == 1
 
