@@ -23,7 +23,7 @@ from golem_client.links import PromiseLinks
 from golem_client.testing import FakeGolem
 
 APP = Path(__file__).parent.parent / "examples" / "approvals" / "app.py"
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -39,7 +39,9 @@ SHOTS = os.environ.get("SCREENSHOTS")  # a folder to look at the pages in
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no chromium: apt-get install chromium-headless-shell"
+    ),
 ]
 
 
