@@ -57,7 +57,7 @@ class TestNames:
         ("ours", "theirs", "inner"),
         [
             (BlockingGolemClient, GolemClient, set()),
-            (BlockingOutbox, Outbox, {"hand_in", "worker"}),  # what other packages of ours use
+            (BlockingOutbox, Outbox, {"accept_all", "worker"}),  # what other packages of ours use
         ],
         ids=["client", "outbox"],
     )

@@ -13,7 +13,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
 from sqlalchemy import Insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypeForm
 
 from golem_client import AnyPromiseId, GolemClient, PromiseId
@@ -383,13 +383,25 @@ class Outbox(Records):
             is_patient=is_patient,
         )
 
-    def hand_in(self, promise_id: AnyPromiseId | Key, data: bytes) -> asyncio.Future[Entry]:
-        """Hand in bytes as `complete_bytes` does, and return what will be its entry.
+    async def accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
+        """Accept bytes for many promises in one transaction, and return no entries.
 
-        Without a task for each: for a program that hands in thousands at once.
+        For a program that accepts thousands at once, each promise once, in the spelling of
+        `str(PromiseId)`.
+
+        Raises:
+            OutboxError: The database cannot be used; nothing was accepted.
         """
-        encode = partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
-        return self._acceptor.hand_in(self._encoded(promise_id, encode))
+        self._check_open()
+        accepted = [self._acceptance(promise_id, None, data) for promise_id, data in completions]
+        values = [values_of(one) for one in accepted]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(accepting(self._database.dialect), values)
+
+        if values:
+            await self._database.run(work)
+            self._tell_workers()
 
     # Inside
 
@@ -402,10 +414,13 @@ class Outbox(Records):
         self._check_open()
         key = str(promise_id) if isinstance(promise_id, Key) else None
         parsed = None if key is not None else PromiseId.parse(promise_id)
+        return self._acceptance(None if parsed is None else str(parsed), key, encode())
+
+    def _acceptance(self, promise_id: str | None, key: str | None, data: bytes) -> Acceptance:
         return Acceptance(
-            promise_id=None if parsed is None else str(parsed),
+            promise_id=promise_id,
             key=key,
-            payload=self._cipher.encrypt(encode()),
+            payload=self._cipher.encrypt(data),
             is_encrypted=self._cipher.is_on,
             trace=current_trace(),
         )
