@@ -8,16 +8,11 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-# A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
-if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 gc.disable()  # until all is collected
 
