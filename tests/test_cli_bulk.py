@@ -511,7 +511,7 @@ class TestPipe:
         os.close(reading)
         for promise, line in lines[:2]:
             os.write(writing, json.dumps(line).encode() + b"\n")
-            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 10)
+            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 30)
         await bulk.has_recorded(2)
         process.send_signal(signal.SIGINT)
         _, err = await asyncio.to_thread(process.communicate, timeout=30)

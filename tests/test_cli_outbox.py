@@ -149,10 +149,10 @@ async def test_work_delivers_until_sigterm(file: str, tmp_path: Path) -> None:
             async with command(tmp_path, "outbox", file, "work", environ=environ) as process:
                 assert "delivering" in await first_line(process.stderr)
                 await outbox.complete_text(quick, "x")
-                await outbox.wait(quick, timeout=10)
+                await outbox.wait(quick, timeout=30)
                 golem.latency(0.3)
                 await outbox.complete_text(slow, "x")
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while len(golem.requests) < 2:  # noqa: ASYNC110 - the fake does not tell
                         await asyncio.sleep(0.005)
                 process.send_signal(signal.SIGTERM)
