@@ -65,23 +65,28 @@ def _clear(error: BaseException, handled: BaseException | None) -> None:
         each = each.__cause__ or each.__context__
 
 
-def callers_level(made: object) -> int:
-    """Return the `stacklevel` of the line outside of this package that makes an object.
+def callers_level() -> int:
+    """Return the `stacklevel` of the line outside of this package that makes an object of ours.
 
     Constructors of its subclasses are passed over: they are not where it is made.
     """
     level, frame = 1, sys._getframe(1)  # noqa: SLF001 - what warnings.warn itself counts by
     package = __name__.partition(".")[0]
-    while frame.f_back is not None and (
-        _is_inside(frame.f_globals.get("__name__"), package) or _is_constructor(frame, made)
-    ):
+    ours: list[object] = []
+    while frame.f_back is not None:
+        made = _made(frame)
+        if _is_inside(frame.f_globals.get("__name__"), package):
+            ours.append(made)
+        elif made is None or not any(made is each for each in ours):
+            break
         level, frame = level + 1, frame.f_back
     return level
 
 
-def _is_constructor(frame: FrameType, made: object) -> bool:
+def _made(frame: FrameType) -> object:
+    """Return the object whose constructor this is; None for any other frame."""
     code = frame.f_code
-    return code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0]) is made
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_name == "__init__" else None
 
 
 def _is_inside(module: object, package: str) -> bool:

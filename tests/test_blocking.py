@@ -150,10 +150,38 @@ class TestCalls:
             BlockingGolemClient("http://golem.example", token="t")
         assert __file__ == caught[0].filename
 
+    def test_the_warning_of_a_subclass_points_at_the_callers_line(self) -> None:
+        """And not into its constructor."""
+        program = compile(
+            "class Sub(Blocking):\n    def __init__(self, *args, **options):\n"
+            "        super().__init__(*args, **options)\n",
+            "sub.py",
+            "exec",
+        )
+        names: dict[str, Any] = {"Blocking": BlockingGolemClient, "__name__": "theirs"}
+        exec(program, names)
+        with pytest.warns(InsecureTransportWarning) as caught:
+            names["Sub"]("http://golem.example", token="t")
+        assert __file__ == caught[0].filename
+
+    def test_the_outbox_without_its_extra_names_it(self) -> None:
+        """As the asyncio class does."""
+        program = (
+            "import sys; sys.modules['sqlalchemy'] = None\n"
+            "try: from golem_client.blocking import BlockingOutbox\n"
+            "except ImportError as error: print(error)"
+        )
+        command = [sys.executable, "-W", "error", "-c", program]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert (
+            "BlockingOutbox needs sqlalchemy, which the extra has: "
+            'pip install "golem-client[outbox]"\n'
+        ) == done.stdout
+
     async def test_in_a_running_loop_a_call_is_a_runtime_error(self) -> None:
         """It would stop the loop; nothing is sent."""
         client = BlockingGolemClient("http://localhost:1")
-        with pytest.raises(RuntimeError, match="await a GolemClient here"):
+        with pytest.raises(RuntimeError, match=r"await a GolemClient .*asyncio\.to_thread"):
             client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
 
     def test_thirty_two_threads_share_a_client(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,9 @@ async def test_counts_and_prune(file: str) -> None:
     ("arguments", "words"),
     [
         (["nowhere.sqlite", "counts"], "there is no file nowhere.sqlite"),
-        (["oops://x", "counts"], "no outbox can be opened"),
+        (["oops://x", "counts"], "in SQLite or PostgreSQL, not in oops"),
+        (["postgresql+psycopg2://x", "counts"], "no outbox can be opened"),
+        (["postgresql+nope://x", "counts"], "no outbox can be opened"),
         (["FILE", "show"], "name an ID"),
         (["FILE", "show", "oops"], "not a promise id"),
         (["FILE", "retry", "--dead", str(DEAD)], "give no ID"),
@@ -125,6 +128,39 @@ async def test_what_is_no_outbox_is_exit_code_1(tmp_path: Path) -> None:
     assert 1 == away.code
     assert "cannot be used" in away.err
     assert "p4ss" not in away.err
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("postgresql://ops:x:p4ss@host:p4ss/app", "written %40"),
+        ("postgresql:/ops:p4ss@host/app", "there is no such file"),
+        ("host=db password=p4ss", "there is no such file"),
+        ("mysql://ops:p4ss@host/app", "in SQLite or PostgreSQL, not in mysql"),
+        ("postgresql+nope://ops:p4ss@host/app", "postgresql.nope"),
+    ],
+)
+async def test_no_place_that_is_refused_shows_its_password(place: str, words: str) -> None:
+    """A typing error in a URL ends in somebody's log."""
+    ended = await golem_promise("outbox", place, "counts")
+    assert (2, "") == (ended.code, ended.out)
+    assert words in ended.err
+    assert "p4ss" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("driver", "scheme"), [("asyncpg", "postgres"), ("psycopg", "postgresql+psycopg")]
+)
+async def test_a_missing_driver_names_its_extra(
+    monkeypatch: pytest.MonkeyPatch, driver: str, scheme: str
+) -> None:
+    """The extra `outbox` has SQLite's alone."""
+    monkeypatch.setitem(sys.modules, driver, None)
+    ended = await golem_promise("outbox", f"{scheme}://ops:p4ss@host/app", "counts")
+    assert 2 == ended.code
+    assert f"{driver} is missing" in ended.err
+    assert 'pip install "golem-client[outbox-postgresql]"' in " ".join(ended.err.split())
+    assert "p4ss" not in ended.err
 
 
 async def test_postgresql_is_named_by_its_url(tmp_path: Path) -> None:

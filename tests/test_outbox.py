@@ -33,6 +33,7 @@ from golem_client import (
 from golem_client.outbox import Entry, Key, Outbox, State, golem_outbox
 from tests.databases import DRIVERS, empty_database, postgresql, url_of
 from tests.samples import PROMISE_ID
+from tests.tracebacks import assert_nothing_shows
 
 SECRET = "a-secret-payload"
 
@@ -568,12 +569,34 @@ class TestFile:
         with pytest.raises(ValueError, match="name a file"):
             await Outbox.open(path)
 
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "postgresql://ops:p4ssw0rd@127.0.0.1:1/app",
+            Path("postgresql://ops:p4ssw0rd@127.0.0.1:1/app"),
+            b"postgresql+asyncpg://host/app?password=p4ssw0rd",
+        ],
+        ids=["text", "path", "bytes"],
+    )
+    async def test_a_url_is_no_file_and_its_password_is_not_shown(
+        self, place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And nothing is made in the folder."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match=r"Outbox\(create_async_engine\(") as caught:
+            await Outbox.open(place)
+        assert_nothing_shows(caught.value, "p4ssw0rd", but_for=__file__)
+        assert [] == os.listdir(tmp_path)
+
     async def test_what_is_no_database_is_refused(self, tmp_path: Path) -> None:
         """And left alone; so is a folder that is not there."""
         path = tmp_path / "x.sqlite"
         path.write_text("precious " * 100)
-        with pytest.raises(OutboxError, match="not a database"):
+        with pytest.raises(OutboxError, match="not a database") as caught:
             await Outbox.open(path)
+        assert not caught.value.worth_retrying
+        assert "later" not in str(caught.value)
+        assert "at the moment" not in str(caught.value)
         assert "precious " * 100 == path.read_text()
         with pytest.raises(OutboxError, match="No such file"):
             await Outbox.open(tmp_path / "no" / "x.sqlite")
@@ -643,6 +666,12 @@ async def test_a_database_that_is_away_is_a_clear_error() -> None:
         await outbox.complete_text(PROMISE_ID, "x")
     assert caught.value.worth_retrying
     assert "p4ssw0rd" not in str(caught.value) + repr(outbox)
+
+
+async def test_a_password_among_a_urls_options_is_not_shown() -> None:
+    """As drivers take it there, too."""
+    outbox = Outbox(create_async_engine("postgresql+asyncpg://host/x?password=p4ssw0rd"))
+    assert "<Outbox postgresql+asyncpg://host/x>" == repr(outbox)
 
 
 def test_the_names_are_these() -> None:

@@ -79,7 +79,7 @@ def _loop() -> LoopThread:
     else:
         raise RuntimeError(
             "this call would block the event loop that runs in this thread: "
-            "await a GolemClient here, or an Outbox"
+            "await a GolemClient or an Outbox here, or make this call by asyncio.to_thread()"
         )
     return _LOOP.get()
 

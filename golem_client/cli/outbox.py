@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 import click
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from golem_client import OutboxError, PromiseId
@@ -44,28 +44,43 @@ async def _opened(place: str) -> AsyncIterator[Outbox]:
     async with AsyncExitStack() as stack:
         problem = ""
         try:
-            is_url = "://" in place
-            name = re.sub("^postgres(ql)?://", "postgresql+asyncpg://", place)
-            url = make_url(name if is_url else "sqlite://")
+            url = _url(place) if "://" in place else URL.create("sqlite", database=place)
             if url.get_backend_name() == "sqlite":
-                path = _existing((url.database or "") if is_url else place)
-                outbox = await Outbox.open(path, keys=keys)
+                outbox = await Outbox.open(_existing(url.database or ""), keys=keys)
             else:
                 engine = create_async_engine(url, hide_parameters=True)
                 stack.push_async_callback(engine.dispose)
                 outbox = Outbox(engine, keys=keys)
             await stack.enter_async_context(outbox)
-        except (ArgumentError, ImportError, ValueError) as error:
-            problem = "" if isinstance(error, ArgumentError) else f": {error}"
+        except ModuleNotFoundError as error:
+            problem = (
+                f"{error.name} is missing; postgresql://… needs asyncpg: "
+                'pip install "golem-client[outbox-postgresql]"'
+            )
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            problem = str(error)
         else:
             yield outbox
             return
-    raise click.UsageError(f"no outbox can be opened there{problem}")
+    raise click.UsageError(f"no outbox can be opened there: {problem}")
+
+
+def _url(text: str) -> URL:
+    url = None
+    with suppress(SQLAlchemyError, ValueError):  # its words can hold a part of the password
+        url = make_url(re.sub("^postgres(ql)?://", "postgresql+asyncpg://", text))
+    if url is None:
+        raise ValueError("the URL cannot be read; in a password, @ : / are written %40 %3A %2F")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        kind = url.get_backend_name()
+        raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {kind}")
+    return url
 
 
 def _existing(path: str) -> Path:
     if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
+        is_like_an_address = "@" in path or "=" in path  # and may hold a password
+        raise ValueError(f"there is no {'such file' if is_like_an_address else f'file {path}'}")
     return Path(path)
 
 

@@ -145,7 +145,7 @@ class GolemClient:
                 settings.base_url, proxy=settings.proxy, verifies_tls=ssl is not False
             )
             if danger:
-                warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level(self))
+                warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level())
 
     @classmethod
     @made_without_locals

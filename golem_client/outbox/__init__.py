@@ -56,9 +56,9 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f"golem_client.outbox.{_HOMES[name]}")
     except ModuleNotFoundError as error:
-        if error.name not in ("sqlalchemy", "aiosqlite", "greenlet"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("sqlalchemy", "aiosqlite", "greenlet"):
             raise
-        missing = error.name
     else:
         return getattr(module, name)
     raise ImportError(

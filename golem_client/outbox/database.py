@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import sqlite3
 import sys
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -27,6 +29,7 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _LONGEST_WORDS = 200
+_URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has one slash of two
 _ERRORS = {
     "asyncpg": ("PostgresError", "InterfaceError", "InternalClientError"),
     "psycopg": ("Error",),
@@ -37,10 +40,14 @@ def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
     """Return an engine for a file, which is made with mode 0600 where it is not there.
 
     Raises:
-        ValueError: The path is ":memory:" or empty, which is no file.
+        ValueError: The path is ":memory:" or empty, which is no file, or a URL.
         OutboxError: The file cannot be made.
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
+    if _URL.match(name):  # not shown: it may hold a password
+        raise ValueError(
+            "Outbox.open takes the name of a file; for a URL use Outbox(create_async_engine(…))"
+        )
     if name in ("", ":memory:"):
         raise ValueError("an outbox in memory survives nothing: name a file")
     problem = ""
@@ -236,6 +243,8 @@ def _problem(error: Exception) -> OutboxError:
     words = ""
     with suppress(IndexError):
         words = str(cause).splitlines()[0][:_LONGEST_WORDS]
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+        return OutboxError("the outbox's file is not a database: name another file")
     problem = OutboxError(
         f"the outbox's database cannot be used at the moment: {type(cause).__name__}: {words}"
     )

@@ -138,7 +138,7 @@ class Outbox(Records):
 
         Raises:
             OutboxError: The file cannot be used, is no database, or is of a newer version.
-            ValueError: An option makes no sense.
+            ValueError: An option makes no sense, or the path is a URL.
         """
         engine = sqlite_engine(path)
         try:
@@ -152,7 +152,8 @@ class Outbox(Records):
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""
-        return f"<{type(self).__name__} {self.engine.url.render_as_string()}{state}>"
+        url = self.engine.url.set(query={})  # where drivers take a password, too
+        return f"<{type(self).__name__} {url.render_as_string()}{state}>"
 
     async def __aenter__(self) -> Self:
         self._check_open()
