@@ -126,8 +126,8 @@ class ServedGolem(FakeGolem):
             self.clear_requests()
         return delivery
 
-    def _recorded(self, *what: Any) -> Any:
-        note = super()._recorded(*what)
+    def _recorded(self, incoming: Incoming, call: Any, fault: Any, connection: int) -> Any:
+        note = super()._recorded(incoming, call, fault, connection)
         _SERIAL.set(next(reversed(self._received)))
         return note
 
