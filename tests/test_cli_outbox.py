@@ -88,7 +88,7 @@ async def test_counts_and_prune(file: str) -> None:
     """Numbers for people, and for programs."""
     shown = await golem_promise("outbox", file, "counts")
     assert ["waiting", "1"] == shown.out.splitlines()[0].split()
-    assert "the oldest for 0 s" in shown.out
+    assert "the oldest for " in shown.out
     counted = json.loads((await golem_promise("outbox", file, "counts", "--output", "json")).out)
     assert (1, 1, 0, 1) == tuple(
         counted[name] for name in ("waiting", "pending", "completed", "dead")
