@@ -502,7 +502,15 @@ async def test_a_closed_client_is_500(client: GolemClient, caplog: Any) -> None:
     hook = Webhook(SIGNED, completing("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w/1"), to=client)
     await client.aclose()
     assert (await hook.receive(*delivery({}))).status == 500
+    assert "completing raised RuntimeError: this GolemClient is closed" in caplog.text
+
+
+async def test_a_foreign_error_is_logged_without_its_words(caplog: Any) -> None:
+    """They may hold the payload."""
+    to = SlowOutbox(RuntimeError(CANARY))
+    assert (await Webhook(SIGNED, completing("x"), to=to).receive(*delivery({}))).status == 500
     assert "completing raised RuntimeError" in caplog.text
+    assert CANARY not in caplog.text
 
 
 # --- verifiers of the user's own ---
@@ -655,6 +663,7 @@ async def test_an_object_with_blocking_methods_is_no_target() -> None:
 
 async def test_no_repr_shows_a_payload_or_a_secret(client: GolemClient) -> None:
     """Of the webhook, its completions and its answers."""
+    assert "<Webhook not made>" == repr(Webhook.__new__(Webhook))
     shown = repr(Webhook(stripe(SECRET), completing("x"), to=client))
     for completion in (
         Complete("x", CANARY),

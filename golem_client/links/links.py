@@ -113,6 +113,8 @@ class PromiseLinks:
         self._converter = converter
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_purpose"):
+            return "<PromiseLinks not made>"
         return f"<PromiseLinks purpose={self._purpose!r}>"
 
     @made_without_locals

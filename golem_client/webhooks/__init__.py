@@ -19,11 +19,14 @@ signature covers: an id in the URL lets anybody complete anything. Build the pay
 alone, so that a repeated delivery sends the same bytes. Do not filter out repeated deliveries:
 completing again is harmless, and wakes a worker whose wake-up was lost.
 
-`receive` is for every other framework. Django, as an asynchronous view::
+`receive` is for every other framework. Django, as an asynchronous view. Under WSGI and `runserver`
+each request has an event loop of its own, and so needs a client of its own::
 
     @csrf_exempt
     async def stripe_hook(request):
-        answer = await hook.receive(request.headers, request.body)
+        async with GolemClient.from_env() as client:
+            hook = Webhook(stripe("whsec_…"), route, to=client)
+            answer = await hook.receive(request.headers, request.body)
         return HttpResponse(answer.body, status=answer.status, headers=answer.headers)
 
 Flask has threads instead of an event loop: run one loop in a thread, and do there all that is

@@ -58,7 +58,8 @@ class Webhook:
         route: Takes an event and returns a `Complete`, `CompleteText` or `CompleteBytes`, a list
             of them, or None where nobody waits for the event. A coroutine function, or a plain
             one that does not block.
-        to: A `GolemClient`: the sender is answered when the promise is completed. Or an `Outbox`:
+        to: A `GolemClient`: the sender is answered when the promise is completed, and a call gets
+            what is left of `timeout` instead of the client's own timeout. Or an `Outbox`:
             the sender is answered when the completion is stored in its database.
         undeliverable: Called with the event and the `GolemError` when no delivery can succeed: an
             unknown promise, a payload that cannot be encoded. Without it the log has a line.
@@ -108,6 +109,8 @@ class Webhook:
             )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_to"):
+            return "<Webhook not made>"
         return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
 
     @without_locals
@@ -224,7 +227,9 @@ class Webhook:
         known = [error for error in errors if isinstance(error, GolemError)]
         if len(known) < len(errors):
             foreign = next(error for error in errors if not isinstance(error, GolemError))
-            return self._failed(f"completing raised {type(foreign).__name__}")
+            kind, words = type(foreign).__name__, str(foreign)
+            is_ours = type(foreign) is RuntimeError and words.startswith("this GolemClient is ")
+            return self._failed(f"completing raised {kind}" + (f": {words}" if is_ours else ""))
         # An outbox that cannot be used is our trouble, not the event's.
         repeated = [each for each in known if each.worth_retrying or isinstance(each, OutboxError)]
         if repeated:
