@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 import golem_client.links
 from golem_client import (
     BadLinkError,
+    ConnectionFailedError,
     ExpiredLinkError,
     GolemClient,
     GolemError,
@@ -273,7 +274,7 @@ def test_no_frame_that_leaves_us_shows_a_secret(call: Callable[[], object]) -> N
 
 
 def test_no_frame_of_an_expired_link_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    tomorrow = time.time() + DAY.total_seconds()
+    tomorrow = time.time() + DAY.total_seconds() + 1  # tokens expire at whole seconds
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     with pytest.raises(ExpiredLinkError) as caught:
         LINKS.read(TOKEN)
@@ -385,6 +386,23 @@ async def test_an_expired_link_is_410(
             "This link has expired. Please ask for a new one.",
         )
     assert not golem.requests
+
+
+@pytest.mark.parametrize(("of_client", "of_call"), [(30.0, 10.0), (2.0, 2.0)])
+async def test_a_person_waits_ten_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch, yes: str, of_client: float, of_call: float
+) -> None:
+    """Whatever the client's timeout is."""
+    seen: list[Any] = []
+
+    async def complete_bytes(self: Any, *_: Any, timeout: Any = None) -> Any:
+        seen.append(timeout)
+        raise ConnectionFailedError("cannot connect")
+
+    monkeypatch.setattr(GolemClient, "complete_bytes", complete_bytes)
+    away = GolemClient("http://127.0.0.1:1", timeout=of_client)
+    assert 503 == (await follow(away, "POST", yes)).status
+    assert [of_call] == seen
 
 
 async def test_golem_away_is_503_with_a_button(

@@ -21,6 +21,7 @@ from golem_client import (
     BadLinkError,
     Completion,
     ExpiredLinkError,
+    GolemClient,
     GolemError,
     Outcome,
     PayloadError,
@@ -36,6 +37,7 @@ from golem_client.payload import encode_json
 logger = logging.getLogger("golem_client")
 
 _LEAST_KEY_BYTES = 32
+_PATIENCE = 10.0  # seconds that a person waits for the page
 _LONGEST_TOKEN = 6_000  # the request line that proxies take is 8 kB
 _MOST_SECONDS = 100 * 366 * 86_400
 
@@ -190,7 +192,8 @@ class PromiseLinks:
         """Answer a request for a link, whatever the web framework.
 
         GET and HEAD only ask. POST decides: with a client the promise is completed when the
-        answer comes, with an outbox it is recorded.
+        answer comes, within the client's timeout but 10 seconds at most; with an outbox it is
+        recorded.
 
         Args:
             to: The `GolemClient` or `Outbox` that completes the promise.
@@ -266,7 +269,8 @@ class PromiseLinks:
         if method != "POST":
             return page(200, texts, asked, button=name, hint=texts.final)
         try:
-            completed = await to.complete_bytes(link.promise_id, link.payload)
+            limit = {"timeout": min(to.timeout, _PATIENCE)} if isinstance(to, GolemClient) else {}
+            completed = await to.complete_bytes(link.promise_id, link.payload, **limit)
         except GolemError as error:
             return _failure(error, asked, name, texts)
         return page(200, texts, *_result(completed, texts), asked)
