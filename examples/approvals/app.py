@@ -1,5 +1,6 @@
 """Workers ask for decisions; people see what is pending, follow a link, and decide.
 
+    pip install "golem-client[links,outbox]" fastapi jinja2 uvicorn
     python examples/approvals/app.py            # then open http://127.0.0.1:8000
 
 Without GOLEM_URL it runs on a FakeGolem, with three workers that ask for approval. With GOLEM_URL
