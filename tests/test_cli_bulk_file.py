@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,7 @@ WHOLE = json.dumps(RECORD, separators=(",", ":")).encode() + b"\n"
 
 @pytest.fixture
 def index() -> Iterator[Index]:
-    with Index() as one:
+    with closing(Index()) as one:
         yield one
 
 

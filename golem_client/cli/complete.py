@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import attrs
 import click
 
 from golem_client import (
@@ -47,51 +46,6 @@ _SENTENCES = {
         "can know whether by this payload"
     ),
 }
-
-
-@attrs.frozen
-class Source:
-    """The options that say what the payload is. Exactly one of them is given."""
-
-    json: str | None = None
-    text: str | None = None
-    file: BinaryIO | None = None
-    stdin: bool = False
-    empty: bool = False
-    verbatim: bool = attrs.field(default=False, kw_only=True)
-
-    def read(self) -> bytes:
-        """Return the payload.
-
-        Raises:
-            click.UsageError: None or several are given, or what one says is no payload.
-        """
-        names = ("json", "text", "file", "stdin", "empty")
-        given = [f"--{name}" for name in names if getattr(self, name) not in (None, False)]
-        if len(given) != 1:
-            what = "exactly one of --json, --text, --file, --stdin and --empty"
-            instead = f", not {' and '.join(given)}" if given else ""
-            raise click.UsageError(f"say what the payload is by {what}{instead}")
-        if self.verbatim and self.file is None:
-            raise click.UsageError("--verbatim is for --file; the other options need none")
-        payload = self._payload()
-        if not payload and not self.empty:
-            raise click.UsageError(
-                f"{given[0]} is empty, and an empty payload makes most workers fail for good: "
-                "if it is what you mean, say --empty"
-            )
-        return payload
-
-    def _payload(self) -> bytes:
-        if self.json is not None:
-            return _json_payload(self.json)
-        if self.text is not None:
-            return _utf8("--text", self.text)
-        if self.file is not None:
-            is_json = Path(self.file.name).suffix.lower() == ".json" and not self.verbatim
-            payload = _read(self.file, "--file")
-            return _checked_json_file(payload) if is_json and payload else payload
-        return _read(_stdin(), "--stdin") if self.stdin else b""
 
 
 @click.command(
@@ -151,15 +105,12 @@ def complete(  # noqa: PLR0913 - the options of the command line
 
     ID is in any spelling that Golem, its SDKs and golem-cli print.
     """
-    payload = Source(json, text, file, stdin, empty, verbatim=verbatim).read()
-    client = Target(url, profile, token_file).client(**_options(timeout))
+    sources = {"json": json, "text": text, "file": file, "stdin": stdin, "empty": empty}
+    payload = _payload(sources, is_verbatim=verbatim)
+    client = Target(url, profile, token_file).client(timeout=timeout)
     report = _as_json if output == "json" else _as_text
     done = run_to_the_end(_complete(client, promise_id, payload), interrupted=_INTERRUPTED)
     ctx.exit(report(promise_id, done))
-
-
-def _options(timeout: float | None) -> dict[str, float]:
-    return {} if timeout is None else {"timeout": timeout}
 
 
 async def _complete(
@@ -205,31 +156,47 @@ def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
     return code
 
 
-def _json_payload(text: str) -> bytes:
-    """Return the text as it stands: re-encoded, its numbers might change."""
-    payload = _utf8("--json", text)
-    _check_json("--json", text)
+def _payload(sources: dict[str, Any], *, is_verbatim: bool) -> bytes:
+    """Return the payload that exactly one of these options gives."""
+    given = [name for name, value in sources.items() if value not in (None, False)]
+    if len(given) != 1:
+        what = "exactly one of --json, --text, --file, --stdin and --empty"
+        instead = f", not {' and '.join(f'--{name}' for name in given)}" if given else ""
+        raise click.UsageError(f"say what the payload is by {what}{instead}")
+    (name,) = given
+    if is_verbatim and name != "file":
+        raise click.UsageError("--verbatim is for --file; the other options need none")
+    value, option, is_json = sources[name], f"--{name}", name == "json"
+    if name == "empty":
+        return b""
+    if name == "file":
+        is_json = Path(value.name).suffix.lower() == ".json" and not is_verbatim
+        payload = _read(value, option)
+    elif name == "stdin":
+        payload = _read(_stdin(), option)
+    else:
+        payload = _utf8(option, value)
+    if not payload and name != "json":
+        raise click.UsageError(
+            f"{option} is empty, and an empty payload makes most workers fail for good: "
+            "if it is what you mean, say --empty"
+        )
+    if is_json:
+        _check_json(option, payload)
     return payload
 
 
-def _checked_json_file(payload: bytes) -> bytes:
-    """Return the content of a JSON file as it stands."""
+def _check_json(option: str, payload: bytes) -> None:
+    """Check what is sent as it stands: written anew, its numbers might change."""
     hint = "save it as plain UTF-8, or send it as it is by --verbatim"
     if payload.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise click.UsageError(
-            f"--file begins with a byte order mark, which no worker reads as JSON: {hint}"
+            f"{option} begins with a byte order mark, which no worker reads as JSON: {hint}"
         )
     try:
-        text = payload.decode()
+        check_json(payload.decode())
     except UnicodeDecodeError:
-        raise click.UsageError(f"--file is not UTF-8, as JSON must be: {hint}") from None
-    _check_json("--file", text)
-    return payload
-
-
-def _check_json(option: str, text: str) -> None:
-    try:
-        check_json(text)
+        raise click.UsageError(f"{option} is not UTF-8, as JSON must be: {hint}") from None
     except JsonError as error:
         raise click.UsageError(f"{option} is not JSON that a worker reads: {error}") from None
 

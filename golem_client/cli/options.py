@@ -94,12 +94,13 @@ class Target:
         return Way(found, proxy, options)
 
     def client(self, **options: Any) -> GolemClient:
-        """Return a client of it; the options win over the environment's.
+        """Return a client of it; options that are not None win over the environment's.
 
         Raises:
             click.UsageError: A setting is wrong.
         """
         self.check()
+        options = {name: value for name, value in options.items() if value is not None}
         try:
             way = self.way()
             if not way.found.verifies_tls:
@@ -163,6 +164,12 @@ def output_option(command: F) -> F:
         show_default=True,
         help="Lines for people, or one line of JSON.",
     )(command)
+
+
+def concurrency_option(what: str) -> Callable[[F], F]:
+    """Return the option `--concurrency`."""
+    kind = click.IntRange(1, 1000)
+    return click.option("--concurrency", type=kind, default=64, show_default=True, help=what)
 
 
 def seconds_option(name: str, what: str) -> Callable[[F], F]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +19,48 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from golem_client import InvalidIdError, OutboxError, PromiseId
+from golem_client import OutboxError, PromiseId
 from golem_client.cli.exit_codes import ExitCode
-from golem_client.cli.options import Target, output_option, seconds_option, target_options
-from golem_client.cli.screen import say, say_json, warn
+from golem_client.cli.options import (
+    Target,
+    concurrency_option,
+    output_option,
+    seconds_option,
+    target_options,
+)
+from golem_client.cli.screen import printable, say, say_json, warn
 from golem_client.outbox import Entry, Key, Outbox, State
 
 _AGE = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-Work = Callable[[Outbox], Awaitable[ExitCode]]
+Name = PromiseId | Key
 
 
-@attrs.frozen
-class Place:
-    """Where an outbox is: the URL of a database, or a file."""
-
-    name: str
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Outbox]:
-        """Open the outbox, with the keys of the environment.
-
-        Raises:
-            click.UsageError: There is no such file, or the URL is none.
-        """
-        keys = os.environ.get("GOLEM_OUTBOX_KEYS", "").replace(",", " ").split()
-        async with AsyncExitStack() as stack:
-            try:
-                outbox = await self._open(stack, keys)
-            except (ArgumentError, ImportError, ValueError) as error:
-                problem = "" if isinstance(error, ArgumentError) else f": {error}"
+@asynccontextmanager
+async def _opened(place: str) -> AsyncIterator[Outbox]:
+    """Open the outbox in a file or a database, with the keys of the environment."""
+    keys = os.environ.get("GOLEM_OUTBOX_KEYS", "").replace(",", " ").split()
+    async with AsyncExitStack() as stack:
+        problem = ""
+        try:
+            is_url = "://" in place
+            name = re.sub("^postgres(ql)?://", "postgresql+asyncpg://", place)
+            url = make_url(name if is_url else "sqlite://")
+            if url.get_backend_name() == "sqlite":
+                path = _existing((url.database or "") if is_url else place)
+                outbox = await Outbox.open(path, keys=keys)
             else:
-                yield await stack.enter_async_context(outbox)
-                return
-        raise click.UsageError(f"no outbox can be opened there{problem}")
-
-    async def _open(self, stack: AsyncExitStack, keys: list[str]) -> Outbox:
-        path = self.name
-        if "://" in path:
-            url = make_url(re.sub("^postgres(ql)?://", "postgresql+asyncpg://", path))
-            if url.get_backend_name() != "sqlite":
                 engine = create_async_engine(url, hide_parameters=True)
                 stack.push_async_callback(engine.dispose)
-                return Outbox(engine, keys=keys)
-            path = url.database or ""
-        return await Outbox.open(_existing(path), keys=keys)
+                outbox = Outbox(engine, keys=keys)
+            await stack.enter_async_context(outbox)
+        except (ArgumentError, ImportError, ValueError) as error:
+            problem = "" if isinstance(error, ArgumentError) else f": {error}"
+        else:
+            yield outbox
+            return
+    raise click.UsageError(f"no outbox can be opened there{problem}")
 
 
 def _existing(path: str) -> Path:
@@ -100,73 +97,98 @@ Exit codes:
 @click.pass_context
 def outbox(ctx: click.Context, place: str) -> None:
     """Look after the outbox at PLACE, and deliver from it. Payloads are never shown."""
-    ctx.obj = Place(place)
+    ctx.obj = place
 
 
-@outbox.command("list")
+Work = Callable[..., Awaitable[ExitCode | None]]
+
+
+def _command(work: Work) -> click.Command:
+    """Make a command of a coroutine that takes the opened outbox, and what the options say."""
+
+    async def opened(place: str, options: dict[str, Any]) -> ExitCode | None:
+        async with _opened(place) as outbox:
+            return await work(outbox, **options)
+
+    @wraps(work)
+    @click.pass_context
+    def run(ctx: click.Context, /, **options: Any) -> None:
+        try:
+            code = asyncio.run(opened(ctx.obj, options)) or ExitCode.FULFILLED
+        except (OutboxError, OSError) as error:
+            warn(getattr(error, "strerror", None) or str(error))
+            code = ExitCode.FAILED
+        ctx.exit(code)
+
+    return outbox.command(work.__name__.strip("_"))(run)
+
+
+def _names(command: Work) -> Work:
+    """Give a command the IDs of promises, and keys; it takes them as `names`."""
+
+    @wraps(command)
+    async def named(outbox: Outbox, *, ids: Any, keys: Any, **options: Any) -> ExitCode | None:
+        try:
+            names = [*map(PromiseId.parse, ids), *map(Key, keys)]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return await command(outbox, names=names, **options)
+
+    option = click.option("--key", "keys", multiple=True, help="An entry by its key.")
+    return click.argument("ids", nargs=-1, metavar="[ID]...")(option(output_option(named)))
+
+
+@_command
 @click.option("--state", type=click.Choice([str(state) for state in State]), help="Only these.")
 @output_option
-@click.pass_context
-def list_entries(ctx: click.Context, *, state: str | None, output: str) -> None:
+async def _list(outbox: Outbox, *, state: str | None, output: str) -> None:
     """List the entries, the oldest first."""
-
-    async def work(outbox: Outbox) -> ExitCode:
-        async for entry in outbox.entries(state=state):
-            _show(entry, output)
-        return ExitCode.FULFILLED
-
-    _run(ctx, work)
+    async for entry in outbox.entries(state=state):
+        _show(entry, output)
 
 
-def _ids(command: Any) -> Any:
-    """Give a command IDs of promises, and keys."""
-    command = click.option("--key", "keys", multiple=True, help="An entry by its key.")(command)
-    return click.argument("ids", nargs=-1, metavar="[ID]...")(command)
-
-
-@outbox.command()
-@_ids
-@output_option
-@click.pass_context
-def show(ctx: click.Context, *, ids: tuple[str, ...], keys: tuple[str, ...], output: str) -> None:
+@_command
+@_names
+async def _show_(outbox: Outbox, *, names: list[Name], output: str) -> ExitCode:
     """Show the entries of promises or keys."""
-    _for_each(ctx, ids, keys, lambda outbox, name: outbox.entry(name), output)
+    return await _each(names, outbox.entry, output)
 
 
-@outbox.command()
-@_ids
+@_command
 @click.option("--dead", is_flag=True, help="All that are dead.")
-@output_option
-@click.pass_context
-def retry(
-    ctx: click.Context, *, ids: tuple[str, ...], keys: tuple[str, ...], dead: bool, output: str
-) -> None:
+@_names
+async def _retry(outbox: Outbox, *, names: list[Name], dead: bool, output: str) -> ExitCode:
     """Let entries be sent now; dead ones are pending again."""
-    if dead and (ids or keys):
+    if dead and names:
         raise click.UsageError("--dead means all that are dead: give no ID and no key")
     if not dead:
-        _for_each(ctx, ids, keys, lambda outbox, name: outbox.retry(name), output)
-
-    async def work(outbox: Outbox) -> ExitCode:
-        async for entry in outbox.entries(state="dead"):
-            if entry.promise_id is not None:
-                after = await outbox.retry(entry.promise_id)
-                if after is not None:
-                    _show(after, output)
-        return ExitCode.FULFILLED
-
-    _run(ctx, work)
+        return await _each(names, outbox.retry, output)
+    async for entry in outbox.entries(state="dead"):
+        if entry.promise_id is not None and (after := await outbox.retry(entry.promise_id)):
+            _show(after, output)
+    return ExitCode.FULFILLED
 
 
-@outbox.command()
-@_ids
-@output_option
-@click.pass_context
-def discard(
-    ctx: click.Context, *, ids: tuple[str, ...], keys: tuple[str, ...], output: str
-) -> None:
+@_command
+@_names
+async def _discard(outbox: Outbox, *, names: list[Name], output: str) -> ExitCode:
     """Delete entries with their payloads, and show what they were."""
-    _for_each(ctx, ids, keys, lambda outbox, name: outbox.discard(name), output)
+    return await _each(names, outbox.discard, output)
+
+
+async def _each(
+    names: list[Name], what: Callable[[Name], Awaitable[Entry | None]], output: str
+) -> ExitCode:
+    if not names:
+        raise click.UsageError("name an ID, or a key with --key")
+    code = ExitCode.FULFILLED
+    for name in names:
+        if entry := await what(name):
+            _show(entry, output)
+        else:
+            warn(f"no entry of {name}")
+            code = ExitCode.NOT_FOUND
+    return code
 
 
 def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
@@ -176,84 +198,50 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-@outbox.command()
+@_command
 @click.option("--older-than", required=True, callback=_age, metavar="AGE", help="Such as 30d.")
 @output_option
-@click.pass_context
-def prune(ctx: click.Context, *, older_than: timedelta, output: str) -> None:
+async def _prune(outbox: Outbox, *, older_than: timedelta, output: str) -> None:
     """Delete what has been completed or dead for longer, and unused keys."""
-
-    async def work(outbox: Outbox) -> ExitCode:
-        deleted = await outbox.prune(older_than=older_than)
-        if output == "json":
-            say_json({"deleted": deleted})
-        else:
-            say(f"{deleted:,} entries deleted")
-        return ExitCode.FULFILLED
-
-    _run(ctx, work)
+    deleted = await outbox.prune(older_than=older_than)
+    if output == "json":
+        say_json({"deleted": deleted})
+    else:
+        say(f"{deleted:,} entries deleted")
 
 
-@outbox.command()
+@_command
 @output_option
-@click.pass_context
-def counts(ctx: click.Context, *, output: str) -> None:
+async def _counts(outbox: Outbox, *, output: str) -> None:
     """Say how many entries there are, and how old the oldest pending one is."""
-
-    async def work(outbox: Outbox) -> ExitCode:
-        counted = await outbox.counts()
-        age = counted.oldest_pending
+    counted = await outbox.counts()
+    age = counted.oldest_pending
+    if output == "json":
         seconds = None if age is None else round(age.total_seconds(), 3)
-        if output == "json":
-            say_json({**attrs.asdict(counted), "oldest_pending": seconds})
-            return ExitCode.FULFILLED
-        for state in State:
-            older = f"  the oldest for {_span(age)}" if age and state is State.PENDING else ""
-            say(f"{state:<10}{getattr(counted, state):>12,}{older}")
-        return ExitCode.FULFILLED
-
-    _run(ctx, work)
+        say_json({**attrs.asdict(counted), "oldest_pending": seconds})
+        return
+    for state in State:
+        older = f"  the oldest for {_span(age)}" if age and state is State.PENDING else ""
+        say(f"{state:<10}{getattr(counted, state):>12,}{older}")
 
 
-@outbox.command()
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 1000),
-    default=64,
-    show_default=True,
-    help="The most calls at the same time.",
-)
+@_command
+@concurrency_option("The most calls at the same time.")
 @target_options
 @seconds_option("--timeout", "For each delivery, retries included; 30 by default.")
-@click.pass_context
-def work(
-    ctx: click.Context,
-    *,
-    concurrency: int,
-    url: str | None,
-    profile: str | None,
-    token_file: Path | None,
-    timeout: float | None,
-) -> None:
+async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, **where: Any) -> None:
     """Deliver until SIGTERM or Ctrl-C. Any number of these may run at once."""
-    options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    options["max_connections"] = max(100, concurrency)
-    client = Target(url, profile, token_file).client(**options)
+    client = Target(**where).client(timeout=timeout, max_connections=max(100, concurrency))
     logger = logging.getLogger("golem_client.outbox")
     handler = _Lines(logging.WARNING)
-
-    async def deliver(outbox: Outbox) -> ExitCode:
-        logger.addHandler(handler)
-        try:
-            async with client:
-                warn("delivering; SIGTERM or Ctrl-C ends it")
-                await outbox.deliver(client, concurrency=concurrency)
-        finally:
-            logger.removeHandler(handler)
-        warn("ended: nothing is under way")
-        return ExitCode.FULFILLED
-
-    _run(ctx, deliver)
+    logger.addHandler(handler)
+    try:
+        async with client:
+            warn("delivering; SIGTERM or Ctrl-C ends it")
+            await outbox.deliver(client, concurrency=concurrency)
+    finally:
+        logger.removeHandler(handler)
+    warn("ended: nothing is under way")
 
 
 class _Lines(logging.Handler):
@@ -262,54 +250,6 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         promise = getattr(record, "golem_promise", None)
         warn(record.getMessage() + (f" (promise {promise})" if promise else ""))
-
-
-def _run(ctx: click.Context, work: Work) -> None:
-    """Open the outbox, do the work, and exit with its code."""
-
-    async def opened() -> ExitCode:
-        async with ctx.obj.opened() as outbox:
-            return await work(outbox)
-
-    try:
-        code = asyncio.run(opened())
-    except OutboxError as error:
-        warn(str(error))
-        code = ExitCode.FAILED
-    except OSError as error:
-        warn(error.strerror or str(error))
-        code = ExitCode.FAILED
-    ctx.exit(code)
-
-
-def _for_each(
-    ctx: click.Context,
-    ids: tuple[str, ...],
-    keys: tuple[str, ...],
-    what: Callable[[Outbox, PromiseId | Key], Awaitable[Entry | None]],
-    output: str,
-) -> None:
-    if not ids and not keys:
-        raise click.UsageError("name an ID, or a key with --key")
-    names: list[PromiseId | Key] = []
-    try:
-        names += [PromiseId.parse(name) for name in ids]
-        names += [Key(name) for name in keys]
-    except (InvalidIdError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
-
-    async def work(outbox: Outbox) -> ExitCode:
-        code = ExitCode.FULFILLED
-        for name in names:
-            entry = await what(outbox, name)
-            if entry is None:
-                warn(f"no entry of {name}")
-                code = ExitCode.NOT_FOUND
-            else:
-                _show(entry, output)
-        return code
-
-    _run(ctx, work)
 
 
 def _show(entry: Entry, output: str) -> None:
@@ -329,7 +269,7 @@ def _show(entry: Entry, output: str) -> None:
     if entry.promise_id is not None and entry.key is not None:
         say(f"  key {entry.key}")
     if entry.error is not None:
-        say(f"  {_plain(entry.error)}", indent="  ")
+        say(f"  {printable(entry.error)}", indent="  ")
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
@@ -347,11 +287,6 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "error": entry.error,
         **times,
     }
-
-
-def _plain(text: str) -> str:
-    """Return the text with nothing in it that moves a cursor: a server may have worded it."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _span(span: timedelta) -> str:

@@ -38,6 +38,11 @@ def say_json(value: Any) -> None:
     _print(json.dumps(value), None, sys.stdout)
 
 
+def printable(text: str) -> str:
+    """Return the text with nothing in it that moves a cursor: a server may have worded it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def leave_quietly(*streams: IO[str] | None) -> None:
     """Write nothing more to these streams, by default both standard ones."""
     sink = os.open(os.devnull, os.O_WRONLY)

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from types import TracebackType
 from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
 from sqlalchemy import Insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypeForm
 
 from golem_client import AnyPromiseId, GolemClient, PromiseId
@@ -157,12 +156,7 @@ class Outbox(Records):
         self._check_open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -267,10 +261,7 @@ class Outbox(Records):
             values = [compiled.params[name] for name in compiled.positiontup]
             await connection.execute(str(compiled), *values)
 
-        Args:
-            promise_id: As for `complete_json`.
-            value: As for `complete_json`.
-            as_type: As for `complete_json`.
+        Its arguments are those of `complete_json`.
 
         Raises:
             InvalidIdError: It is not an id.
@@ -313,7 +304,7 @@ class Outbox(Records):
         Raises:
             OutboxError: The tables are missing, or of a newer version.
         """
-        worker = self.worker(client, concurrency=concurrency)
+        worker = self._worker(client, concurrency=concurrency)
         with stopping_on_sigterm(worker):
             await worker.run()
 
@@ -326,7 +317,7 @@ class Outbox(Records):
         At its end no more rows are taken, and the calls under way are waited for, each within the
         client's timeout. When the body raises or is cancelled they are ended at once.
         """
-        worker = self.worker(client, concurrency=concurrency)
+        worker = self._worker(client, concurrency=concurrency)
         await worker.check()
         running = asyncio.create_task(worker.run())
         try:
@@ -338,7 +329,7 @@ class Outbox(Records):
             with suppress(asyncio.CancelledError):
                 await running
 
-    def worker(
+    def _worker(
         self,
         client: GolemClient,
         *,
@@ -363,14 +354,22 @@ class Outbox(Records):
             is_patient=is_patient,
         )
 
-    def hand_in(self, promise_id: AnyPromiseId | Key, data: bytes) -> asyncio.Future[Entry]:
-        """Hand in bytes as `complete_bytes` does, and return what will be its entry.
-
-        Without a task for each: for a program that hands in thousands at once.
-        """
-        return self._accept(promise_id, self._bounded(encode_bytes, data))
-
     # Inside
+
+    async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
+        """Accept bytes for many promises in one transaction, for `golem-promise bulk`.
+
+        Each promise comes once, in the spelling of `str(PromiseId)`.
+        """
+        self._check_open()
+        values = [values_of(self._acceptance(id_, None, data)) for id_, data in completions]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(accepting(self._database.dialect), values)
+
+        if values:
+            await self._database.run(work)
+            self._tell_workers()
 
     def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
         return partial(encode, *values, max_bytes=self._max_payload_bytes)
@@ -383,12 +382,15 @@ class Outbox(Records):
         self._check_open()
         key = str(promise_id) if isinstance(promise_id, Key) else None
         promise = str(PromiseId.parse(promise_id)) if key is None else None
+        return self._acceptance(promise, key, encode())
+
+    def _acceptance(self, promise: str | None, key: str | None, data: bytes) -> Acceptance:
         recording = telemetry()
         return Acceptance(
             slot=promise_slot(promise) if promise is not None else key_slot(key or ""),
             promise_id=promise,
             key=key,
-            payload=self._cipher.encrypt(encode()),
+            payload=self._cipher.encrypt(data),
             is_encrypted=self._cipher.is_on,
             trace=None if recording is None else recording.current_trace(),
         )

@@ -77,10 +77,15 @@ class Settlement:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """When a worker gives up, and when it sends a second time; see `Outbox`."""
+    """When a worker gives up, and when it sends a second time; see `Outbox`.
+
+    Attributes:
+        longest_delay: The longest back-off that no server asked for.
+    """
 
     give_up_after: timedelta
     nudge_after: timedelta | None
+    longest_delay: timedelta = LONGEST_DELAY
 
     def gives_up(
         self,
@@ -137,7 +142,7 @@ def settlement(
     error = error_text(ended)
     if is_worth_retrying(ended):
         if not rules.gives_up(row, ended):
-            due_in = delay_after(row.failures, ended, chance)
+            due_in = delay_after(row.failures, ended, chance, rules.longest_delay)
             return Settlement(state=State.PENDING, error=error, due_in=due_in, **facts)
         if rules.give_up_after:
             error = f"given up after {rules.give_up_after}: {error}"
@@ -160,14 +165,16 @@ def _after_nudge(
         attempts=ended.attempts if isinstance(ended, Completion | GolemError) else 0,
         failures=row.failures + 1 if again else 0,
         may_have_stored=True,
-        due_in=delay_after(row.failures, ended, chance) if again else None,
+        due_in=delay_after(row.failures, ended, chance, rules.longest_delay) if again else None,
         wipes=not again,
     )
 
 
-def delay_after(failures: int, ended: object, chance: float) -> timedelta:
+def delay_after(
+    failures: int, ended: object, chance: float, longest: timedelta = LONGEST_DELAY
+) -> timedelta:
     """Return the back-off after a failed delivery: from a second to a quarter of an hour."""
-    delay = min(FIRST_DELAY * (1 << min(failures, 20)), LONGEST_DELAY)
+    delay = min(FIRST_DELAY * (1 << min(failures, 20)), longest)
     asked = getattr(ended, "retry_after", None) or 0.0
     floor = timedelta(seconds=min(max(asked, 0.0), LONGEST_DELAY.total_seconds()))
     return max(delay, floor) * (1 + _JITTER * chance)

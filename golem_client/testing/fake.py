@@ -210,6 +210,8 @@ class FakeGolem(Golem):
         delivery = fault.deliver(answer)
         if whole := delivery.whole:
             note(status=whole.status, answer=whole.body, answered_at=_now())
+        else:
+            note(status=None)
         return delivery
 
     def _next_fault(self, call: Call) -> Fault:

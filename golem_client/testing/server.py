@@ -39,13 +39,17 @@ Respond = Callable[[Incoming, int], Awaitable[Delivery]]
 
 
 class Server:
-    """An HTTP server on a loopback port that can also misbehave.
+    """An HTTP server, by default on a loopback port, that can also misbehave.
 
     It stands on aiohttp's low-level server: routing would decode the path before Golem's rules
     see it, and a fault needs the transport.
+
+    Attributes:
+        host: Where it listens.
     """
 
     def __init__(self, respond: Respond) -> None:
+        self.host = HOST
         self._respond = respond
         self._listener: asyncio.Server | None = None
         self._watch: _StarvationWatch | None = None
@@ -61,7 +65,7 @@ class Server:
         def connection() -> _Connection:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
-        self._listener = await loop.create_server(connection, HOST, port, reuse_address=True)
+        self._listener = await loop.create_server(connection, self.host, port, reuse_address=True)
         listening = self._listener.sockets[0]
         self._watch = _StarvationWatch(loop, listening.fileno())
         number: int = listening.getsockname()[1]

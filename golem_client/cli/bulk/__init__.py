@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import click
 
 from golem_client import GolemClient
 from golem_client.cli.bulk.job import job_over
 from golem_client.cli.bulk.results import ResultsError
-from golem_client.cli.options import Target, seconds_option, target_options
+from golem_client.cli.options import Target, concurrency_option, seconds_option, target_options
 
 
 @click.command(
@@ -52,13 +51,7 @@ is under way, for this server alone; it is gone when all is completed.
     metavar="OUT.jsonl",
     help="Record here what became of each line, and go on from there.",
 )
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 1000),
-    default=64,
-    show_default=True,
-    help="The most lines under way at the same time.",
-)
+@concurrency_option("The most lines under way at the same time.")
 @click.option("--retry-failed", is_flag=True, help="Send again what is recorded as failed.")
 @click.option("--dry-run", is_flag=True, help="Check every line, and send nothing.")
 @target_options
@@ -83,9 +76,12 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     """
     source = None if str(file) == "-" else file
     _check_results(source, results, retry_failed=retry_failed)
-    options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-    options["max_connections"] = max(100, concurrency)
-    client = None if dry_run else Target(url, profile, token_file).client(**options)
+    client = None
+    if not dry_run:
+        # "wait", whatever the environment says: an outage holds the run instead of failing lines.
+        client = Target(url, profile, token_file).client(
+            timeout=timeout, max_connections=max(100, concurrency), overload="wait"
+        )
     with ExitStack() as stack:
         try:
             job = stack.enter_context(

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
-from golem_client.cli.bulk.journal import BulkPace, BulkRules, is_done, is_of_the_token, journal
+from golem_client import GolemClient, GolemError, OutboxError
+from golem_client.cli.bulk.journal import is_done, journal
 from golem_client.cli.bulk.lines import BadLine, Line, Lines, count_lines, lines_of, read_lines
-from golem_client.cli.bulk.plan import Index, Known, Plan, bad_line_key
+from golem_client.cli.bulk.pace import BulkPace, BulkRules
+from golem_client.cli.bulk.plan import Index, Known, Plan
 from golem_client.cli.bulk.progress import progress_for
 from golem_client.cli.bulk.results import ResultsError, ResultsFile, load_only
 from golem_client.cli.bulk.tally import BAD_LINE, FAILED, Tally
 from golem_client.cli.exit_codes import ExitCode, code_of_error
+from golem_client.cli.options import in_options
 from golem_client.cli.screen import say, warn
-from golem_client.outbox import Outbox, State
+from golem_client.outbox import Outbox
 from golem_client.outbox.settling import error_text
 from golem_client.outbox.worker import Settled, Worker
 from golem_client.outcome import combined
@@ -34,6 +36,14 @@ _MOST_SHOWN = 20
 
 _MOST_AHEAD = 2000
 """So many lines are read and accepted before their turn comes."""
+
+_RETRY_DELAY = timedelta(seconds=0.25)
+"""After which a line that an outage held up has its next turn: the client's gate does the rest."""
+
+_BEGINS_ANEW = (
+    "without --results, the same command begins anew; that is harmless, as what is completed stays "
+    "as it is"
+)
 
 
 @contextmanager
@@ -53,27 +63,21 @@ def job_over(
         OSError: A file cannot be read or written.
     """
     with ExitStack() as stack:
-        index = stack.enter_context(Index())
+        index = stack.enter_context(closing(Index()))
         records: ResultsFile | None = None
-        if results is not None:
-            if changes:
-                records = stack.enter_context(ResultsFile(results))
-                records.load_into(index)
-            else:
-                load_only(results, index)
+        if results is not None and changes:
+            records = stack.enter_context(ResultsFile(results))
+            records.load_into(index)
+        elif results is not None:
+            load_only(results, index)
         tally = Tally(total=None if file is None else count_lines(file), recorded=index.size)
         if tally.recorded:
             warn(f"going on: {results} has {tally.recorded:,} promises already")
-        yield Job(_opened(file, stack), records, index, tally, retry_failed=retry_failed)
-
-
-def _opened(file: Path | None, stack: ExitStack) -> int:
-    """Return a descriptor of its own: a thread may still read it when the process ends."""
-    source = sys.stdin.fileno() if file is None else os.open(file, os.O_RDONLY)
-    if file is None:
-        return os.dup(source)
-    stack.callback(os.close, source)
-    return source
+        # Of the standard input a descriptor of its own: a thread may read it to the very end.
+        source = os.dup(sys.stdin.fileno()) if file is None else os.open(file, os.O_RDONLY)
+        if file is not None:
+            stack.callback(os.close, source)
+        yield Job(source, records, index, tally, retry_failed=retry_failed)
 
 
 class Job:
@@ -94,12 +98,11 @@ class Job:
         self._tally = tally
         self._plan = Plan(index, tally, self._note_bad_line, self._note_found, retry_failed)
         self._progress = progress_for(tally)
-        self._pace = BulkPace()
         self._shown = 0
         self._records: list[dict[str, Any]] = []
         self._open = 0
         self._moved = asyncio.Event()
-        self._reason: GolemError | None = None
+        self._stopped_by: GolemError | None = None
 
     def rehearse(self) -> ExitCode:
         """Check every line, and send nothing."""
@@ -114,78 +117,69 @@ class Job:
 
     def run(self, client: GolemClient, server: str, concurrency: int) -> ExitCode:
         """Send what is to be sent, and say what became of every line."""
-        code, advice = self._run(client, server, concurrency)
+        self._progress.start()
+        try:
+            asyncio.run(self._complete_all(client, server, concurrency))
+            code, advice = self._conclusion()
+        except ResultsError as error:
+            code, advice = error.code, f"stopped: {error}"
+        except (OutboxError, OSError, sqlite3.Error) as error:
+            code, advice = ExitCode.FAILED, f"stopped: {error}"
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            code, advice = ExitCode.INTERRUPTED, f"interrupted: {_BEGINS_ANEW}"
+            if self._results is not None:
+                has = f"{self._results.path} has what ended"
+                advice = f"interrupted: {has}; the same command goes on"
+        finally:
+            self._progress.stop()
         if code is not ExitCode.USAGE:
             say(self._tally.table())
         if advice:
             warn(advice)
         return code
 
-    def _run(self, client: GolemClient, server: str, concurrency: int) -> tuple[ExitCode, str]:
-        """Send what is to be sent; return the exit code, and what is to be said about it."""
-        self._progress.start()
-        try:
-            asyncio.run(self._complete_all(client, server, concurrency))
-        except ResultsError as error:
-            return error.code, f"stopped: {error}"
-        except (OutboxError, OSError, sqlite3.Error) as error:
-            return ExitCode.FAILED, f"stopped: {error}"
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return ExitCode.INTERRUPTED, self._after_interruption()
-        finally:
-            self._progress.stop()
-        if self._reason is not None:
-            mend = f"stopped: {self._reason} Once that is mended, run the same command again."
-            return code_of_error(self._reason), mend
-        if self._tally.is_complete:
-            return ExitCode.FULFILLED, ""
-        return ExitCode.FAILED, self._after_failures()
-
-    def _after_interruption(self) -> str:
-        if self._results is not None:
-            return f"interrupted: {self._results.path} has what ended; the same command goes on"
-        return (
-            "interrupted: without --results, the same command begins anew; that is harmless, as "
-            "what is completed stays as it is"
-        )
-
-    def _after_failures(self) -> str:
+    def _conclusion(self) -> tuple[ExitCode, str]:
+        """Return the exit code of a run that came to its end, and what to do."""
+        if self._stopped_by is not None:
+            mend = f"stopped: {self._stopped_by} Once that is mended, run the same command again."
+            return code_of_error(self._stopped_by), in_options(mend)
         failed = self._tally.now[FAILED] + self._tally.before[FAILED]
-        if not failed or self._results is None:
-            return ""
-        return f"to send what failed again, run the same command with --retry-failed ({failed:,})"
+        again = f"to send what failed again, run the same command with --retry-failed ({failed:,})"
+        code = ExitCode.FULFILLED if self._tally.is_complete else ExitCode.FAILED
+        return code, again if failed and self._results is not None else ""
 
     async def _complete_all(self, client: GolemClient, server: str, concurrency: int) -> None:
         _cancel_on_sigterm()
-        path = self._journal_path()
         async with AsyncExitStack() as stack:
-            if path is None:
-                folder = stack.enter_context(tempfile.TemporaryDirectory())
-                path = Path(folder) / "journal"
+            if self._results is None:
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "journal"
+            else:
+                path = self._results.path.with_name(f"{self._results.path.name}.journal")
             await stack.enter_async_context(client)
             outbox = await stack.enter_async_context(journal(path, server, self._index))
-            worker = outbox.worker(
+            pace = BulkPace(client)
+            worker = outbox._worker(  # noqa: SLF001 - it is made for this command
                 client,
                 concurrency=concurrency,
                 on_settled=self._note_all,
-                rules=BulkRules(give_up_after=timedelta(0), nudge_after=None),
-                pace=self._pace,
+                rules=BulkRules(
+                    give_up_after=timedelta(0),
+                    nudge_after=None,
+                    longest_delay=_RETRY_DELAY,
+                    pace=pace,
+                ),
+                pace=pace,
                 is_patient=False,
             )
-            await self._deliver(outbox, worker)
+            await self._deliver(outbox, worker, pace)
             is_over = self._tally.is_complete and await is_done(outbox)
         if is_over and self._results is not None:
             path.unlink(missing_ok=True)
 
-    def _journal_path(self) -> Path | None:
-        if self._results is None:
-            return None
-        return self._results.path.with_name(f"{self._results.path.name}.journal")
-
-    async def _deliver(self, outbox: Outbox, worker: Worker) -> None:
+    async def _deliver(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
         """Accept line after line, and deliver them meanwhile."""
-        refreshing = asyncio.create_task(self._keep_fresh())
-        accepting = asyncio.create_task(self._accept_all(outbox, worker))
+        refreshing = asyncio.create_task(self._keep_fresh(pace))
+        accepting = asyncio.create_task(self._accept_all(outbox, worker, pace))
         delivering = asyncio.create_task(worker.run())
         tasks = (accepting, delivering)
         try:
@@ -199,15 +193,16 @@ class Job:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _accept_all(self, outbox: Outbox, worker: Worker) -> None:
+    async def _accept_all(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
         async for lines in lines_of(self._file):
             await self._accept(outbox, lines)
-            while self._open > _MOST_AHEAD and self._reason is None:
+            while self._open > _MOST_AHEAD and pace.reason is None:
                 await self._news()
-            if self._reason is not None:
+            if pace.reason is not None:
                 break
-        while self._open and self._reason is None:
+        while self._open and pace.reason is None:
             await self._news()
+        self._stopped_by = pace.reason
         worker.stop()
 
     async def _news(self) -> None:
@@ -220,16 +215,14 @@ class Job:
             self._tally.total = 1  # nothing more is read
         to_send = [line for line in map(self._plan.line_to_send, lines) if line is not None]
         self._write()
-        entries = [outbox.hand_in(line.promise_id, line.payload) for line in to_send]
-        self._open += len(entries)
-        await asyncio.gather(*entries)
+        self._open += len(to_send)
+        completions = [(line.promise_id, line.payload) for line in to_send]
+        await outbox._accept_all(completions)  # noqa: SLF001 - as above
 
-    async def _keep_fresh(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _keep_fresh(self, pace: BulkPace) -> None:
         while True:
             await asyncio.sleep(self._progress.interval)
-            pause = self._pace.held_until - loop.time()
-            self._progress.refresh(pause if 0 < pause < math.inf else 0.0)
+            self._progress.refresh(pace.why_held(time.monotonic()))
 
     def _note_all(self, settled: Sequence[Settled]) -> None:
         """Record what became of some lines, and count it."""
@@ -239,42 +232,30 @@ class Job:
         self._moved.set()
 
     def _note(self, one: Settled) -> None:
-        promise_id, after = one.row.promise_id, one.settlement
-        known = self._index.find(promise_id) or Known()
-        if after.is_end:
-            self._open -= 1
+        after = one.settlement
+        if not after.is_end:
+            return
+        self._open -= 1
+        known = self._index.find(one.row.promise_id) or Known()
         if after.outcome is not None:
-            outcome = combined(after.outcome, may_have_stored=known.may_be_ours)
-            record = {"outcome": outcome.value, "attempts": after.attempts}
-            self._records.append({"line": known.line, "id": promise_id, **record})
-            self._tally.now[outcome.value] += 1
-        elif after.state is State.DEAD:
-            self._note_failure(known, one)
-        elif isinstance(one.ended, GolemError) and self._stops(one.ended):
-            self._reason = self._reason or one.ended
-
-    def _stops(self, error: GolemError) -> bool:
-        """Whether the line is as if it had not been sent, for the next run to send it."""
-        if isinstance(error, RateLimitedError):
-            return self._pace.is_hopeless(error)
-        return is_of_the_token(error)
-
-    def _note_failure(self, known: Known, one: Settled) -> None:
-        error = one.ended
-        name = type(error).__name__
-        message = error.message if isinstance(error, GolemError) else error_text(error)
-        facts = {
-            "outcome": FAILED,
-            "error": name,
-            "attempts": one.settlement.attempts,
-            "may_have_completed": one.settlement.may_have_stored or known.may_be_ours,
-            "worth_retrying": isinstance(error, GolemError) and error.worth_retrying,
-            "message": message,
-        }
+            outcome = combined(after.outcome, may_have_stored=known.may_be_ours).value
+            facts: dict[str, Any] = {"outcome": outcome, "attempts": after.attempts}
+        else:
+            outcome, error = FAILED, one.ended
+            name = type(error).__name__
+            message = error.message if isinstance(error, GolemError) else error_text(error)
+            facts = {
+                "outcome": outcome,
+                "error": name,
+                "attempts": after.attempts,
+                "may_have_completed": after.may_have_stored or known.may_be_ours,
+                "worth_retrying": isinstance(error, GolemError) and error.worth_retrying,
+                "message": message,
+            }
+            self._tally.errors[name] += 1
+            self._show(f"line {known.line}: {name}: {message}")
         self._records.append({"line": known.line, "id": one.row.promise_id, **facts})
-        self._tally.now[FAILED] += 1
-        self._tally.errors[name] += 1
-        self._show(f"line {known.line}: {name}: {message}")
+        self._tally.now[outcome] += 1
 
     def _note_found(self, line: Line, known: Known) -> None:
         """Record a line that an earlier run completed, and died before it was recorded."""
@@ -283,9 +264,10 @@ class Job:
 
     def _note_bad_line(self, line: BadLine) -> None:
         """Record a bad line, unless an earlier run has, and show it."""
-        if self._index.add_bad_line(bad_line_key(line.number, line.problem)):
-            what = {"id": None, "outcome": BAD_LINE, "message": line.problem}
-            self._records.append({"line": line.number, **what})
+        what = {"id": None, "outcome": BAD_LINE, "message": line.problem}
+        record = {"line": line.number, **what}
+        if self._index.load(record):
+            self._records.append(record)
         self._show(f"line {line.number}: {line.problem}")
 
     def _write(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,14 +9,11 @@ from pathlib import Path
 import attrs
 from sqlalchemy import text
 
-from golem_client import AuthenticationError, RateLimitedError
 from golem_client.cli.bulk.lines import digest_of
 from golem_client.cli.bulk.plan import Index, Known
 from golem_client.cli.bulk.results import ResultsError
 from golem_client.cli.bulk.tally import COMPLETED
 from golem_client.outbox import Outbox
-from golem_client.outbox.pace import Pace
-from golem_client.outbox.settling import Claimed, Rules
 
 _SERVER = "CREATE TABLE IF NOT EXISTS golem_bulk_server (url TEXT PRIMARY KEY)"
 
@@ -77,62 +73,3 @@ async def _load(outbox: Outbox, index: Index) -> None:
             elif payload is not None:
                 before = known or Known()
                 index.put(promise_id, attrs.evolve(before, digest=digest_of(payload)))
-
-
-def is_of_the_token(error: object) -> bool:
-    """Whether it stops the run: a token that is refused for certain is so for every line."""
-    return isinstance(error, AuthenticationError) and error.is_certain
-
-
-class BulkRules(Rules):
-    """What failed is its line's result, unless it will let the same line through later."""
-
-    def gives_up(self, row: Claimed, ended: BaseException) -> bool:  # noqa: ARG002
-        """Whether the line has failed."""
-        return not isinstance(ended, RateLimitedError) and not is_of_the_token(ended)
-
-
-class BulkPace(Pace):
-    """Every line at once, but for the pauses that the server asks for.
-
-    Attributes:
-        held_until: When the pause ends, by the monotonic clock.
-        refusals: The rate limits in a row, after which nothing got through.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held_until = 0.0
-        self.refusals = 0
-
-    def room(self, free: int, under_way: int, now: float) -> int:
-        """Return how many lines may be begun; one, to try whether the limit has passed."""
-        if now < self.held_until:
-            return 0
-        return min(free, 0 if under_way else 1) if self.refusals else free
-
-    def seconds_left(self, now: float, most: float) -> float:
-        """Return after how many seconds to look again."""
-        return min(max(self.held_until - now, 0.001), most) if now < self.held_until else most
-
-    def note_answer(self, now: float) -> None:  # noqa: ARG002
-        """Note that Golem answered."""
-        self.refusals = 0
-
-    def note_failure(self, error: BaseException, began: float, now: float) -> None:
-        """Note a rate limit, or a refused token; other failures are the results of their lines."""
-        if is_of_the_token(error):
-            self.held_until = math.inf
-        if not isinstance(error, RateLimitedError) or began < self.held_until:
-            return
-        self.refusals += 1
-        pause = max(error.retry_after or 0.0, 0.125 * 2 ** min(self.refusals - 1, 9))
-        self.held_until = now + pause
-
-    def is_hopeless(self, error: RateLimitedError) -> bool:
-        """Whether the limit is none of a rate, so that waiting makes no sense."""
-        return self.refusals >= _MOST_REFUSALS or (error.retry_after or 0.0) > _LONGEST_PAUSE
-
-
-_MOST_REFUSALS = 10
-_LONGEST_PAUSE = 3600.0

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import os
-import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,6 @@ _BOM = b"\xef\xbb\xbf"
 _CHUNK = 2**16
 _BATCHES_AHEAD = 2
 _KEY = os.urandom(32)
-_SPACE = re.compile(r"[ \t\r\n]*")
 _SHOWN = 40
 
 MAX_PAYLOAD_BYTES = 4_000_000
@@ -44,13 +42,7 @@ _LONGEST_LINE = 64 * 2**20
 
 @attrs.frozen
 class Line:
-    """A line that can be sent.
-
-    Attributes:
-        number: Its place in the file, from 1.
-        promise_id: The promise, as text.
-        payload: What is sent.
-    """
+    """A line that can be sent: its number in the file, from 1, its promise and its payload."""
 
     number: int
     promise_id: str
@@ -64,18 +56,16 @@ class Line:
 
 @attrs.frozen
 class BadLine:
-    """A line that cannot be sent.
+    """A line that cannot be sent, and why.
 
     Attributes:
-        number: Its place in the file, from 1.
+        number: Its number in the file, from 1.
         problem: What is wrong with it, for people.
-        digest: Tells the line from all others, within this run alone.
         is_file: Whether it speaks for the whole file, of which nothing more is read.
     """
 
     number: int
     problem: str
-    digest: bytes
     is_file: bool = False
 
 
@@ -101,15 +91,14 @@ def read_lines(file: int) -> Iterator[Lines]:
     number, is_first = 1, True
     for raws in _raw_lines(file):
         if is_first and (problem := _problem_of_file(raws)):
-            yield [BadLine(1, problem, b"", is_file=True)]
+            yield [BadLine(1, problem, is_file=True)]
             return
-        lines: Lines = []
-        for raw in raws:
-            stripped = (raw.removeprefix(_BOM) if number == 1 else raw).strip()
-            lines.append(_read_any(number, stripped))
-            is_first = is_first and not stripped
-            number += 1
-        yield lines
+        if number == 1:
+            raws[0] = raws[0].removeprefix(_BOM)
+        stripped = [raw.strip() for raw in raws]
+        yield [read_line(n, raw) if raw else None for n, raw in enumerate(stripped, number)]
+        is_first = is_first and not any(stripped)
+        number += len(raws)
 
 
 def count_lines(path: Path) -> int | None:
@@ -120,23 +109,24 @@ def count_lines(path: Path) -> int | None:
     """
     if not path.is_file():
         return None
-    count, last = 0, b"\n"
+    count, piece = 0, b"\n"
     with path.open("rb") as file:
-        while piece := file.read(2**20):
+        for piece in iter(partial(file.read, 2**20), b""):
             count += piece.count(b"\n")
-            last = piece[-1:]
-    return count + (last != b"\n")
+    return count + (not piece.endswith(b"\n"))
 
 
 def read_line(number: int, raw: bytes) -> Line | BadLine:
     """Return what the line says, or what is wrong with it."""
+    if len(raw) > _LONGEST_LINE:
+        return BadLine(number, f"is longer than {_LONGEST_LINE // 2**20} MiB")
     try:
         text = _text(raw)
         fields = _fields(text)
         promise_id = _promise_id(fields)
         payload = _payload(fields, text)
     except _ProblemError as problem:
-        return BadLine(number, str(problem), digest_of(raw))
+        return BadLine(number, str(problem))
     return Line(number, str(promise_id), payload)
 
 
@@ -171,16 +161,6 @@ async def lines_of(file: int) -> AsyncIterator[Lines]:
         room.release()
 
 
-def _read_any(number: int, raw: bytes) -> Line | BadLine | None:
-    if not raw:
-        return None
-    if len(raw) > _LONGEST_LINE:
-        return BadLine(
-            number, f"is longer than {_LONGEST_LINE // 2**20} MiB", digest_of(raw[:4096])
-        )
-    return read_line(number, raw)
-
-
 def _problem_of_file(raws: list[bytes]) -> str:
     """Return what is wrong with a whole file, told once instead of for each of its lines."""
     first = next(filter(bytes.strip, raws), b"")
@@ -212,34 +192,32 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        start = error.start
-    raise _ProblemError(f"is not UTF-8 (byte {start + 1})")
+        raise _ProblemError(f"is not UTF-8 (byte {error.start + 1})") from None
 
 
 def _fields(text: str) -> dict[str, Any]:
     try:
         fields = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        problem = f"is not JSON: {error.msg} (character {error.pos + 1})"
+        where = f"{error.msg} (character {error.pos + 1})"
+        raise _ProblemError(f"is not JSON: {where}") from None
     except (ValueError, RecursionError):
-        problem = "has a number that is too long, or is nested too deep"
-    else:
-        if isinstance(fields, dict):
-            return fields
-        problem = "is not a JSON object"
-    raise _ProblemError(problem)
+        raise _ProblemError("has a number that is too long, or is nested too deep") from None
+    if not isinstance(fields, dict):
+        raise _ProblemError("is not a JSON object")
+    return fields
 
 
 def _promise_id(fields: dict[str, Any]) -> PromiseId:
     if unknown := [key for key in fields if key not in _KEYS]:
-        raise _ProblemError(f"has the unknown key {_shown(unknown[0])}")
+        shown = ascii(unknown[0] if len(unknown[0]) <= _SHOWN else f"{unknown[0][:_SHOWN]}...")
+        raise _ProblemError(f"has the unknown key {shown}")
     if "id" not in fields:
         raise _ProblemError('has no "id"')
     try:
         return PromiseId.parse(fields["id"])
     except InvalidIdError as error:
-        problem = error.message
-    raise _ProblemError(f'has a bad "id": {problem}')
+        raise _ProblemError(f'has a bad "id": {error.message}') from None
 
 
 def _payload(fields: dict[str, Any], text: str) -> bytes:
@@ -264,31 +242,21 @@ def _payload(fields: dict[str, Any], text: str) -> bytes:
 
 def _json(text: str) -> bytes:
     """Return the value of `"json"` as it stands in the line: written anew, it might change."""
-    value = _value_as_it_stands(text, "json")
+    key, value, end = "", "", text.index("{")
+    while key != "json":  # the whole has been read before: there is such a key
+        key, at = _DECODER.raw_decode(text, _after_space(text, end + 1))
+        start = _after_space(text, _after_space(text, at) + 1)
+        _, at = _DECODER.raw_decode(text, start)
+        value, end = text[start:at], _after_space(text, at)
     try:
         check_json(value)
     except JsonError as error:
-        problem = f'"json" is nothing that a worker reads: {error}'
-    else:
-        return value.encode()
-    raise _ProblemError(problem)
+        raise _ProblemError(f'"json" is nothing that a worker reads: {error}') from None
+    return value.encode()
 
 
-def _value_as_it_stands(text: str, wanted: str) -> str:
-    """Return the text of a member's value, in a JSON object that has been read and has it."""
-    at = text.index("{") + 1
-    while True:
-        key, at = _DECODER.raw_decode(text, _skip_space(text, at))
-        start = _skip_space(text, _skip_space(text, at) + len(":"))
-        _, at = _DECODER.raw_decode(text, start)
-        if key == wanted:
-            return text[start:at]
-        at = _skip_space(text, at) + len(",")
-
-
-def _skip_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return at if found is None else found.end()
+def _after_space(text: str, at: int) -> int:
+    return len(text) - len(text[at:].lstrip(" \t\r\n")) if text[at] in " \t\r\n" else at
 
 
 def _string(kind: str, value: Any) -> bytes:
@@ -296,29 +264,17 @@ def _string(kind: str, value: Any) -> bytes:
         raise _ProblemError(f'"{kind}" must be a string')
     if not value:
         raise _ProblemError(f'"{kind}" is empty: say "empty": true if that is meant')
-    return _text_bytes(value) if kind == "text" else _base64_bytes(value)
-
-
-def _text_bytes(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        pass
-    raise _ProblemError('"text" holds a lone surrogate, which UTF-8 cannot carry')
-
-
-def _base64_bytes(text: str) -> bytes:
-    try:
-        decoded = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    if base64.b64encode(decoded).decode() == text:  # b64decode passes over stray bits and padding
-        return decoded
+    if kind == "text":
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            problem = '"text" holds a lone surrogate, which UTF-8 cannot carry'
+            raise _ProblemError(problem) from None
+    with suppress(ValueError):
+        decoded = base64.b64decode(value, validate=True)
+        if base64.b64encode(decoded).decode() == value:  # it passes over stray bits and padding
+            return decoded
     raise _ProblemError('"base64" is not standard base64 with its padding')
-
-
-def _shown(key: str) -> str:
-    return ascii(key if len(key) <= _SHOWN else f"{key[:_SHOWN]}...")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

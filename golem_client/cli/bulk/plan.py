@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
@@ -13,16 +12,15 @@ from golem_client.cli.bulk.lines import BadLine, Line
 from golem_client.cli.bulk.tally import BAD_LINE, COMPLETED, REPEATED, Tally
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Known:
     """What is known of a promise.
 
     Attributes:
         digest: Of its payload; None where only its end is known.
         outcome: How it ended; empty where it has not.
-        line: The line that named it: in this run where `is_seen`, else when it was recorded; 0
-            where only the journal knows it.
-        is_seen: Whether a line of this run has named it.
+        line: The line that named it; 0 where only the journal knows it.
+        is_seen: Whether that is a line of this run.
         attempts: The requests that were sent, where only the journal knows it.
         may_be_ours: Whether an earlier run may have stored the payload, as the results say.
     """
@@ -38,82 +36,48 @@ class Known:
 class Index:
     """Every promise of a run and its results file, on disk: memory does not grow with them.
 
-    The database is a temporary file without a name, which is gone when the process ends.
+    The database is a temporary file without a name, which is gone when the process ends. A bad
+    line that is recorded is known by its number and its problem.
     """
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE promises (id TEXT PRIMARY KEY, digest BLOB, outcome TEXT, line INTEGER,"
-            " is_seen INTEGER, attempts INTEGER, may_be_ours INTEGER) WITHOUT ROWID"
+            " is_seen INTEGER, attempts INTEGER, may_be_ours INTEGER) WITHOUT ROWID; BEGIN"
         )
-        self._db.execute("CREATE TABLE bad_lines (digest TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._db.execute("BEGIN")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Delete it."""
         self._db.close()
 
     @property
     def size(self) -> int:
         """The number of promises."""
-        (size,) = self._db.execute("SELECT count(*) FROM promises").fetchone()
+        query = f"SELECT count(*) FROM promises WHERE outcome <> '{BAD_LINE}'"  # noqa: S608
+        (size,) = self._db.execute(query).fetchone()
         return int(size)
 
     def find(self, promise_id: str) -> Known | None:
         """Return what is known of the promise; None where it is new."""
-        row = self._db.execute(
-            "SELECT digest, outcome, line, is_seen, attempts, may_be_ours FROM promises"
-            " WHERE id = ?",
-            (promise_id,),
-        ).fetchone()
-        if row is None:
-            return None
-        digest, outcome, line, is_seen, attempts, may_be_ours = row
-        return Known(
-            digest=digest,
-            outcome=outcome,
-            line=line,
-            is_seen=bool(is_seen),
-            attempts=attempts,
-            may_be_ours=bool(may_be_ours),
-        )
+        query = "SELECT * FROM promises WHERE id = ?"
+        row = self._db.execute(query, (promise_id,)).fetchone()
+        return None if row is None else Known(*row[1:])
 
     def put(self, promise_id: str, known: Known) -> None:
         """Know this of the promise from now on."""
         values = (promise_id, *attrs.astuple(known))
         self._db.execute("INSERT OR REPLACE INTO promises VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
-    def add_bad_line(self, problem: str) -> bool:
-        """Know what is recorded of a bad line; return whether it is new."""
-        query = "INSERT OR IGNORE INTO bad_lines VALUES (?)"
-        return self._db.execute(query, (problem,)).rowcount > 0
-
-    def load(self, record: dict[str, Any]) -> None:
-        """Know what a record says; of two about one promise, the later one."""
-        if record["outcome"] == BAD_LINE:
-            self.add_bad_line(bad_line_key(record["line"], record["message"]))
-            return
-        known = Known(
-            outcome=record["outcome"],
-            line=record["line"],
-            may_be_ours=record.get("may_have_completed") is True,
-        )
-        self.put(record["id"], known)
-
-
-def bad_line_key(number: int, problem: str) -> str:
-    """Return what tells a recorded bad line from others: no payload can be guessed from it."""
-    return f"{number} {problem}"
+    def load(self, record: dict[str, Any]) -> bool:
+        """Know what a record says, and return whether it is new; a later one replaces another."""
+        outcome, line = record["outcome"], record["line"]
+        may_be_ours = record.get("may_have_completed") is True
+        key = f"{line} {record['message']}" if outcome == BAD_LINE else record["id"]
+        is_new = self.find(key) is None
+        self.put(key, Known(outcome=outcome, line=line, may_be_ours=may_be_ours))
+        return is_new
 
 
 @attrs.define
@@ -148,38 +112,26 @@ class Plan:
         if isinstance(line, BadLine):
             self._refuse(line)
             return None
-        known = self.index.find(line.promise_id)
-        if known is not None and not self._is_open(known, line):
-            self._pass_over(line, known)
-            return None
-        seen = Known(
-            digest=line.digest,
-            line=line.number,
-            is_seen=True,
-            may_be_ours=known is not None and known.may_be_ours,
-        )
-        self.index.put(line.promise_id, seen)
-        self.to_send += 1
-        return line
-
-    def _is_open(self, known: Known, line: Line) -> bool:
-        if known.is_seen or known.digest not in (None, line.digest):
-            return False
-        return not known.outcome or (self.retry_failed and known.outcome not in COMPLETED)
-
-    def _pass_over(self, line: Line, known: Known) -> None:
-        if known.digest not in (None, line.digest):
+        known = self.index.find(line.promise_id) or Known()
+        digest = line.digest
+        if known.digest not in (None, digest):
             where = f"line {known.line}" if known.is_seen else "an earlier run"
             problem = f"names the promise of {where} with another payload, and is not sent"
-            self._refuse(BadLine(line.number, problem, line.digest))
-        elif known.is_seen:
+            self._refuse(BadLine(line.number, problem))
+            return None
+        if known.is_seen:
             self.tally.now[REPEATED] += 1
-        else:
+            return None
+        seen = attrs.evolve(known, digest=digest, line=line.number, is_seen=True)
+        if known.outcome and (known.outcome in COMPLETED or not self.retry_failed):
             self.tally.before[known.outcome] += 1
             if not known.line:
                 self.on_found(line, known)
-            seen = attrs.evolve(known, digest=line.digest, line=line.number, is_seen=True)
             self.index.put(line.promise_id, seen)
+            return None
+        self.index.put(line.promise_id, attrs.evolve(seen, outcome=""))
+        self.to_send += 1
+        return line
 
     def _refuse(self, line: BadLine) -> None:
         self.tally.now[BAD_LINE] += 1

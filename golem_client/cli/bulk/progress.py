@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,35 +17,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from golem_client.cli.screen import warn
+from golem_client.cli.screen import printable, warn
 
 if TYPE_CHECKING:
     from golem_client.cli.bulk.tally import Tally
 
 
-class Progress(Protocol):
-    """What shows that a run goes on.
-
-    Attributes:
-        interval: The seconds after which it is to be refreshed.
-    """
-
-    interval: float
-
-    def start(self) -> None:
-        """Show it from now on."""
-
-    def stop(self) -> None:
-        """Leave it as it is."""
-
-    def say(self, message: str) -> None:
-        """Show a message."""
-
-    def refresh(self, pause: float) -> None:
-        """Show how far the run is; `pause` is the seconds for which a rate limit holds it."""
+_LONGEST_QUIET = 60.0
+"""The longest time, in seconds, for which a log is told nothing of a run that is held."""
 
 
-def progress_for(tally: Tally) -> Progress:
+def progress_for(tally: Tally) -> Bar | Lines:
     """Return what fits where the standard error goes."""
     if sys.stderr is not None and sys.stderr.isatty():
         console = Console(stderr=True, highlight=False)
@@ -62,6 +44,9 @@ class Lines:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._shown = ""
+        self._accounted = -1
+        self._quiet = 0.0
+        self._quiet_until = 0.0
 
     def start(self) -> None:
         """Begin to measure the speed."""
@@ -72,16 +57,20 @@ class Lines:
 
     def say(self, message: str) -> None:
         """Write the message."""
-        warn(_safe(message))
+        warn(printable(message))
 
-    def refresh(self, pause: float) -> None:
-        """Write how far the run is, unless it is where it was."""
-        speed = self._tally.speed_at(time.monotonic())
-        words = [_done(self._tally), *_pace(self._tally, speed), *_paused(pause)]
+    def refresh(self, why_held: str = "") -> None:
+        """Write how far the run is; less and less often while it stays where it is."""
+        now, accounted = time.monotonic(), self._tally.accounted
+        is_still = accounted == self._accounted
+        words = [*self._tally.pace(now), *([why_held] if why_held else [])]
         shown = f"{', '.join(words)}: {self._tally.counts()}"
-        if shown != self._shown:
-            self.say(shown)
-        self._shown = shown
+        if is_still and (now < self._quiet_until or shown == self._shown):
+            return
+        self.say(shown)
+        self._shown, self._accounted = shown, accounted
+        self._quiet = min(2 * self._quiet, _LONGEST_QUIET) if is_still else self.interval
+        self._quiet_until = now + self._quiet
 
 
 class Bar:
@@ -96,63 +85,29 @@ class Bar:
 
     def start(self) -> None:
         """Show the bar."""
-        self._tally.speed_at(time.monotonic())
         self._live.start()
-        self.refresh(0)
+        self.refresh()
 
     def stop(self) -> None:
         """Leave the bar as it is, and the cursor below it."""
         with suppress(OSError):  # the terminal may have gone
-            self.refresh(0)
+            self.refresh()
             self._live.stop()
 
     def say(self, message: str) -> None:
         """Write the message above the bar, its further lines indented."""
-        first, *more = Text(_safe(message)).wrap(self._console, self._console.width - 2)
+        first, *more = Text(printable(message)).wrap(self._console, self._console.width - 2)
         with suppress(OSError):
-            self._console.print(first)
-            for line in more:
-                self._console.print(Padding(line, (0, 0, 0, 2)))
+            self._console.print(first, *(Padding(line, (0, 0, 0, 2)) for line in more), sep="\n")
 
-    def refresh(self, pause: float) -> None:
-        """Draw the bar anew."""
-        with suppress(OSError):
-            self._live.update(self._drawn(pause), refresh=True)
-
-    def _drawn(self, pause: float) -> Group:
+    def refresh(self, why_held: str = "") -> None:
+        """Draw the bar, and why nothing is sent, where that is so."""
         tally = self._tally
-        pace = [_done(tally), *_pace(tally, tally.speed_at(time.monotonic()))]
         row = Table.grid(expand=True, padding=(0, 2, 0, 0))
         row.add_column(ratio=1)
         row.add_column(no_wrap=True)
         bar = ProgressBar(total=tally.total, completed=tally.accounted, pulse=tally.total is None)
-        row.add_row(bar, Text("  ".join(pace)))
-        paused = [Text(words, style="yellow") for words in _paused(pause)]
-        return Group(row, Text(tally.counts()), *paused)
-
-
-def _done(tally: Tally) -> str:
-    if tally.total is None:
-        return f"{tally.accounted:,} lines"
-    return f"{tally.accounted:,} of {tally.total:,}"
-
-
-def _pace(tally: Tally, speed: float) -> list[str]:
-    seconds = tally.seconds_left(speed)
-    left = [] if seconds is None else [f"{_clock(seconds)} left"]
-    return [f"{speed:,.0f}/s", *left]
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _paused(pause: float) -> list[str]:
-    return [f"rate limited, going on in {pause:.0f} s"] if pause else []
-
-
-def _safe(message: str) -> str:
-    """Return the message with nothing in it that moves a cursor: a server may have worded it."""
-    return "".join(letter if letter.isprintable() else " " for letter in message)
+        row.add_row(bar, "  ".join(tally.pace(time.monotonic())))
+        held = [Text(why_held, style="yellow")] if why_held else []
+        with suppress(OSError):
+            self._live.update(Group(row, Text(tally.counts()), *held), refresh=True)

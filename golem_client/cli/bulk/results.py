@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from golem_client import InvalidIdError, PromiseId
+from golem_client import PromiseId
 from golem_client.cli.bulk.tally import BAD_LINE, COMPLETED, FAILED
 from golem_client.cli.exit_codes import ExitCode
 
@@ -22,9 +22,8 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-    from types import TracebackType
     from typing import BinaryIO
 
     from golem_client.cli.bulk.plan import Index
@@ -48,9 +47,6 @@ class ResultsError(Exception):
 class ResultsFile:
     """A results file that is open for more records, and locked.
 
-    Attributes:
-        path: Where it is.
-
     Raises:
         ResultsError: It is another process's at the moment, or no results file.
         OSError: It cannot be opened or written.
@@ -61,36 +57,32 @@ class ResultsFile:
         # What is recorded is nobody else's business: 0600.
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
         self._file = open(file, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
+        if sys.platform == "win32":  # has no fcntl: there, two processes are not kept apart
+            return
         try:
-            self._lock()
-        except BaseException:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             self._file.close()
-            raise
+            if not isinstance(error, BlockingIOError):
+                raise
+            busy = f"{path} is being written by another golem-promise bulk"
+            raise ResultsError(busy) from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # a pipe or a terminal has nothing to be synchronised
             os.fsync(self._file.fileno())
         self._file.close()
 
     def load_into(self, index: Index) -> None:
         """Read the records there are, and cut off what a kill has left of a last one."""
-        end, last = 0, b"\n"
         self._file.seek(0)
         with open(self._file.fileno(), "rb", closefd=False) as reader:
-            for raw, record in _records(reader, self.path):
-                if record is not None:
-                    index.load(record)
-                    end, last = end + len(raw), raw
+            end, is_ended = _load(reader, self.path, index)
         self._file.truncate(end)
-        if not last.endswith(b"\n"):
+        if not is_ended:
             self._write(b"\n")
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -104,25 +96,11 @@ class ResultsFile:
             self._write(b"".join(lines))
         except OSError as error:
             problem = f"{self.path} cannot be written: {error.strerror}"
-        else:
-            return
-        raise ResultsError(problem, ExitCode.FAILED)
+            raise ResultsError(problem, ExitCode.FAILED) from None
 
     def _write(self, data: bytes) -> None:
         while data:
             data = data[self._file.write(data) :]
-
-    def _lock(self) -> None:
-        if sys.platform == "win32":  # has no fcntl: there, two processes are not kept apart
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            busy = True
-        else:
-            busy = False
-        if busy:
-            raise ResultsError(f"{self.path} is being written by another golem-promise bulk")
 
 
 def load_only(path: Path, index: Index) -> None:
@@ -132,49 +110,38 @@ def load_only(path: Path, index: Index) -> None:
         ResultsError: It is no results file.
         OSError: It cannot be read.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as reader:
-        for _, record in _records(reader, path):
-            if record is not None:
-                index.load(record)
+    if path.exists():
+        with path.open("rb") as reader:
+            _load(reader, path, index)
 
 
-def _records(reader: BinaryIO, path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Yield each line with its record; None for what a kill has left of a last one."""
+def _load(reader: BinaryIO, path: Path, index: Index) -> tuple[int, bool]:
+    """Load each record; return where the last one ends, and whether its line is ended."""
+    end, last = 0, b"\n"
     for number, raw in enumerate(reader, 1):
         record = _record(raw)
-        if record is None and (raw.endswith(b"\n") or not _may_be_torn(raw, number)):
+        if record is not None:
+            index.load(record)
+            end, last = end + len(raw), raw
+        # The end of the file may be the beginning of a record that a kill has torn.
+        elif raw.endswith(b"\n") or (number == 1 and not _BEGINNING.startswith(raw[:8])):
             raise ResultsError(
                 f"line {number} of {path} is no record of golem-promise bulk: "
                 "name another file for the results"
             )
-        yield raw, record
-
-
-def _may_be_torn(raw: bytes, number: int) -> bool:
-    """Tell whether the end of a file can be the beginning of a record, or follows records."""
-    return number > 1 or _BEGINNING.startswith(raw[: len(_BEGINNING)])
+    return end, last.endswith(b"\n")
 
 
 def _record(raw: bytes) -> dict[str, Any] | None:
-    try:
+    """Return a record as this command writes it; None for anything else."""
+    with suppress(ValueError, RecursionError, TypeError, LookupError):
         record = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or type(record.get("line")) is not int:
-        return None
-    outcome = record.get("outcome")
-    if outcome == BAD_LINE:
-        return record if isinstance(record.get("message"), str) else None
-    return record if outcome in (*COMPLETED, FAILED) and _is_id(record.get("id")) else None
-
-
-def _is_id(value: object) -> bool:
-    """Whether it is an id as this command writes it."""
-    if not isinstance(value, str):
-        return False
-    try:
-        return str(PromiseId.parse(value)) == value
-    except InvalidIdError:
-        return False
+        if type(record["line"]) is not int:
+            return None
+        outcome, promise_id = record["outcome"], record["id"]
+        if outcome == BAD_LINE:
+            is_record = isinstance(record["message"], str)
+        else:
+            is_record = str(PromiseId.parse(promise_id)) == promise_id
+        return record if is_record and outcome in (*COMPLETED, FAILED, BAD_LINE) else None
+    return None

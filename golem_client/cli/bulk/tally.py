@@ -29,15 +29,11 @@ _SPEED_SECONDS = 15.0
 
 @attrs.define
 class Tally:
-    """How many lines came to what.
+    """How many lines came to what, in this run (`now`) and in earlier ones (`before`).
 
     Attributes:
         total: The lines of the file, empty ones too; None where nobody knows.
         recorded: The promises that the results file had at the start.
-        now: What this run came to.
-        before: What earlier runs came to, as far as this run has come across it.
-        errors: The classes of the failures of this run.
-        empty: The lines with nothing in them.
     """
 
     total: int | None = None
@@ -80,6 +76,18 @@ class Tally:
         to_skip = max(self.recorded - self.before.total(), 0)
         return max(self.left - to_skip, 0) / speed
 
+    def pace(self, time: float) -> list[str]:
+        """Return how far, how fast and for how long still, in words. Each call takes a sample."""
+        done, speed = f"{self.accounted:,}", self.speed_at(time)
+        words = [f"{done} lines" if self.total is None else f"{done} of {self.total:,}"]
+        words.append(f"{speed:,.0f}/s")
+        if (seconds := self.seconds_left(speed)) is not None:
+            minutes, rest = divmod(round(seconds), 60)
+            hours, minutes = divmod(minutes, 60)
+            clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+            words.append(f"{clock}:{rest:02} left")
+        return words
+
     def counts(self) -> str:
         """Return what has come so far in words, such as `12 fulfilled, 1 failed`."""
         words = [f"{self.now[key]:,} {name}" for key, name in _NAMES.items() if self.now[key]]
@@ -89,24 +97,21 @@ class Tally:
 
     def table(self) -> str:
         """Return what every line came to: plain text, at most 80 columns wide."""
-        rows = [("", "this run", "before", "together")]
+        now, before = self.now, self.before
+        rows: list[tuple[str, int, int | None]] = []
         for key, name in _NAMES.items():
-            if key in COMPLETED or self.now[key] or self.before[key]:
-                rows.append(_row(name, self.now[key], self.before[key]))
+            if key in COMPLETED or now[key] or before[key]:
+                rows.append((name, now[key], before[key]))
             if key == FAILED:
-                rows += [_row(f"  {error}", n, None) for error, n in self.errors.most_common()]
+                rows += [(f"  {error}", n, None) for error, n in self.errors.most_common()]
         if self.left:
-            rows.append(_row("not completed yet", self.left, None))
-        rows.append(_row("lines", self.now.total() + (self.left or 0), self.before.total()))
+            rows.append(("not completed yet", self.left, None))
+        rows.append(("lines", now.total() + (self.left or 0), before.total()))
         width = max(len(row[0]) for row in rows)
-        lines = [
-            f"{name:<{width}}{now:>14}{before:>14}{both:>14}" for name, now, before, both in rows
+        head = f"{'':<{width}}{'this run':>14}{'before':>14}{'together':>14}"
+        *lines, last = [
+            f"{name:<{width}}{n:>14,}" + ("" if old is None else f"{old:>14,}{n + old:>14,}")
+            for name, n, old in rows
         ]
-        rule = "-" * len(lines[0])
-        return "\n".join(line.rstrip() for line in (lines[0], rule, *lines[1:-1], rule, lines[-1]))
-
-
-def _row(name: str, now: int, before: int | None) -> tuple[str, str, str, str]:
-    if before is None:
-        return name, f"{now:,}", "", ""
-    return name, f"{now:,}", f"{before:,}", f"{now + before:,}"
+        rule = "-" * len(head)
+        return "\n".join((head, rule, *lines, rule, last))

@@ -59,11 +59,7 @@ async def check_connection(way: Way, timeout: float) -> list[Check]:
 
 def tls_context(way: Way) -> ssl.SSLContext:
     """Return what to connect with over TLS."""
-    context = ssl.create_default_context()
-    if not way.found.verifies_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return ssl.create_default_context() if way.found.verifies_tls else _any_certificate()
 
 
 def certificate_problem(error: ssl.SSLCertVerificationError, url: str) -> tuple[str, str]:
@@ -81,28 +77,46 @@ def certificate_problem(error: ssl.SSLCertVerificationError, url: str) -> tuple[
 
 async def speaks_tls(url: str, timeout: float) -> bool:
     """Return whether TLS is spoken at this address, whatever its certificate."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     with suppress(OSError):  # TimeoutError and SSLError are some
-        async with asyncio.timeout(min(timeout, _PROBE_SECONDS)):
-            _, writer = await asyncio.open_connection(*_server(url), ssl=context)
-        await _close(writer)
+        await _knock(*_server(url), min(timeout, _PROBE_SECONDS), _any_certificate())
         return True
     return False
 
 
 async def _speaks_http(url: str, timeout: float) -> bool:
     """Return whether plain HTTP is spoken at this address."""
+    hello = b"GET / HTTP/1.1\r\nHost: golem\r\nConnection: close\r\n\r\n"
     with suppress(OSError):
-        async with asyncio.timeout(min(timeout, _PROBE_SECONDS)):
-            reader, writer = await asyncio.open_connection(*_server(url))
-            try:
-                writer.write(b"GET / HTTP/1.1\r\nHost: golem\r\nConnection: close\r\n\r\n")
-                return await reader.read(5) == b"HTTP/"
-            finally:
-                writer.close()
+        _, said = await _knock(*_server(url), min(timeout, _PROBE_SECONDS), hello=hello)
+        return said == b"HTTP/"
     return False
+
+
+async def _knock(
+    host: str,
+    port: int,
+    timeout: float,
+    tls: ssl.SSLContext | None = None,
+    hello: bytes = b"",
+) -> tuple[ssl.SSLObject | None, bytes]:
+    """Connect and leave again; return what TLS came to, and the beginning of an answer."""
+    async with asyncio.timeout(timeout):
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+        try:
+            writer.write(hello)
+            said = await reader.read(5) if hello else b""
+        finally:
+            writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return writer.get_extra_info("ssl_object"), said
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _server(url: str) -> tuple[str, int]:
@@ -117,80 +131,65 @@ async def _check_name(host: str, port: int, timeout: float) -> Check:
         async with asyncio.timeout(timeout):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
     except TimeoutError:
-        found_nothing = f"the name server does not answer within {timeout:g} s"
-        return Check("name", State.FAILED, found_nothing, todo)
+        reason = f"the name server does not answer within {timeout:g} s"
     except OSError as error:
-        if error.errno != socket.EAI_NONAME:
-            reason = f"{host} cannot be looked up now ({error.strerror})"
-            return Check("name", State.FAILED, reason, todo)
-        reason = f"no host is named {host} ({error.strerror})"
-        return Check("name", State.FAILED, reason, "check it for a typo, and the network")
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    more = f" and {len(addresses) - 3} more" if len(addresses) > 3 else ""
-    return Check("name", State.OK, f"{host} is {', '.join(addresses[:3])}{more}")
+        reason = f"{host} cannot be looked up now ({error.strerror})"
+        if error.errno == socket.EAI_NONAME:
+            reason = f"no host is named {host} ({error.strerror})"
+            todo = "check it for a typo, and the network"
+    else:
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        more = f" and {len(addresses) - 3} more" if len(addresses) > 3 else ""
+        return Check("name", State.OK, f"{host} is {', '.join(addresses[:3])}{more}")
+    return Check("name", State.FAILED, reason, todo)
 
 
 async def _check_port(host: str, port: int, timeout: float) -> Check:
     begin = time.perf_counter()
-    firewall = "check host and port, the firewall, and whether a proxy is needed"
+    todo = "check host and port, the firewall, and whether a proxy is needed"
     try:
-        async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_connection(host, port)
+        await _knock(host, port, timeout)
     except TimeoutError:
-        found = f"port {port}: no answer within {timeout:g} s"
-        return Check("connection", State.FAILED, found, firewall)
+        reason = f": no answer within {timeout:g} s"
     except OSError as error:
         # With several addresses, asyncio raises one error with the text of all and no number.
         numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+        reason = f": {', '.join(os.strerror(number) for number in sorted(numbers)) or error}"
         if numbers == {errno.ECONNREFUSED}:
-            found = f"port {port} refuses connections: nothing listens there"
+            reason = " refuses connections: nothing listens there"
             todo = "start Golem, or correct the port (a local Golem's is 9881)"
-            return Check("connection", State.FAILED, found, todo)
-        words = ", ".join(os.strerror(number) for number in sorted(numbers)) or str(error)
-        return Check("connection", State.FAILED, f"port {port}: {words}", firewall)
-    milliseconds = (time.perf_counter() - begin) * 1000
-    await _close(writer)
-    return Check("connection", State.OK, f"port {port} accepts, in {milliseconds:.0f} ms")
+    else:
+        milliseconds = (time.perf_counter() - begin) * 1000
+        return Check("connection", State.OK, f"port {port} accepts, in {milliseconds:.0f} ms")
+    return Check("connection", State.FAILED, f"port {port}{reason}", todo)
 
 
 async def _check_tls(way: Way, timeout: float) -> Check:
-    url = way.found.url
-    host, port = _server(url)
+    url, todo = way.found.url, "check the port"
     try:
-        async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_connection(
-                host, port, ssl=tls_context(way), server_hostname=host
-            )
+        tls, _ = await _knock(*_server(url), timeout, tls_context(way))
     except ssl.SSLCertVerificationError as error:
-        return Check("TLS", State.FAILED, *certificate_problem(error, url))
+        reason, todo = certificate_problem(error, url)
     except OSError as error:
-        if await _speaks_http(url, timeout):
-            todo = f"try {url.replace('https:', 'http:', 1)}"
-            return Check("TLS", State.FAILED, "the port speaks plain HTTP, not TLS", todo)
         late = f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else ""
         reason = late or getattr(error, "reason", None) or error.strerror or "it broke off"
-        return Check("TLS", State.FAILED, f"no TLS: {reason}", "check the port")
-    tls = writer.get_extra_info("ssl_object")
-    certificate = writer.get_extra_info("peercert") or {}
-    await _close(writer)
-    return about_certificate(way, tls.version(), certificate.get("notAfter"))
+        reason = f"no TLS: {reason}"
+        if await _speaks_http(url, timeout):
+            todo = f"try {url.replace('https:', 'http:', 1)}"
+            reason = "the port speaks plain HTTP, not TLS"
+    else:
+        certificate = (tls.getpeercert() if tls is not None else None) or {}
+        version = (tls.version() if tls is not None else None) or "TLS"
+        return about_certificate(way, version, str(certificate.get("notAfter", "")))
+    return Check("TLS", State.FAILED, reason, todo)
 
 
-def about_certificate(way: Way, version: str, not_after: str | None) -> Check:
+def about_certificate(way: Way, version: str, not_after: str) -> Check:
     """Say how long the certificate is good for."""
     if not way.found.verifies_tls:
         found = f"{version}, any certificate is accepted: the profile says so"
         return Check("TLS", State.NOTE, found, "drop allowInsecure from the profile")
-    if not_after is None:
-        return Check("TLS", State.OK, version)
     days = math.floor((ssl.cert_time_to_seconds(not_after) - time.time()) / 86400)
     found = f"{version}, the certificate is good for {days} days"
-    if days < _SOON_DAYS:
-        return Check("TLS", State.NOTE, found, "renew it")
-    return Check("TLS", State.OK, found)
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+    is_late = days < _SOON_DAYS
+    return Check("TLS", State.NOTE if is_late else State.OK, found, "renew it" if is_late else "")

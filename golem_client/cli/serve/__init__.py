@@ -1,8 +1,4 @@
-"""`golem-promise serve`: a small Golem on this machine, to develop against in any language.
-
-golem    the Golem, with its workers' side as HTTP
-relay    its port on other addresses than this machine's own
-"""
+"""`golem-promise serve`: a small Golem on this machine; `golem` has its workers' side as HTTP."""
 
 from __future__ import annotations
 
@@ -10,16 +6,14 @@ import asyncio
 import math
 import os
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 
 import click
 
 from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.screen import say, warn
 from golem_client.cli.serve.golem import PROMISES, ServedGolem
-from golem_client.cli.serve.relay import relaying
-
-_THIS_MACHINE = ("127.0.0.1", "localhost")
+from golem_client.testing.server import HOST
 
 
 @click.command(
@@ -49,7 +43,7 @@ when the command ends. Ctrl-C ends it.
 )
 @click.option(
     "--host",
-    default=_THIS_MACHINE[0],
+    default=HOST,
     show_default=True,
     metavar="ADDRESS",
     help="Where to listen; 0.0.0.0 for other machines and containers, too.",
@@ -107,16 +101,17 @@ def serve(
     try:
         golem = ServedGolem(
             dialect=dialect,
-            port=port if host in _THIS_MACHINE else 0,
+            host=HOST if host == "localhost" else host,
+            port=port,
             faults=faults,
             seed=seed,
             latency=latency,
-            log=warn if verbose else None,
+            log=warn if verbose else lambda _: None,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        asyncio.run(_serve(golem, host, port))
+        asyncio.run(_serve(golem))
     except OSError as error:
         number = error.errno or 0  # below 0 for a name that is not found
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
@@ -126,14 +121,11 @@ def serve(
     warn(f"stopped: {counts['completed']} promises completed, {counts['pending']} pending")
 
 
-async def _serve(golem: ServedGolem, host: str, port: int) -> None:
+async def _serve(golem: ServedGolem) -> None:
     """Serve until a signal says to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(golem)
-        if host not in _THIS_MACHINE:
-            golem.url = await stack.enter_async_context(relaying(host, port, golem.url))
+    async with golem:
         for name in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows: there, Ctrl-C is a KeyboardInterrupt
                 loop.add_signal_handler(name, stop.set)
@@ -144,8 +136,8 @@ async def _serve(golem: ServedGolem, host: str, port: int) -> None:
 def _introduce(golem: ServedGolem) -> None:
     url = golem.url
     say(url)
-    say(f"This is a fake Golem {golem.fake.dialect}. Its token is every local Golem's, no secret:")
-    say(f"  {golem.fake.token}")
+    say(f"This is a fake Golem {golem.dialect}. Its token is every local Golem's, no secret:")
+    say(f"  {golem.token}")
     say("Create a promise; the answer has a curl that completes it:")
     say(f"  curl -X POST {url}{PROMISES}")
     say("Or complete it by its id:")

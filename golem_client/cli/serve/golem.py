@@ -20,15 +20,15 @@ import inspect
 import json
 import math
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from itertools import takewhile
-from types import TracebackType
-from typing import Any, Self
+from ipaddress import ip_address
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from golem_client import PromiseId
 from golem_client.testing import Answer, FakeGolem, ReceivedRequest
+from golem_client.testing.server import HOST
 
 PROMISES = "/_fake/promises"
 FAULTS = "/_fake/faults"
@@ -36,8 +36,6 @@ FAULTS = "/_fake/faults"
 _MAX_COUNT = 1_000_000
 _MAX_WAIT = 3600.0
 _MAX_KEPT_REQUESTS = 1000
-_LOG_SECONDS = 0.1
-_PATIENCE_SECONDS = 1.0
 
 _PROMISE_FIELDS: dict[str, tuple[type, ...]] = {
     "workerName": (str,),
@@ -70,29 +68,17 @@ class RequestError(Exception):
         self.message = message
 
 
-class _Fake(FakeGolem):
-    """A FakeGolem that lets another answer first."""
-
-    answer_first: Callable[[str, str, bytes], Awaitable[Answer | None]]
-
-    async def answer_instead(self, method: str, path: str, body: bytes) -> Answer | None:
-        return await self.answer_first(method, path, body)
-
-
-class ServedGolem:
+class ServedGolem(FakeGolem):
     """A FakeGolem that creates promises, shows them and waits for them on request.
 
     Args:
         dialect: The generation of Golem.
-        port: Where it listens, on this machine; 0 for any free port.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
         faults: The part of requests that meet a fault.
         seed: The seed of these faults.
         latency: The seconds by which each answer is late.
-        log: Takes a line for each request; None for no log.
-
-    Attributes:
-        fake: The FakeGolem.
-        url: The address for people and clients.
+        log: Takes a line for each request.
 
     Raises:
         ValueError: An option makes no sense.
@@ -101,79 +87,39 @@ class ServedGolem:
     def __init__(
         self,
         *,
-        dialect: str,
-        port: int,
+        dialect: str = "1.5",
+        host: str = HOST,
+        port: int = 0,
         faults: float = 0.0,
         seed: int = 0,
         latency: float = 0.0,
-        log: Callable[[str], None] | None = None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.fake = _Fake(dialect=dialect, port=port)
-        self.fake.answer_first = self._answer
-        self.url = ""
+        super().__init__(dialect=dialect, port=port)
+        self._server.host = host
         self._weather = (faults, seed, latency)
         self._set_weather()
         self._promises: dict[PromiseId, None] = {}
         self._log = log
-        self._logged = 0
 
-    async def __aenter__(self) -> Self:
-        await self.fake.__aenter__()
-        self.url = self.fake.url
-        self._logging = asyncio.create_task(self._log_requests())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._logging.cancel()
-        await self.fake.__aexit__(kind, error, traceback)
-        self._log_settled(math.inf)
+    @property
+    def url(self) -> str:
+        """The URL under which this machine reaches the server."""
+        host = self._server.host
+        with suppress(ValueError):
+            address = ip_address(host)
+            if address.is_unspecified:
+                host = HOST if address.version == 4 else "[::1]"
+            elif address.version == 6:
+                host = f"[{host}]"
+        return f"http://{host}:{self._port}"
 
     def counts(self) -> dict[str, int]:
         """Return how many promises are pending and completed."""
-        completed = sum(self.fake.payload(promise_id) is not None for promise_id in self._promises)
+        completed = sum(self.payload(promise_id) is not None for promise_id in self._promises)
         return {"pending": len(self._promises) - completed, "completed": completed}
 
-    def _set_weather(self) -> None:
-        faults, seed, latency = self._weather
-        self.fake.random_faults(faults, seed=seed)
-        self.fake.latency(latency)
-
-    async def _log_requests(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_LOG_SECONDS)
-            self._log_settled(loop.time() - _PATIENCE_SECONDS)
-
-    def _log_settled(self, late: float) -> None:
-        """Log each request once: when it is answered, or if it came before `late`.
-
-        Those that are logged are forgotten: a server runs for long, and a fake keeps all requests.
-        """
-        requests = self.fake.requests
-        if len(requests) > _MAX_KEPT_REQUESTS:
-            late = math.inf
-
-        def is_settled(request: ReceivedRequest) -> bool:
-            return request.status is not None or request.received_at < late
-
-        new = list(takewhile(is_settled, requests[self._logged :]))
-        self._logged += len(new)
-        if self._logged == len(requests):
-            self.fake.clear_requests()
-            self._logged = 0
-        for request in new:
-            self._write(_log_line(request))
-
-    def _write(self, line: str) -> None:
-        if self._log is not None:
-            self._log(line)
-
-    async def _answer(self, method: str, path: str, body: bytes) -> Answer | None:
+    async def answer_instead(self, method: str, path: str, body: bytes) -> Answer | None:
         """Answer what is below `/_fake`; leave the rest to Golem."""
         bare, _, query = path.partition("?")
         bare = bare.rstrip("/")
@@ -183,8 +129,21 @@ class ServedGolem:
             answer = _json(await self._route(method, bare, parse_qs(query), body))
         except RequestError as error:
             answer = _json({"error": error.message}, error.status)
-        self._write(f"{method} {path} -> {answer.status}")
+        self._log(f"{method} {path} -> {answer.status}")
         return answer
+
+    def _note(self, serial: int, **facts: Any) -> None:
+        """Log a request at its end. A server runs for long: what came is not kept for ever."""
+        super()._note(serial, **facts)
+        if "status" in facts and (request := self._received.get(serial)) is not None:
+            self._log(_log_line(request))
+        if len(self._received) > _MAX_KEPT_REQUESTS:
+            self.clear_requests()
+
+    def _set_weather(self) -> None:
+        faults, seed, latency = self._weather
+        self.random_faults(faults, seed=seed)
+        self.latency(latency)
 
     async def _route(
         self, method: str, path: str, query: dict[str, list[str]], body: bytes
@@ -219,7 +178,7 @@ class ServedGolem:
 
     def _create_one(self, fields: dict[str, Any]) -> PromiseId:
         try:
-            promise_id = self.fake.create_promise(
+            promise_id = self.create_promise(
                 worker_name=fields.get("workerName"),
                 component_id=fields.get("componentId"),
                 oplog_idx=fields.get("oplogIdx"),
@@ -244,15 +203,15 @@ class ServedGolem:
         deleted = len(self._promises)
         for promise_id in self._promises:
             with suppress(LookupError):
-                self.fake.delete_promise(promise_id)
+                self.delete_promise(promise_id)
         self._promises.clear()
-        self.fake.clear_faults()
+        self.clear_faults()
         self._set_weather()
         return {"deleted": deleted}
 
     def _order_fault(self, fields: dict[str, Any]) -> dict[str, Any]:
         kinds = {
-            name.removesuffix("_next"): getattr(self.fake, name)
+            name.removesuffix("_next"): getattr(self, name)
             for name in dir(FakeGolem)
             if name.endswith("_next") and name not in ("fault_next", "raw_next")
         }
@@ -275,7 +234,7 @@ class ServedGolem:
             promise_id = PromiseId.parse(text)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self.fake.await_promise(promise_id)
+                    await self.await_promise(promise_id)
             return self._shown(promise_id)
         except ValueError as error:
             raise RequestError(400, str(error)) from None
@@ -285,7 +244,7 @@ class ServedGolem:
             raise RequestError(503, "the server is being stopped") from None
 
     def _shown(self, promise_id: PromiseId) -> dict[str, Any]:
-        payload = self.fake.payload(promise_id)
+        payload = self.payload(promise_id)
         worker = promise_id.worker_id
         name = quote(worker.worker_name, safe="")
         path = f"/v1/components/{worker.component_id}/workers/{name}/complete"
@@ -296,7 +255,7 @@ class ServedGolem:
             "payload": None if payload is None else _shown_payload(payload),
             "url": f"{self.url}{PROMISES}/{quote(str(promise_id), safe='/')}",
             "completeUrl": self.url + path,
-            "curl": _curl(self.url + path, self.fake.token, promise_id.oplog_idx),
+            "curl": _curl(self.url + path, self.token, promise_id.oplog_idx),
         }
 
 
