@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Bulk:
 
     folder: Path
     capsys: pytest.CaptureFixture[str]
+    processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     @property
     def file(self) -> Path:
@@ -99,12 +100,18 @@ class Bulk:
         command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk"]
         command += [file or str(self.file), "--results", str(self.results), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload, no-any-return]
+        process = subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload]
+        self.processes.append(process)
+        return process  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bulk:
-    return Bulk(tmp_path, capsys)
+def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bulk]:
+    bulk = Bulk(tmp_path, capsys)
+    yield bulk
+    for process in bulk.processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -504,13 +511,26 @@ class TestPipe:
         os.close(reading)
         for promise, line in lines[:2]:
             os.write(writing, json.dumps(line).encode() + b"\n")
-            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 10)
+            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 40)
         await bulk.has_recorded(2)
         process.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 10)
+        _, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 40)
         assert 130 == process.returncode
         assert b"Traceback" not in err
         os.close(writing)
+
+    async def test_a_refused_token_does_not_wait_for_the_next_line(
+        self, scripted: Start, bulk: Bulk
+    ) -> None:
+        """Whatever feeds the pipe may be silent for long."""
+        await scripted(REFUSED)
+        process = bulk.start(file="-", stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(texts(1)[0]).encode() + b"\n")
+        process.stdin.flush()
+        assert 6 == await asyncio.wait_for(asyncio.to_thread(process.wait), 40)
+        _, err = await asyncio.to_thread(process.communicate)
+        assert b"stopped: " in err
 
     async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """With the table."""

@@ -33,7 +33,8 @@ from golem_client.outbox.key import Key
 
 if TYPE_CHECKING:
     from golem_client.outbox.entry import Counts, Entry, State
-    from golem_client.outbox.outbox import Outbox, OutboxPromise
+    from golem_client.outbox.outbox import Outbox
+    from golem_client.outbox.promise import OutboxPromise
     from golem_client.outbox.tables import golem_outbox
 
 __all__ = ["Counts", "Entry", "Key", "Outbox", "OutboxPromise", "State", "golem_outbox"]
@@ -42,7 +43,7 @@ _HOMES = {
     "Counts": "entry",
     "Entry": "entry",
     "Outbox": "outbox",
-    "OutboxPromise": "outbox",
+    "OutboxPromise": "promise",
     "State": "entry",
     "golem_outbox": "tables",
 }

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
 from sqlalchemy import Insert
@@ -23,6 +23,7 @@ from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
 from golem_client.outbox.pace import Pace
+from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules, size, span
 from golem_client.outbox.statements import (
@@ -329,6 +330,8 @@ class Outbox(Records):
             with suppress(asyncio.CancelledError):
                 await running
 
+    # Inside
+
     def _worker(
         self,
         client: GolemClient,
@@ -339,7 +342,7 @@ class Outbox(Records):
         pace: Pace | None = None,
         is_patient: bool = True,
     ) -> Worker:
-        """Return a `Worker` that delivers once it is run; for `golem-promise bulk`."""
+        """Return a `Worker` that delivers once it is run; other packages of ours use it, too."""
         self._check_open()
         return Worker(
             database=self._database,
@@ -353,8 +356,6 @@ class Outbox(Records):
             pace=pace or Pace(),
             is_patient=is_patient,
         )
-
-    # Inside
 
     async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
         """Accept bytes for many promises in one transaction, for `golem-promise bulk`.
@@ -408,31 +409,3 @@ class Outbox(Records):
         if on_settled is not None:
             on_settled(settled)
         self._tell_waiters()
-
-
-class OutboxPromise(Generic[T]):
-    """A promise whose worker awaits a `T`; made by `Outbox.promise`.
-
-    Attributes:
-        id: The promise, or the key that stands for it.
-    """
-
-    def __init__(self, outbox: Outbox, promise_id: PromiseId | Key, type_: TypeForm[T]) -> None:
-        self.id = promise_id
-        self._outbox = outbox
-        # `None` is how Python spells the type; for complete_json it means "as the value tells".
-        self._type: Any = type(None) if type_ is None else type_
-
-    def __repr__(self) -> str:
-        name = getattr(self._type, "__name__", None) or str(self._type)
-        return f"<OutboxPromise[{name}] {self.id}>"
-
-    @without_locals
-    async def complete(self, value: T) -> Entry:
-        """Accept the completion of the promise with this value; see `Outbox.complete_json`.
-
-        Raises:
-            PayloadError: The value is not a `T`, or cannot be encoded.
-            OutboxError: As in `Outbox.complete_json`.
-        """
-        return await self._outbox.complete_json(self.id, value, self._type)
