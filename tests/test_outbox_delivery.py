@@ -271,7 +271,7 @@ class TestTruth:
             async with outbox.delivering(slow):
                 await server.is_asked()
                 await change(outbox, "due_at = 0")
-                outbox_worker = other.worker(quick, concurrency=1)
+                outbox_worker = other._worker(quick, concurrency=1)
                 running = asyncio.create_task(outbox_worker.run())
                 assert Outcome.FULFILLED_BY_UNKNOWN == (await waited(other, id_)).outcome
                 outbox_worker.stop()

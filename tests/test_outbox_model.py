@@ -64,7 +64,7 @@ CHANGES = [
     "all is well for a while",
 ]
 UNSENT = ("held", "unsent", "not found")  # after which nothing of a delivery can be stored
-FATES = ["answered", "answered", "sleeps on", "lost", "lost before", "cut", *UNSENT]
+FATES = ["answered", "sleeps on", "lost", "lost before", "cut", "not found", *UNSENT]
 
 
 @attrs.define(eq=False)

@@ -189,7 +189,7 @@ async def test_what_was_claimed_too_slowly_is_handed_back(engine: AsyncEngine) -
     outbox._database.run = slow  # type: ignore[method-assign]
     await outbox.complete_text(PROMISE_ID, "x")
     async with ScriptedServer(FALSE) as server, GolemClient(server.url, token=TOKEN) as client:
-        worker = outbox.worker(client, on_settled=settled.extend)
+        worker = outbox._worker(client, on_settled=settled.extend)
         running = asyncio.create_task(worker.run())
         entry = await outbox.wait(PROMISE_ID, timeout=10)
         worker.stop()
@@ -217,7 +217,7 @@ async def test_what_is_claimed_while_a_worker_stops_is_handed_back(
     await outbox.complete_text(PROMISE_ID, "x")
     outbox._database.run = slow  # type: ignore[method-assign]
     async with ScriptedServer() as server, GolemClient(server.url, token=TOKEN) as client:
-        worker = outbox.worker(client)
+        worker = outbox._worker(client)
         running = asyncio.create_task(worker.run())
         await claimed.wait()
         running.cancel() if is_cancelled else worker.stop()

@@ -101,7 +101,8 @@ class BlockingOutbox(Blocking[Outbox]):
     @made_without_locals
     @with_docstring_of(Outbox.deliver)
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
-        worker = self._delegate().worker(client._delegate(), concurrency=concurrency)  # noqa: SLF001 - our own class
+        inner = client._delegate()  # noqa: SLF001 - our own class
+        worker = self._delegate()._worker(inner, concurrency=concurrency)  # noqa: SLF001 - as above
         with _stopping_on_sigterm(worker):
             run(worker.run())
 

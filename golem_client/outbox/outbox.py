@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
@@ -159,12 +158,7 @@ class Outbox(Records):
         self._check_open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -269,10 +263,7 @@ class Outbox(Records):
             values = [compiled.params[name] for name in compiled.positiontup]
             await connection.execute(str(compiled), *values)
 
-        Args:
-            promise_id: As for `complete_json`.
-            value: As for `complete_json`.
-            as_type: As for `complete_json`.
+        Its arguments are those of `complete_json`.
 
         Raises:
             InvalidIdError: It is not an id.
@@ -315,7 +306,7 @@ class Outbox(Records):
         Raises:
             OutboxError: The tables are missing, or of a newer version.
         """
-        worker = self.worker(client, concurrency=concurrency)
+        worker = self._worker(client, concurrency=concurrency)
         with stopping_on_sigterm(worker):
             await worker.run()
 
@@ -328,7 +319,7 @@ class Outbox(Records):
         At its end no more rows are taken, and the calls under way are waited for, each within the
         client's timeout. When the body raises or is cancelled they are ended at once.
         """
-        worker = self.worker(client, concurrency=concurrency)
+        worker = self._worker(client, concurrency=concurrency)
         await worker.check()
         running = asyncio.create_task(worker.run())
         try:
@@ -340,7 +331,9 @@ class Outbox(Records):
             with suppress(asyncio.CancelledError):
                 await running
 
-    def worker(
+    # Inside
+
+    def _worker(
         self,
         client: GolemClient,
         *,
@@ -350,7 +343,7 @@ class Outbox(Records):
         pace: Pace | None = None,
         is_patient: bool = True,
     ) -> Worker:
-        """Return a `Worker` that delivers once it is run; for `golem-promise bulk`."""
+        """Return a `Worker` that delivers once it is run; other packages of ours use it, too."""
         self._check_open()
         return Worker(
             database=self._database,
@@ -365,14 +358,13 @@ class Outbox(Records):
             is_patient=is_patient,
         )
 
-    async def accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
-        """Accept bytes for many promises, spelled as by `str(PromiseId)`, in one transaction.
+    async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
+        """Accept bytes for many promises in one transaction, for `golem-promise bulk`.
 
-        Raises:
-            OutboxError: The database cannot be used; nothing was accepted.
+        Each promise comes once, in the spelling of `str(PromiseId)`.
         """
         self._check_open()
-        values = [values_of(self._acceptance(name, None, data)) for name, data in completions]
+        values = [values_of(self._acceptance(id_, None, data)) for id_, data in completions]
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(accepting(self._database.dialect), values)
@@ -380,8 +372,6 @@ class Outbox(Records):
         if values:
             await self._database.run(work)
             self._tell_workers()
-
-    # Inside
 
     def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
         return partial(encode, *values, max_bytes=self._max_payload_bytes)

@@ -298,14 +298,15 @@ class Worker:
         ended = asyncio.CancelledError() if is_cut else task.exception() or task.result()
         call.ended = ended
         now = time.monotonic()
-        if isinstance(ended, Completion) or not _is_of_no_row(ended):
+        if isinstance(ended, Completion) or not (is_cut or _is_of_no_row(ended)):
             self.pace.note_answer(now)
         elif not is_cut:
             self.pace.note_failure(ended, call.began, now)
         chance = random.random()  # noqa: S311 - jitter
+        # After the pace has noted it: the rules of a bulk run ask the pace.
         call.settlement = settlement(call.row, ended, self.rules, chance=chance)
         self._end(call)
-        if not is_cut and not isinstance(ended, Completion):
+        if not isinstance(ended, Completion | asyncio.CancelledError):
             _log(call, ended)
 
     def _end(self, call: Settled) -> None:

@@ -64,7 +64,7 @@ def promise(n: int) -> PromiseId:
 async def filled(outbox: Outbox, ids: list[PromiseId]) -> None:
     for start in range(0, len(ids), 2000):
         some = ids[start : start + 2000]
-        await outbox.accept_all([(str(id_), b'{"approved":true}') for id_ in some])
+        await outbox._accept_all([(str(id_), b'{"approved":true}') for id_ in some])
 
 
 def megabytes() -> float:

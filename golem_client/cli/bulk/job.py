@@ -164,7 +164,7 @@ class Job:
                 if pace.reason is not None:
                     worker.stop()
 
-            worker = outbox.worker(
+            worker = outbox._worker(  # noqa: SLF001 - it is made for this command
                 client,
                 concurrency=concurrency,
                 on_settled=note_all,
@@ -224,7 +224,8 @@ class Job:
         to_send = [line for line in map(self._plan.line_to_send, lines) if line is not None]
         self._write()
         self._open += len(to_send)
-        await outbox.accept_all([(line.promise_id, line.payload) for line in to_send])
+        completions = [(line.promise_id, line.payload) for line in to_send]
+        await outbox._accept_all(completions)  # noqa: SLF001 - as above
 
     async def _keep_fresh(self, pace: BulkPace) -> None:
         while True:
