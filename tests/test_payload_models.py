@@ -355,6 +355,18 @@ def test_sets_in_models_have_an_order() -> None:
     assert written == {f'[{tags},{{"t":{tags}}},{odd}]'}
 
 
+def test_a_set_of_models_has_an_order() -> None:
+    """It is not written at once, as a list of models is."""
+
+    class Frozen(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(frozen=True)
+
+        id: int
+
+    rows = [Frozen(id=number) for number in range(100, 200)]
+    assert encode_json(set(rows)) == encode_json(rows)
+
+
 class Cyclic(pydantic.BaseModel):
     name: str = SECRET
     next: Any = None

@@ -335,6 +335,7 @@ REFUSED = [
         [EXPIRED],
         "$[0].total: could not be read: LookupError was raised by a hook or a property.",
     ),
+    Refused("long key", {"a": {-(10**308): 1}}, f"$.a: has a key that {_LONG}"),
     Refused(
         "key with dots", {f"..{'x' * 50}": math.nan}, f'$["..{"x" * 37}\\u2026"]: {_NOT_FINITE}'
     ),
