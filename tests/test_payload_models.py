@@ -270,6 +270,14 @@ def test_a_class_decides_what_its_declaration_leaves_open() -> None:
     assert json.loads(encode_json({"model": wider}, Keyed)) == {"model": expected}
 
 
+def test_a_list_of_models_loses_no_field_of_a_subclass() -> None:
+    """pydantic itself would write the fields of the declared class alone."""
+    wider = Wider(took=timedelta(1), raw=b"", more=Decimal("1.0"))
+    for models in ([wider, wider], [INNER, wider]):
+        expected = [json.loads(model.model_dump_json()) for model in models]
+        assert json.loads(encode_json(models, list[Inner])) == expected
+
+
 def test_inside_a_model_pydantic_decides() -> None:
     """Tags, hooks and rules of ours are for what is around a model."""
     converter = make_converter(externally_tagged=Approved | Rejected)
