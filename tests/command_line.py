@@ -79,12 +79,12 @@ async def command(home: Path, *arguments: str, **more: Any) -> AsyncIterator[Pro
 async def first_line(stream: StreamReader | None) -> str:
     """Return the first line that a process writes to a stream."""
     assert stream is not None
-    return (await asyncio.wait_for(stream.readline(), 10)).decode()
+    return (await asyncio.wait_for(stream.readline(), 30)).decode()
 
 
 async def ran(process: Process, stdin: bytes = b"") -> Ran:
     """Wait for the end of a process."""
     out, err = await asyncio.wait_for(
-        process.communicate(None if process.stdin is None else stdin), 20
+        process.communicate(None if process.stdin is None else stdin), 60
     )
     return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())

@@ -23,7 +23,7 @@ from golem_client.links import PromiseLinks
 from golem_client.testing import FakeGolem
 
 APP = Path(__file__).parent.parent / "examples" / "approvals" / "app.py"
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -35,11 +35,14 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 KEY = "browser-test-" * 4
+expect.set_options(timeout=30_000)
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder to look at the pages in
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no chromium: apt-get install chromium-headless-shell"
+    ),
 ]
 
 
@@ -119,7 +122,7 @@ async def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> As
                     await asyncio.sleep(0.01)
             url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             person = await browser.new_context(viewport={"width": 390, "height": 780})
-            person.set_default_timeout(10_000)
+            person.set_default_timeout(30_000)
             yield Site(url, golem, approvals, person, links)
             await person.close()
             server.should_exit = True
@@ -148,12 +151,12 @@ async def test_a_person_decides(site: Site, choice: str, approved: bool) -> None
     assert site.golem.payload(promise_id) is None
     await press(page, choice)
     await says(page, "Thank you. Your decision is recorded.", "recorded")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await site.golem.await_promise_json(promise_id) == {"approved": approved}
     await site.app.app.state.approvals.tell(
         site.app.Result(promise_id=promise_id, result="an answer")
     )
-    await site.app.app.state.approvals.outbox.wait(promise_id, timeout=5)
+    await site.app.app.state.approvals.outbox.wait(promise_id, timeout=20)
     listed = await site.open("/")
     row = listed.get_by_role("listitem").filter(has_text=question)
     assert "Decided here · the worker received" in await row.inner_text()
@@ -254,7 +257,7 @@ async def test_two_tabs_that_decide_differently(site: Site) -> None:
     await says(no, "Thank you. Your decision is recorded.")
     await press(yes, "Approve")
     await says(yes, "A decision had been made before.")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await site.golem.await_promise_json(promise_id) == {"approved": False}
 
 

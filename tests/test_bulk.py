@@ -687,7 +687,7 @@ class TestRateLimits:
 
     @pytest.mark.parametrize(
         "options",
-        [{"retry": ONCE}, {"timeout": 0.02}, {"timeout": 0.02, "max_connections": 1}],
+        [{"retry": ONCE}, {"timeout": 0.15}, {"timeout": 0.15, "max_connections": 1}],
         ids=["each call sends once", "each call waits at the gate", "one probes for all"],
     )
     async def test_a_limit_without_end_stops_the_run(
@@ -704,7 +704,10 @@ class TestRateLimits:
                 await until_error(complete_many(client, texts(50), concurrency=2), results)
         assert stopped.value.worth_retrying
         assert 2 == len(results)
-        assert len(server.requests) >= sum(r.error.attempts for r in results if r.error) > 0
+        attempts = sum(result.error.attempts for result in results if result.error)
+        assert attempts > 0
+        if "timeout" not in options:  # a deadline can end an attempt before it is sent
+            assert len(server.requests) >= attempts
 
     async def test_a_wait_of_hours_stops_the_run(self) -> None:
         """Better told than waited for in silence."""
@@ -721,12 +724,12 @@ class TestOutages:
 
     @pytest.mark.parametrize("retry", [ONCE, RetryPolicy()], ids=["once", "default"])
     async def test_no_item_fails(self, retry: RetryPolicy) -> None:
-        """Although the outage lasts several times as long as a call may."""
+        """Although the outage lasts longer than a call may."""
         async with FakeGolem() as golem:
             promises = [golem.create_promise() for _ in range(30)]
             items = [Item.of_text(promise, "x") for promise in promises]
             async with GolemClient(
-                golem.url, token=golem.token, timeout=0.1, retry=retry, max_connections=4
+                golem.url, token=golem.token, timeout=0.4, retry=retry, max_connections=4
             ) as client:
                 await client.complete_text(golem.create_promise(), "x")
                 async with golem.outage():
@@ -739,7 +742,8 @@ class TestOutages:
                             await client.complete_text(promises[0], "x")
                     run = complete_many(client, items, concurrency=10)
                     reader = asyncio.create_task(all_of(run))
-                    await asyncio.sleep(0.3)
+                    for _ in range(4):
+                        await asyncio.sleep(0.25)
                     assert not reader.done()
                 results = await reader
         assert [Outcome.FULFILLED] * 30 == outcomes(results)
@@ -773,7 +777,7 @@ class TestOutages:
             reader = asyncio.create_task(all_of(run))
             await asyncio.sleep(0.2)
             assert 50 < run.pause <= 60
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(5):
                 await run.aclose()
                 assert [] == await reader
         assert [] == running()
@@ -797,7 +801,7 @@ class TestOutages:
             await (stall if b'"oplogIdx":7,' in exchange.request.body else TRUE)(exchange)
 
         policy = RetryPolicy(max_attempts=2, min_delay=0.001)
-        options: dict[str, Any] = {"attempt_timeout": 0.05, "retry": policy}
+        options: dict[str, Any] = {"attempt_timeout": 0.4, "retry": policy}
         async with (
             ScriptedServer(late(0.005, one_hangs)) as server,
             client_of(server, **options) as client,

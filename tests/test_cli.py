@@ -277,9 +277,9 @@ class TestProcess:
         async with ScriptedServer(stall) as server:
             arguments = ("complete", str(PROMISE_ID), "--text", "x", "--url", server.url)
             async with command(tmp_path, *arguments) as process:
-                await asyncio.wait_for(server.is_asked(), 10)
+                await asyncio.wait_for(server.is_asked(), 30)
                 process.send_signal(signal.SIGINT)
-                done = await asyncio.wait_for(ran(process), 3)
+                done = await asyncio.wait_for(ran(process), 30)
         assert (130, "") == (done.code, done.out)
         assert done.err.startswith("golem-promise: interrupted: the promise may be completed, or")
         assert 1 == done.err.count("\n")
@@ -292,7 +292,7 @@ class TestProcess:
             line = await first_line(process.stderr)
             await asyncio.sleep(0.2)  # until it reads indeed
             process.send_signal(signal.SIGINT)
-            done = await asyncio.wait_for(ran(process), 3)
+            done = await asyncio.wait_for(ran(process), 30)
         os.close(terminal)
         os.close(end)
         assert "golem-promise: reading the payload from the terminal" == line[:52]
@@ -307,7 +307,7 @@ class TestProcess:
             promise_id = "679ae459-8700-41d9-920c-7e2887459c94/w/1"
             one = await golem_promise("complete", promise_id, "--text", "x", "--url", url)
             process.send_signal(name)
-            done = await asyncio.wait_for(ran(process), 3)
+            done = await asyncio.wait_for(ran(process), 30)
         assert (5, 0) == (one.code, done.code)
         assert "golem-promise: stopped: 0 promises completed, 0 pending\n" == done.err
         assert [] == [text for text in done.out.splitlines() if len(text) > 79]

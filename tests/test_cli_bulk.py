@@ -614,9 +614,9 @@ class TestOutages:
                 await outage.enter_async_context(golem.outage())
             else:
                 golem.fail_next(503, times=1_000_000)
-            run = asyncio.create_task(bulk.run("--timeout", "0.5"))
+            run = asyncio.create_task(bulk.run("--timeout", "1"))
             said = ""
-            while "down or overloaded for 1 s" not in said:
+            while "down or overloaded for 2 s" not in said:
                 await asyncio.sleep(0.02)
                 assert not run.done(), run.result()
                 said += bulk.capsys.readouterr().err

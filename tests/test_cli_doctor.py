@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from golem_client.cli.doctor import answers
+from golem_client.cli.doctor import answers, connection
 from golem_client.cli.doctor.answers import Reply, Silence, place, read_health, read_probe
 from golem_client.cli.doctor.connection import about_certificate, certificate_problem
 from golem_client.cli.options import Way
@@ -213,7 +213,7 @@ class TestWay:
         """It says to try http."""
         async with ScriptedServer(step) as server:
             url = server.url.replace("http:", "https:")
-            ran, checks = await doctor("--url", url, "--timeout", "0.2")
+            ran, checks = await doctor("--url", url, "--timeout", "1")
         assert (1, "TLS") == (ran.code, list(checks)[-1])
         assert (
             "failed",
@@ -442,6 +442,11 @@ class TestTls:
 class TestHttp:
     """What the address answers."""
 
+    @pytest.fixture(autouse=True)
+    def _quick_probe(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Look only for a moment whether a server that answers HTTP speaks TLS."""
+        monkeypatch.setattr(connection, "_PROBE_SECONDS", 0.1)
+
     async def test_a_redirect(self) -> None:
         """Where it leads, without what may be a secret."""
         location = "https://user:zorro@golem.example/zorro?zorro=1"
@@ -455,7 +460,7 @@ class TestHttp:
     async def test_a_server_that_answers_html_to_everything(self, status: int) -> None:
         """A web server, a login page, a proxy whose Golem is down."""
         async with ScriptedServer(answer(status, b"\n<html>zorro</html>", "text/html")) as server:
-            ran, checks = await doctor("--url", server.url, "--timeout", "0.2")
+            ran, checks = await doctor("--url", server.url, "--timeout", "5")
         found = f"not Golem's answer: status {status}, a web page"
         assert (1, ("failed", found), ("failed", found)) == (
             ran.code,
@@ -469,7 +474,7 @@ class TestHttp:
     async def test_a_server_that_answers_json_to_everything(self, body: bytes) -> None:
         """It is no Golem either."""
         async with ScriptedServer(answer(400, body)) as server:
-            ran, checks = await doctor("--url", server.url, "--timeout", "0.2")
+            ran, checks = await doctor("--url", server.url, "--timeout", "5")
         assert (1, "failed", "failed") == (ran.code, checks["health"][0], checks["token"][0])
 
     @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -48,11 +49,10 @@ async def test_list_shows_every_entry_and_no_payload(file: str) -> None:
     """For people within 80 columns but for errors in a pipe, and as JSON lines."""
     shown = await golem_promise("outbox", file, "list")
     assert (0, "") == (shown.code, shown.err)
-    assert ["pending: accepted 0 s ago, due in 0 s", f"  {PROMISE_ID}"] == shown.out.splitlines()[
-        :2
-    ]
-    assert "dead: accepted 0 s ago, 2 requests" in shown.out
-    assert "waiting: accepted 0 s ago\n  key order-17\n" in shown.out
+    out = re.sub(r"\d+ s ago", "… s ago", shown.out)
+    assert ["pending: accepted … s ago, due in 0 s", f"  {PROMISE_ID}"] == out.splitlines()[:2]
+    assert "dead: accepted … s ago, 2 requests" in out
+    assert "waiting: accepted … s ago\n  key order-17\n" in out
     assert "XError:  [2Jyyy" in shown.out
     one = await golem_promise("outbox", file, "list", "--state", "dead", "--output", "json")
     (line,) = one.out.splitlines()
@@ -87,7 +87,7 @@ async def test_counts_and_prune(file: str) -> None:
     """Numbers for people, and for programs."""
     shown = await golem_promise("outbox", file, "counts")
     assert ["waiting", "1"] == shown.out.splitlines()[0].split()
-    assert "the oldest for 0 s" in shown.out
+    assert "the oldest for " in shown.out
     counted = json.loads((await golem_promise("outbox", file, "counts", "--output", "json")).out)
     assert (1, 1, 0, 1) == tuple(
         counted[name] for name in ("waiting", "pending", "completed", "dead")
@@ -149,10 +149,10 @@ async def test_work_delivers_until_sigterm(file: str, tmp_path: Path) -> None:
             async with command(tmp_path, "outbox", file, "work", environ=environ) as process:
                 assert "delivering" in await first_line(process.stderr)
                 await outbox.complete_text(quick, "x")
-                await outbox.wait(quick, timeout=10)
+                await outbox.wait(quick, timeout=30)
                 golem.latency(0.3)
                 await outbox.complete_text(slow, "x")
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while len(golem.requests) < 2:  # noqa: ASYNC110 - the fake does not tell
                         await asyncio.sleep(0.005)
                 process.send_signal(signal.SIGTERM)

@@ -205,7 +205,7 @@ async def test_a_deadline_says_for_how_long_golem_had_been_down() -> None:
     ):
         with pytest.raises(DeadlineExceededError, match="has been down for 0") as caught:
             await client.complete_json(PROMISE_ID, 1)
-    assert 0.1 < caught.value.seconds_down <= 0.3
+    assert 0.1 < caught.value.seconds_down < 2
     assert caught.value.may_have_completed
     assert "Golem is up" in str(caught.value)
 

@@ -67,7 +67,8 @@ asyncio.run(main())
 )
 def test_quickstart_says_what_is_wrong(arguments: list[str], words: str) -> None:
     """A wrong call, a wrong id, no server: one line that says so."""
-    ended = run("quickstart.py", *arguments, GOLEM_URL="http://127.0.0.1:1")
+    settings = {"GOLEM_URL": "http://127.0.0.1:1", "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS": "2"}
+    ended = run("quickstart.py", *arguments, **settings)
     assert ended.returncode == 1
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr

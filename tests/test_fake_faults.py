@@ -495,9 +495,9 @@ async def test_a_delayed_answer_comes_late_and_what_it_tells_is_done_at_once(
     golem: FakeGolem, post: Post
 ) -> None:
     promise_id = golem.create_promise()
-    golem.delay_next(0.1)
+    golem.delay_next(0.5)
     call = asyncio.create_task(post(promise_id))
-    assert await asyncio.wait_for(golem.await_promise(promise_id), 0.09) == b"x"
+    assert await asyncio.wait_for(golem.await_promise(promise_id), 0.45) == b"x"
     assert not call.done()
     assert (await call)[2] == b"true"
 

@@ -224,6 +224,7 @@ async def test_a_test_that_blocks_its_loop_is_told_so(
                 pool.submit(asyncio.run, approve(golem, promise_id)).result()
             assert (said in str(shown.value), shown.value.attempts) == (True, 1)
             loop = asyncio.get_running_loop()
+            monkeypatch.setattr(server, "_PATIENCE", 100)
             assert await loop.run_in_executor(pool, post, golem, promise_id) == b"true"
     assert len(golem.requests) == 1
 

@@ -76,14 +76,14 @@ async def test_a_killed_workers_rows_are_taken_over(driver: str, tmp_path: Path)
             *(sys.executable, "-c", DELIVERING),
             *(engine.url.render_as_string(hide_password=False), golem.url, golem.token),
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(golem.requests) < 20:  # noqa: ASYNC110 - the fake does not tell
                 await asyncio.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         golem.latency(0)
         async with outbox.delivering(client):
-            entries = [await outbox.wait(id_, timeout=20) for id_ in ids]
+            entries = [await outbox.wait(id_, timeout=60) for id_ in ids]
     outcomes = {entry.outcome for entry in entries}
     assert Outcome.FULFILLED in outcomes
     assert outcomes <= {Outcome.FULFILLED, Outcome.FULFILLED_BY_UNKNOWN}
@@ -102,4 +102,4 @@ def test_a_killed_test_run_leaves_no_postgresql(tmp_path: Path) -> None:
             tests.stdout.readline()
             assert server.poll() is None
             os.kill(tests.pid, signal.SIGTERM)
-        assert -signal.SIGQUIT == server.wait(10)
+        assert -signal.SIGQUIT == server.wait(30)

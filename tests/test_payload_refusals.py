@@ -446,19 +446,16 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
-def test_the_refusals(refused: Refused) -> None:
-    """The message is the path, the reason, and what to do; it comes at once."""
+def test_a_refusal_says_where_and_why_and_never_shows_the_value(refused: Refused) -> None:
+    """The message is the path, the reason, and what to do; it comes at once.
+
+    Neither the error nor what hangs on it holds the value; it pickles and copies.
+    """
     started = time.process_time()
     error = _error(refused.value, refused.as_type)
     assert time.process_time() - started < 1
     assert str(error).startswith(refused.message)
     assert type(error) is PayloadError
-
-
-@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)
-def test_a_refusal_never_shows_the_value(refused: Refused) -> None:
-    """Neither the error nor what hangs on it holds the value; it pickles and copies."""
-    error = _error(refused.value, refused.as_type)
     assert error.__cause__ is None
     assert error.__context__ is None
     shown = [str(error), repr(error), repr(error.args), repr(vars(error))]

@@ -477,7 +477,7 @@ class TestTraces:
             client_of(golem, seen) as client,
             outbox.delivering(client),
         ):
-            await outbox.wait(promise_id, timeout=10)
+            await outbox.wait(promise_id, timeout=30)
         assert [accepting.get_span_context().span_id] == [
             link.context.span_id for link in seen.call.links
         ]
@@ -497,7 +497,7 @@ class TestTraces:
             client_of(golem, seen) as client,
             outbox.delivering(client),
         ):
-            await outbox.wait(promise_id, timeout=10)
+            await outbox.wait(promise_id, timeout=30)
         (link,) = seen.call.links
         assert printed.decode().split("-")[1:3] == [
             f"{link.context.trace_id:032x}",

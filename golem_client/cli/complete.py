@@ -87,29 +87,23 @@ no option for the token itself: other users of this machine can see arguments.
 @seconds_option("--timeout", "For the whole call, including retries; 30 by default.")
 @output_option
 @click.pass_context
-def complete(  # noqa: PLR0913 - the options of the command line
+def complete(
     ctx: click.Context,
+    /,
     *,
     promise_id: PromiseId,
-    json: str | None,
-    text: str | None,
-    file: BinaryIO | None,
     verbatim: bool,
-    stdin: bool,
-    empty: bool,
-    url: str | None,
-    profile: str | None,
-    token_file: Path | None,
+    target: Target,
     timeout: float | None,
     output: str,
+    **sources: Any,
 ) -> None:
     """Complete the promise ID with a payload, which cannot be replaced later.
 
     ID may have any spelling that Golem, its SDKs and golem-cli print.
     """
-    sources = {"json": json, "text": text, "file": file, "stdin": stdin, "empty": empty}
     payload = _payload(sources, is_verbatim=verbatim)
-    client = Target(url, profile, token_file).client(timeout=timeout)
+    client = target.client(timeout=timeout)
     report = _as_json if output == "json" else _as_text
     done = run_to_the_end(_complete(client, promise_id, payload), interrupted=_INTERRUPTED)
     ctx.exit(report(promise_id, done))

@@ -11,8 +11,9 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import click
@@ -146,10 +147,17 @@ def in_options(text: str) -> str:
 
 
 def target_options(command: F) -> F:
-    """Give a command the options that say where Golem is; it takes `url, profile, token_file`."""
+    """Give a command the options that say where Golem is; it takes them as `target`."""
+
+    @wraps(command)
+    def targeted(
+        *args: Any, url: str | None, profile: str | None, token_file: Path | None, **options: Any
+    ) -> Any:
+        return command(*args, target=Target(url, profile, token_file), **options)
+
     for option in reversed(_TARGET):
-        command = option(command)
-    return command
+        targeted = option(targeted)
+    return cast("F", targeted)
 
 
 def output_option(command: F) -> F:

@@ -229,9 +229,9 @@ async def _counts(outbox: Outbox, *, output: str) -> None:
 @concurrency_option("The most calls at the same time.")
 @target_options
 @seconds_option("--timeout", "For each delivery, including retries; 30 by default.")
-async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, **where: Any) -> None:
+async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, target: Target) -> None:
     """Deliver until SIGTERM or Ctrl-C. Several may run at the same time."""
-    client = Target(**where).client(timeout=timeout, max_connections=max(100, concurrency))
+    client = target.client(timeout=timeout, max_connections=max(100, concurrency))
     logger = logging.getLogger("golem_client.outbox")
     handler = _Lines(logging.WARNING)
     logger.addHandler(handler)

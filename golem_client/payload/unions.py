@@ -83,14 +83,17 @@ def _advice(
 def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -> Any:
     """Try each member on the whole value."""
     left, written = room.left, []
+    left_at_least = left
     for rule in rules:
         try:
             written.append(rule.write(value, room))
+            left_at_least = min(left_at_least, room.left)
         except (refusals.TooDeepError, refusals.TooLargeError):
             raise
         except RefusedError:
             pass
         room.left = left
+    room.left = left_at_least
     if not written:
         raise mismatch(value, declared)
     if len(written) > 1 and len({json.dumps(resolved(each)) for each in written}) > 1:

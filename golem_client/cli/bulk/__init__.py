@@ -60,7 +60,7 @@ deleted when every promise is completed.
 @target_options
 @seconds_option("--timeout", "For each line, including retries; 30 by default.")
 @click.pass_context
-def bulk(  # noqa: PLR0913 - the options of the command line
+def bulk(
     ctx: click.Context,
     *,
     file: Path,
@@ -68,9 +68,7 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     concurrency: int,
     retry_failed: bool,
     dry_run: bool,
-    url: str | None,
-    profile: str | None,
-    token_file: Path | None,
+    target: Target,
     timeout: float | None,
 ) -> None:
     """Complete the promises that FILE lists, one per line, each with its own payload.
@@ -82,7 +80,7 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     client = None
     if not dry_run:
         # "wait", whatever the environment says: an outage holds the run instead of failing lines.
-        client = Target(url, profile, token_file).client(
+        client = target.client(
             timeout=timeout, max_connections=max(100, concurrency), overload="wait"
         )
     with ExitStack() as stack:

@@ -7,8 +7,6 @@ answers      what Golem answers over HTTP, and what it says of the token
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from golem_client.cli.doctor.answers import check_answers
@@ -43,9 +41,7 @@ Exit codes:
 def doctor(
     ctx: click.Context,
     *,
-    url: str | None,
-    profile: str | None,
-    token_file: Path | None,
+    target: Target,
     timeout: float | None,
     output: str,
 ) -> None:
@@ -56,7 +52,7 @@ def doctor(
     no line. Nothing is completed: the request that tests the token names a promise that no Golem
     can have. No secret is shown.
     """
-    checks, way = check_settings(Target(url, profile, token_file))
+    checks, way = check_settings(target)
     if way is not None:
         checks += run_to_the_end(
             _check(way, timeout or _TIMEOUT), interrupted="nothing was completed"

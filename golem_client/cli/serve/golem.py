@@ -14,14 +14,12 @@ import math
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from golem_client import PromiseId
 from golem_client.testing import Answer, FakeGolem, ReceivedRequest
-from golem_client.testing.messages import Delivery, Incoming
 from golem_client.testing.server import HOST
 
 PROMISES = "/_fake/promises"
@@ -53,7 +51,6 @@ _FAULT_FIELDS: dict[str, tuple[type, ...]] = {
 }
 
 
-_SERIAL: ContextVar[int] = ContextVar("serial")
 """The number of the request that a task answers."""
 
 
@@ -116,20 +113,13 @@ class ServedGolem(FakeGolem):
         self._log(f"{method} {path} -> {answer.status}")
         return answer
 
-    async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
-        """Log the request. A server runs for long: what came is not kept for ever."""
-        _SERIAL.set(-1)
-        delivery = await super()._respond(incoming, connection)
-        if (request := self._received.get(_SERIAL.get())) is not None:
+    def _note(self, serial: int, **facts: Any) -> None:
+        """Log a request at its end. A server runs for long: what came is not kept for ever."""
+        super()._note(serial, **facts)
+        if "status" in facts and (request := self._received.get(serial)) is not None:
             self._log(_log_line(request))
         if len(self._received) > _MAX_KEPT_REQUESTS:
             self.clear_requests()
-        return delivery
-
-    def _recorded(self, *what: Any) -> Any:
-        note = super()._recorded(*what)
-        _SERIAL.set(next(reversed(self._received)))
-        return note
 
     def _set_weather(self) -> None:
         faults, seed, latency = self._weather
