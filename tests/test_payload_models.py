@@ -270,6 +270,14 @@ def test_a_class_decides_what_its_declaration_leaves_open() -> None:
     assert json.loads(encode_json({"model": wider}, Keyed)) == {"model": expected}
 
 
+def test_a_list_of_models_loses_no_field_of_a_subclass() -> None:
+    """pydantic itself would write the fields of the declared class alone."""
+    wider = Wider(took=timedelta(1), raw=b"", more=Decimal("1.0"))
+    for models in ([wider, wider], [INNER, wider]):
+        expected = [json.loads(model.model_dump_json()) for model in models]
+        assert json.loads(encode_json(models, list[Inner])) == expected
+
+
 def test_inside_a_model_pydantic_decides() -> None:
     """Tags, hooks and rules of ours are for what is around a model."""
     converter = make_converter(externally_tagged=Approved | Rejected)
@@ -353,6 +361,18 @@ def test_sets_in_models_have_an_order() -> None:
     tags = f'{{"tags":{words},"any":[{{"x":{words}}}],"by_name":{{"n":[1,3,10]}}}}'
     odd = f'{{"metadata":{words},"default":[{words}],"type":"x"}}'
     assert written == {f'[{tags},{{"t":{tags}}},{odd}]'}
+
+
+def test_a_set_of_models_has_an_order() -> None:
+    """It is not written at once, as a list of models is."""
+
+    class Frozen(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(frozen=True)
+
+        id: str
+
+    rows = [Frozen(id=str(number)) for number in range(100, 200)]
+    assert encode_json(set(rows)) == encode_json(rows)
 
 
 class Cyclic(pydantic.BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
 import time
@@ -335,6 +336,17 @@ REFUSED = [
         [EXPIRED],
         "$[0].total: could not be read: LookupError was raised by a hook or a property.",
     ),
+    Refused(
+        "12 steps and 40 letters",
+        {"a" * 40: json.loads(f"{'[' * 11}NaN{']' * 11}")},
+        f"$.{'a' * 40}{'[0]' * 11}: {_NOT_FINITE}",
+    ),
+    Refused(
+        "13 steps and 41 letters",
+        {"a" * 41: json.loads(f"{'[' * 12}NaN{']' * 12}")},
+        f"$.{'a' * 39}…{'[0]' * 7}…{'[0]' * 4}: {_NOT_FINITE}",
+    ),
+    Refused("long key", {"a": {-(10**308): 1}}, f"$.a: has a key that {_LONG}"),
     Refused(
         "key with dots", {f"..{'x' * 50}": math.nan}, f'$["..{"x" * 37}\\u2026"]: {_NOT_FINITE}'
     ),

@@ -89,7 +89,7 @@ def _is_readable(encoded: bytes) -> bool:
 def _depth(encoded: bytes) -> int:
     """Return how deep the JSON is nested, at most one level more than is allowed."""
     brackets = encoded.translate(_BRACKETS, _NO_STRUCTURE).replace(b'""', b"")
-    if b'"' in brackets or b"\\" in brackets:  # a text has brackets or escapes in it
+    if b'"' in brackets:  # a text has brackets or escapes in it
         outside = encoded.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
         brackets = b"".join(outside).translate(_BRACKETS, _NO_BRACKETS)
     depth = 0
