@@ -141,8 +141,8 @@ class TestCalls:
 
     def test_what_could_not_be_made_has_a_repr(self) -> None:
         """Reporters of errors show `self` in the frame of a subclass's constructor."""
-        for cls in (BlockingGolemClient, BlockingOutbox):
-            assert f"<{cls.__name__} None>" == repr(cls.__new__(cls))
+        for cls in (BlockingGolemClient, BlockingOutbox, GolemClient):
+            assert f"<{cls.__name__} not made>" == repr(cls.__new__(cls))
 
     def test_the_warning_points_at_the_callers_line(self) -> None:
         """As GolemClient's does."""
@@ -663,6 +663,32 @@ class TestOutbox:
             assert ["completed"] * 3 == [each.state for each in ended]
             assert outbox.entry(ids[0]) is not None
         assert [b'{"a":1}', b"7", b"late"] == [golem.payload(each) for each in ids]
+
+    def test_a_sigterm_ends_a_delivery_when_its_calls_are_settled(
+        self, golem: BlockingFakeGolem, tmp_path: Path
+    ) -> None:
+        """As that of `Outbox.deliver`: the process is not killed in the middle of a call."""
+        script = """
+import sys
+from golem_client.blocking import BlockingGolemClient, BlockingOutbox
+url, token, promise_id, path = sys.argv[1:]
+with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) as client:
+    outbox.complete_json(promise_id, 1)
+    outbox.deliver(client)
+    print(outbox.entry(promise_id).outcome)
+"""
+        golem.latency(0.3)
+        promise_id = golem.create_promise()
+        arguments = [golem.url, golem.token, str(promise_id), str(tmp_path / "golem.sqlite")]
+        command = [sys.executable, "-W", "error", "-c", script, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as delivering:
+            assert delivering.stdout is not None
+            deadline = time.monotonic() + 60
+            while not golem.requests and time.monotonic() < deadline:
+                time.sleep(0.005)
+            delivering.terminate()
+            printed = delivering.stdout.read()
+        assert ("fulfilled\n", 0) == (printed, delivering.returncode)
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

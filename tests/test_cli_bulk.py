@@ -59,7 +59,7 @@ class Bulk:
 
     folder: Path
     capsys: pytest.CaptureFixture[str]
-    started: list[subprocess.Popen[bytes]] = attrs.Factory(list)
+    processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     @property
     def file(self) -> Path:
@@ -102,7 +102,7 @@ class Bulk:
         command += [file or str(self.file), "--results", str(self.results), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload]
-        self.started.append(process)
+        self.processes.append(process)
         return process  # type: ignore[no-any-return]
 
 
@@ -110,8 +110,9 @@ class Bulk:
 def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bulk]:
     bulk = Bulk(tmp_path, capsys)
     yield bulk
-    for process in bulk.started:
-        process.kill()  # if the test has failed
+    for process in bulk.processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -511,13 +512,26 @@ class TestPipe:
         os.close(reading)
         for promise, line in lines[:2]:
             os.write(writing, json.dumps(line).encode() + b"\n")
-            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 30)
+            assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 40)
         await bulk.has_recorded(2)
         process.send_signal(signal.SIGINT)
-        _, err = await asyncio.to_thread(process.communicate, timeout=30)
+        _, err = await asyncio.to_thread(process.communicate, timeout=40)
         assert 130 == process.returncode
         assert b"Traceback" not in err
         os.close(writing)
+
+    async def test_a_refused_token_does_not_wait_for_the_next_line(
+        self, scripted: Start, bulk: Bulk
+    ) -> None:
+        """Whatever feeds the pipe may be silent for long."""
+        await scripted(REFUSED)
+        process = bulk.start(file="-", stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(texts(1)[0]).encode() + b"\n")
+        process.stdin.flush()
+        assert 6 == await asyncio.wait_for(asyncio.to_thread(process.wait), 40)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
+        assert b"stopped: " in err
 
     async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """With the table."""

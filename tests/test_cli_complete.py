@@ -504,12 +504,6 @@ def test_every_error_has_an_exit_code(name: str) -> None:
     assert code_of_error(an_error(name)) in (2, 5, 6, 7, 8)
 
 
-def test_a_run_that_is_stopped_has_the_code_of_its_reason() -> None:
-    """As `bulk` ends."""
-    stopped = golem_client.BulkStoppedError("x", golem_client.AuthenticationError("x", 401))
-    assert ExitCode.NOT_AUTHORISED == code_of_error(stopped)
-
-
 @pytest.mark.parametrize("name", ERRORS)
 def test_no_error_speaks_of_the_options_of_the_library(name: str) -> None:
     """People at a terminal have others."""

@@ -230,6 +230,24 @@ def sync_engine(engine: AsyncEngine) -> Engine:
     return create_engine(url.replace("+aiosqlite", "").replace("+asyncpg", "+psycopg"))
 
 
+async def test_an_error_that_nobody_expected_is_no_cancellation(tmp_path: Path) -> None:
+    """Every caller that waits is told of it, and the next one tries anew."""
+    async with await Outbox.open(tmp_path / "x.sqlite") as outbox:
+        run, errors = outbox._database.run, [ZeroDivisionError("a bug")]
+
+        async def buggy(work: Any, **options: Any) -> Any:
+            if errors:
+                await asyncio.sleep(0)
+                raise errors.pop()
+            return await run(work, **options)
+
+        outbox._database.run = buggy  # type: ignore[method-assign]
+        calls = (outbox.complete_text(promise(n), "x") for n in range(3))
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert [ZeroDivisionError] * 3 == [type(end) for end in ends]
+        assert (await outbox.complete_text(PROMISE_ID, "x")).is_new
+
+
 async def test_the_recipes_for_plain_drivers_work(tmp_path: Path) -> None:
     """Those of the docstring of `statement`, on asyncpg and psycopg without SQLAlchemy."""
     async with empty_database("asyncpg", tmp_path) as engine, Outbox(engine) as outbox:

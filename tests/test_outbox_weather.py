@@ -199,6 +199,42 @@ async def test_what_was_claimed_too_slowly_is_handed_back(engine: AsyncEngine) -
     assert Outcome.ALREADY_FULFILLED == entry.outcome
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_what_is_claimed_while_a_worker_stops_is_handed_back(
+    engine: AsyncEngine, is_cancelled: bool
+) -> None:
+    """It is due at once, and nobody needs to doubt that it was sent."""
+    outbox = await made(engine)
+    run, claimed, gate = outbox._database.run, asyncio.Event(), asyncio.Event()
+
+    async def slow(work: Any, **options: Any) -> Any:
+        result = await run(work, **options)
+        if result and getattr(result[0], "payload", None):
+            claimed.set()
+            await gate.wait()
+        return result
+
+    await outbox.complete_text(PROMISE_ID, "x")
+    outbox._database.run = slow  # type: ignore[method-assign]
+    async with ScriptedServer() as server, GolemClient(server.url, token=TOKEN) as client:
+        worker = outbox.worker(client)
+        running = asyncio.create_task(worker.run())
+        await claimed.wait()
+        running.cancel() if is_cancelled else worker.stop()
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.wait([running])
+        assert [] == server.requests
+    async with engine.connect() as connection:
+        marks = f"SELECT state, is_claimed, may_have_stored, lease FROM {ENTRIES}"
+        row = (await connection.execute(text(marks))).one()
+    assert ("pending", False, False, None) == tuple(row)
+    entry = await outbox.entry(PROMISE_ID)
+    assert entry is not None
+    assert entry.due_at is not None
+    assert entry.due_at - entry.accepted_at < timedelta(seconds=30)
+
+
 # Refused connections
 
 

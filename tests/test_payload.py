@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import IntEnum
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,7 +17,7 @@ from uuid import UUID
 import attrs
 import cattrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golem_client.errors import PayloadError
@@ -68,12 +70,66 @@ def _as_json(value: Any) -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(_VALUES)
 def test_plain_values_round_trip(value: Any) -> None:
     """What is written reads back as the same value, and says nothing about how it was written."""
     encoded = encode_json(value)
     assert _as_json(value) == json.loads(encoded)
     assert encoded == encode_json(value, object), "the walk writes what json writes at once"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        *({}, [], [[1, None]], {"a": {"b": [1.5, "x", True]}}, (1, [2]), {"a": ({"b": 1},)}),
+        *({1: 2}, {"a": {1, 2}}, {"a": Level.LOW}, OrderedDict(a=1), [Decimal(1)], "text", None),
+    ],
+    ids=repr,
+)
+def test_long_lists_are_written_as_short_ones(last: Any) -> None:
+    """A long list of plain values is looked at in one go, where all in it is plain."""
+    rows = [{"a": 1, "b": [1, {"c": None}]}] * 50
+    written = b",".join(map(encode_json, [*rows, last]))
+    assert encode_json([*rows, last]) == b"[" + written + b"]"
+    tree = make_converter().unstructure([*rows, last])
+    assert tree == json.loads(b"[" + written + b"]")
+    assert _types(tree) <= {dict, list, str, int, float, bool, type(None)}
+
+
+def test_what_is_wrong_in_a_long_list_has_its_path() -> None:
+    """Also what is found on the second look alone, and what is too large or too deep."""
+    rows: list[Any] = [{"a": [1]}] * 50
+    cycle: list[Any] = [1]
+    cycle.append(cycle)
+    deep: Any = 1
+    for _ in range(126):
+        deep = [deep]
+    assert encode_json([*rows, deep])
+    for last, refusal in [
+        ({"a": [1.5, float("nan")]}, "$[50].a[1]: is not a finite"),
+        ({"a": {1: 1, "1": 2}}, '$[50].a["1"]: is the text of two keys'),
+        ({"a": [object()]}, "$[50].a[0]: is of type object"),
+        ([cycle], "$[50][0][1]: contains itself"),
+        ([deep], f"$[50]{'[0]' * 7}…[0]"),
+        ({"a": [[1] * 500]}, "$: is more than 1000 bytes"),
+    ]:
+        with pytest.raises(PayloadError) as caught:
+            encode_json([*rows, last], max_bytes=1000)
+        assert caught.value.message.startswith(refusal)
+
+
+def test_a_hook_is_used_in_long_lists() -> None:
+    """A hook for a plain type, or for a container."""
+    for cls, expected in [(int, '{"a":"<1>"}'), (dict, "\"<{'a': 1}>\"")]:
+        converter = make_converter()
+        converter.register_unstructure_hook(cls, lambda value: f"<{value}>")
+        encoded = encode_json([{"a": 1}] * 50, converter=converter)
+        assert json.loads(encoded) == [json.loads(expected)] * 50
 
 
 @attrs.frozen
@@ -147,6 +203,7 @@ _CASES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_CASES)
 def test_typed_values_round_trip(case: Case) -> None:
     """What a worker reads is what was sent, to the last digit."""
@@ -160,6 +217,7 @@ _LEAVES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner)),
 )

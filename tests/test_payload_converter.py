@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, Flag, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
 from uuid import UUID
 
 import attrs
@@ -20,8 +21,8 @@ from typing_extensions import TypeAliasType
 
 from golem_client.errors import InvalidIdError, PayloadError
 from golem_client.ids import ComponentId, PromiseId, WorkerId
+from golem_client.payload import PayloadConverter, encode_json, make_converter
 from golem_client.payload import converter as converter_module
-from golem_client.payload import encode_json, make_converter
 
 SECRET = "hunter2"
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +69,7 @@ def _written(converter: Converter, value: Any, as_type: Any = None) -> str:
 
 
 def test_a_hook_for_a_class_wins() -> None:
-    """Wherever the class is: declared, inherited, or neither."""
+    """Whether the class is declared, inherited, or neither."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: f"{money.amount} {money.currency}")
     assert _written(converter, [BILL.total]) == '["1.10 EUR"]'
@@ -248,7 +249,7 @@ def test_an_override_renames_and_omits() -> None:
 
 
 def test_an_override_that_does_more_is_refused() -> None:
-    """What would be left undone is not left silently."""
+    """An option of the override that is not supported is an error, not ignored."""
     converter = make_converter()
 
     @attrs.frozen
@@ -469,7 +470,7 @@ def test_the_advice_for_an_untagged_enum_works() -> None:
 
 
 def test_classes_with_hooks_of_their_own_need_no_tag() -> None:
-    """The user writes the tag, as a field say."""
+    """The user's hooks write the tag, for example as a field."""
     converter = make_converter()
     for cls in (Approved, Rejected):
         converter.register_unstructure_hook(cls, lambda each: {"type": type(each).__name__})
@@ -501,6 +502,14 @@ def test_a_hook_registered_after_use_is_used() -> None:
         return lambda moved: moved.x
 
     assert _written(converter, value) == '[{"Rejected":"a"},"EUR","2026-01-01T00:00:00+00:00",1]'
+
+
+def test_unions_may_come_from_an_iterator() -> None:
+    """They are read once, and kept for later hooks and copies."""
+    unions: Any = iter([Decision])
+    converter = make_converter(externally_tagged=unions)
+    converter.register_unstructure_hook(Money, lambda money: money.currency)
+    assert _written(converter.copy(), [Approved(), Money(Decimal(1))]) == '["Approved","EUR"]'
 
 
 def test_a_hook_serves_a_class_that_the_rules_refuse() -> None:
@@ -618,8 +627,8 @@ def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
     assert _written(converter, [[1]], list[union]) == '[{"Many":[1]}]'
 
 
-def test_the_very_class_wins_in_a_union() -> None:
-    """A hook for its base is not even asked."""
+def test_the_exact_class_wins_in_a_union() -> None:
+    """The hook for its base class is not used."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: f"{money.amount}")
     converter.register_unstructure_hook(Coin, lambda coin: coin.metal)
@@ -691,6 +700,13 @@ def test_a_variant_that_cannot_be_written_cannot_be_tagged() -> None:
 
     with pytest.raises(TypeError, match=r"cannot be externally tagged: .* 'more' is no field"):
         make_converter(externally_tagged=[Approved | Forgotten])
+
+
+def test_the_types_of_the_converters_methods_resolve() -> None:
+    """Those that replace cattrs' own too, which have its documentation."""
+    methods = [each for each in vars(PayloadConverter).values() if inspect.isfunction(each)]
+    assert all(get_type_hints(method) is not None for method in methods)
+    assert "decorator" in str(PayloadConverter.register_unstructure_hook.__doc__)
 
 
 def test_the_examples_of_make_converter() -> None:

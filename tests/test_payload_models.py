@@ -325,9 +325,15 @@ class Tags(pydantic.BaseModel):
     any: Any
     by_name: dict[str, frozenset[int]] = {}
 
+class Odd(pydantic.BaseModel):
+    metadata: set[str]
+    default: list[set[str]]
+    type: str = "x"
+
 words = {"a", "b", "cc", "d", "e"}
 tags = Tags(tags=words, any=[{"x": words}], by_name={"n": frozenset({3, 10, 1})})
-print(encode_json([tags, {"t": tags}]).decode())
+odd = Odd(metadata=words, default=[words])
+print(encode_json([tags, {"t": tags}, odd]).decode())
 """
 
 
@@ -345,7 +351,8 @@ def test_sets_in_models_have_an_order() -> None:
     }
     words = '["a","b","cc","d","e"]'
     tags = f'{{"tags":{words},"any":[{{"x":{words}}}],"by_name":{{"n":[1,3,10]}}}}'
-    assert written == {f'[{tags},{{"t":{tags}}}]'}
+    odd = f'{{"metadata":{words},"default":[{words}],"type":"x"}}'
+    assert written == {f'[{tags},{{"t":{tags}}},{odd}]'}
 
 
 class Cyclic(pydantic.BaseModel):
@@ -474,7 +481,7 @@ def test_a_text_may_say_nan() -> None:
 
 
 def test_nan_is_null_where_the_model_says_nothing() -> None:
-    """That is pydantic's default."""
+    """This is the default of pydantic."""
     assert json.loads(encode_json(SETTINGS))["ratio"] is None
 
 

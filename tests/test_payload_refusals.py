@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import time
 from collections import UserString
@@ -150,6 +151,26 @@ class Query(dict[str, str]):
         return [*self.items()]
 
 
+def _many(name: str) -> Any:
+    """Return a mapping that gives all values of a key by a method of this name."""
+    return type("Many", (dict,), {name: lambda self, key: [self[key]]})(a=SECRET)
+
+
+@attrs.define(slots=False)
+class Expired:
+    """As a mapped class of SQLAlchemy whose session is gone: its field is a descriptor."""
+
+    total: Any = None
+
+
+def _raise(_: object) -> None:
+    raise LookupError(SECRET)
+
+
+EXPIRED = Expired()
+Expired.total = property(_raise)
+
+
 class Solar(tzinfo):
     def utcoffset(self, _: datetime | None) -> timedelta:
         return timedelta(minutes=53, seconds=28)
@@ -175,6 +196,13 @@ def _deep(levels: int, wrap: Any = lambda inner: [inner]) -> Any:
     value: Any = SECRET
     for _ in range(levels):
         value = wrap(value)
+    return value
+
+
+def _wide() -> Any:
+    value: Any = [SECRET] * 1_000
+    for _ in range(5):
+        value = [value] * 1_000
     return value
 
 
@@ -259,7 +287,10 @@ REFUSED = [
             f"$.form: is of type {type(value).__name__}, which holds several values for a key, of "
             "which all but one would be lost; pass a dict with the values that are meant.",
         )
-        for value in (MultiDict(a=SECRET), Form(a=SECRET), Query(a=SECRET))
+        for value in (
+            *(MultiDict(a=SECRET), Form(a=SECRET), Query(a=SECRET)),
+            *map(_many, ("get_list", "getall", "get_all")),
+        )
     ),
     *(
         Refused(
@@ -299,6 +330,15 @@ REFUSED = [
             ("enum", {Word.ONE: SECRET, 1: SECRET}, '["1"]'),
         ]
     ),
+    Refused(
+        "field that raises",
+        [EXPIRED],
+        "$[0].total: could not be read: LookupError was raised by a hook or a property.",
+    ),
+    Refused(
+        "key with dots", {f"..{'x' * 50}": math.nan}, f'$["..{"x" * 37}\\u2026"]: {_NOT_FINITE}'
+    ),
+    Refused("bomb in a long list", _wide(), f"$: {_TOO_LONG}"),
     Refused("second key", {"a": 1, 1.5: 2}, f"$: has a key that is of type float; {_KEYS}"),
     Refused("cycle", _cycle(), f"$.a[1].back: {_ITSELF}"),
     Refused("cycle of classes", _cyclic_class(), f"$.next[0]: {_ITSELF}"),

@@ -1,4 +1,4 @@
-"""What is declared must hold: `as_type`, and the types of fields."""
+"""Values must match their declared types: `as_type`, and the types of fields."""
 
 from __future__ import annotations
 
@@ -355,13 +355,13 @@ def _name(case: Any) -> str:
 
 @pytest.mark.parametrize(("as_type", "value", "expected"), ACCEPTED, ids=map(_name, ACCEPTED))
 def test_a_value_of_the_type_is_written(as_type: Any, value: Any, expected: str) -> None:
-    """What is of the type is written by what it is."""
+    """A value of the type is written by the rules of its own class."""
     assert encode_json(value, as_type).decode() == expected
 
 
 @pytest.mark.parametrize(("as_type", "value", "path"), REFUSED, ids=map(_name, REFUSED))
 def test_a_value_of_another_type_is_refused(as_type: Any, value: Any, path: str) -> None:
-    """What is not of the type is refused, at the place where it is not."""
+    """A value of another type is refused, with the path of the part that does not match."""
     with pytest.raises(PayloadError) as caught:
         encode_json(value, as_type)
     assert caught.value.message.partition(":")[0] == path
@@ -378,7 +378,7 @@ def test_a_mismatch_says_what_was_found_and_declared() -> None:
 
 
 def test_a_typed_dict_says_what_is_wrong_with_its_keys() -> None:
-    """What is missing is named; what is too much is the user's, and is not."""
+    """A missing key is named. A key too many may be a secret, and is not named."""
     with pytest.raises(PayloadError, match=r"^\$: lacks the key 'count' of Strict; add it"):
         encode_json({"note": "a"}, Strict)
     with pytest.raises(PayloadError, match=r"^\$: has a key that Strict lacks; remove it"):
@@ -394,14 +394,14 @@ def test_ambiguous_members_are_refused() -> None:
 
 
 def test_what_members_were_tried_leaves_no_trace() -> None:
-    """Neither depth nor length is used up by a member that does not fit."""
+    """A member that does not fit uses up neither depth nor length."""
     value = [[1] * 50] * 200
     encoded = encode_json(value, list[list[str] | list[int]])
     assert encode_json(value, list[list[str] | list[int]], max_bytes=len(encoded)) == encoded
 
 
 def test_what_is_too_large_or_too_deep_is_so_for_every_member() -> None:
-    """It is not called a value of another type."""
+    """The refusal names the size or the depth, not the type."""
     either: Any = list[Any] | list[list[Any]]
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json([[1] * 100], list[either], max_bytes=50)

@@ -66,6 +66,11 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     return loop.run(coroutine)
 
 
+def start(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine in the loop of the process, and do not wait for it."""
+    _LOOP.get().start(coroutine)
+
+
 def _loop() -> LoopThread:
     try:
         asyncio.get_running_loop()
@@ -94,7 +99,8 @@ class Blocking(Generic[A]):
         return self._inner
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._inner!r}>"
+        inner = "not made" if self._inner is None else repr(self._inner)
+        return f"<{type(self).__name__} {inner}>"
 
     def close(self) -> None:
         """Close it as `aclose` of the asyncio class does; a second time does nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,14 @@ from golem_client.blocking.delegation import (
     close_later,
     delegated,
     run,
+    start,
     with_docstring_of,
     with_parameters_of,
 )
 from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
 from golem_client.outbox.outbox import OutboxOptions
+from golem_client.outbox.worker import Worker
 from golem_client.threads import Tenant
 
 T = TypeVar("T")
@@ -98,7 +101,9 @@ class BlockingOutbox(Blocking[Outbox]):
     @made_without_locals
     @with_docstring_of(Outbox.deliver)
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
-        run(self._delegate().deliver(client._delegate(), concurrency=concurrency))  # noqa: SLF001 - our own class
+        worker = self._delegate().worker(client._delegate(), concurrency=concurrency)  # noqa: SLF001 - our own class
+        with _stopping_on_sigterm(worker):
+            run(worker.run())
 
     @with_docstring_of(Outbox.delivering)
     @contextmanager
@@ -148,6 +153,26 @@ def _of_file(path: str | os.PathLike[str], options: OutboxOptions) -> Outbox:
 def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
     engine.sync_engine.dispose(close=False)  # the connections of the parent are the parent's
     return Outbox(engine, **options)
+
+
+@contextmanager
+def _stopping_on_sigterm(worker: Worker) -> Iterator[None]:
+    """Let a SIGTERM stop the worker, where the main thread waits and nobody else handles it."""
+    is_ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda *_: start(_stop(worker)))
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+async def _stop(worker: Worker) -> None:
+    worker.stop()
 
 
 async def _next(entries: AsyncIterator[Entry]) -> Entry | None:

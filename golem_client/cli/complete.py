@@ -16,7 +16,7 @@ from golem_client import (
     PromiseId,
     UnexpectedResponseError,
 )
-from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error, code_of_outcome
+from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error
 from golem_client.cli.options import (
     Target,
     in_options,
@@ -59,30 +59,32 @@ Examples:
 \b
 Exit codes:
 {TABLE}
-A payload cannot be taken back: the first one stays. Running the same command
-again is harmless, and wakes a worker whose wake-up was lost. There is no
-option for the token itself: other users of this machine can see arguments.
+A payload cannot be replaced: Golem keeps the first one. Running the same
+command again is harmless, and wakes a worker whose wake-up was lost. There is
+no option for the token itself: other users of this machine can see arguments.
 """
 )
 @click.argument("promise_id", metavar="ID", callback=checked_id)
 @click.option(
     "--json",
     metavar="TEXT",
-    help="This JSON, checked strictly and sent as it is. Other users of this machine can see "
-    "arguments: secrets belong into --file or --stdin.",
+    help="This JSON text. It is checked strictly and sent unchanged. Other users of this machine "
+    "can see arguments: put secrets into --file or --stdin.",
 )
-@click.option("--text", metavar="TEXT", help="This text, as UTF-8. Visible like --json.")
+@click.option("--text", metavar="TEXT", help="This text, as UTF-8. Other users can see it, too.")
 @click.option(
     "--file",
     type=click.File("rb"),
     metavar="PATH",
-    help="The bytes of this file. One that is called *.json is checked like --json.",
+    help="The bytes of this file. A file named *.json is checked like --json.",
 )
-@click.option("--verbatim", is_flag=True, help="Send --file unchecked, whatever it is called.")
-@click.option("--stdin", is_flag=True, help="The bytes of the standard input, unchecked.")
-@click.option("--empty", is_flag=True, help="No bytes: await_promise_json fails on them.")
+@click.option("--verbatim", is_flag=True, help="Send --file unchecked, whatever its name is.")
+@click.option("--stdin", is_flag=True, help="The bytes of standard input, unchecked.")
+@click.option(
+    "--empty", is_flag=True, help="No bytes. await_promise_json fails on an empty payload."
+)
 @target_options
-@seconds_option("--timeout", "For the whole call, retries included; 30 by default.")
+@seconds_option("--timeout", "For the whole call, including retries; 30 by default.")
 @output_option
 @click.pass_context
 def complete(  # noqa: PLR0913 - the options of the command line
@@ -101,9 +103,9 @@ def complete(  # noqa: PLR0913 - the options of the command line
     timeout: float | None,
     output: str,
 ) -> None:
-    """Complete the promise ID with a payload, once and for good.
+    """Complete the promise ID with a payload, which cannot be replaced later.
 
-    ID is in any spelling that Golem, its SDKs and golem-cli print.
+    ID may have any spelling that Golem, its SDKs and golem-cli print.
     """
     sources = {"json": json, "text": text, "file": file, "stdin": stdin, "empty": empty}
     payload = _payload(sources, is_verbatim=verbatim)
@@ -133,7 +135,7 @@ def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
         return code
     attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
     say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
-    return code_of_outcome(done.outcome)
+    return ExitCode[done.outcome.name]
 
 
 def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
@@ -150,7 +152,7 @@ def _as_json(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
             "worth_retrying": done.worth_retrying,
         }
     else:
-        code = code_of_outcome(done.outcome)
+        code = ExitCode[done.outcome.name]
         result |= {"outcome": done.outcome.value, "by_this_call": done.by_this_call}
     say_json(result)
     return code

@@ -7,12 +7,10 @@ from enum import IntEnum
 from golem_client import (
     AuthenticationError,
     BadRequestError,
-    BulkStoppedError,
     DeliveryError,
     GolemError,
     InvalidIdError,
     NotFoundError,
-    Outcome,
     PayloadError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -42,26 +40,14 @@ TABLE = """\
   0    fulfilled: this payload is stored
   2    wrong usage: an option, an id or a setting; nothing was sent
   3    already fulfilled: a payload was stored before, maybe an equal one
-  4    fulfilled by unknown: it is completed, nobody can know by whom
+  4    fulfilled by unknown: completed, but nobody can know by whom
   5    Golem has no such promise, worker or component
-  6    Golem refuses the token or the permission: mend it, run it again
-  7    not delivered: no answer of Golem's; run it again, same payload
+  6    Golem refuses the token or the permission: correct it, run it again
+  7    not delivered: Golem did not answer; run it again, same payload
   8    the request was refused: running it again does not help
   130  interrupted
 """
 """The codes of `complete`, for its help."""
-
-_OF_OUTCOME = {
-    Outcome.FULFILLED: ExitCode.FULFILLED,
-    Outcome.ALREADY_FULFILLED: ExitCode.ALREADY_FULFILLED,
-    Outcome.FULFILLED_BY_UNKNOWN: ExitCode.FULFILLED_BY_UNKNOWN,
-}
-
-
-def code_of_outcome(outcome: Outcome) -> ExitCode:
-    """Return the exit code of a completion."""
-    return _OF_OUTCOME[outcome]
-
 
 _OF_ERROR: tuple[tuple[tuple[type[GolemError], ...], ExitCode], ...] = (
     ((InvalidIdError, PayloadError), ExitCode.USAGE),
@@ -74,8 +60,6 @@ _OF_ERROR: tuple[tuple[tuple[type[GolemError], ...], ExitCode], ...] = (
 
 def code_of_error(error: GolemError) -> ExitCode:
     """Return the exit code of a call that failed, or of a run that a failure stopped."""
-    if isinstance(error, BulkStoppedError):
-        return code_of_error(error.reason)
     for kinds, code in _OF_ERROR:
         if isinstance(error, kinds):
             is_verdict = code in (ExitCode.NOT_FOUND, ExitCode.NOT_AUTHORISED)

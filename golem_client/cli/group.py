@@ -13,11 +13,11 @@ from golem_client.cli.screen import leave_quietly, warn
 from golem_client.version import __version__
 
 COMMANDS = {
-    "bulk": "Complete the promises of a JSON Lines file; resumable.",
+    "bulk": "Complete the promises that a JSON Lines file lists.",
     "complete": "Complete one promise.",
     "doctor": "Check the way to Golem step by step, and say what to do.",
     "outbox": "Look after an outbox, and deliver from it.",
-    "parse": "Take the id of a promise apart; offline.",
+    "parse": "Show the parts of a promise id, offline.",
     "serve": "Run a small Golem on this machine, to develop against.",
 }
 """Each command, with its line in the help. It is in the module `golem_client.cli.<name>`."""
@@ -58,13 +58,13 @@ Examples:
   golem-promise doctor --profile cloud
 
 \b
-Where Golem is, from the first of these that is given:
+The address of Golem is the first of these that is given:
   1. --url, or --profile (a profile of golem-cli)
   2. GOLEM_URL
   3. the profile of golem-cli that GOLEM_PROFILE names, or its default one
   4. the Golem on this machine, http://localhost:9881
-The token comes from --token-file, GOLEM_AUTH_TOKEN or the profile. The proxy
-is the environment's: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+The token comes from --token-file, GOLEM_AUTH_TOKEN or the profile. Proxies
+are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 """,
 )
 @click.version_option(
@@ -73,7 +73,7 @@ is the environment's: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
     message=f"%(prog)s %(version)s (Python {platform.python_version()})",
 )
 def golem_promise() -> None:
-    """Complete promises of Golem's workers, and know what happened."""
+    """Complete promises of Golem's workers, and report what happened."""
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -64,17 +64,15 @@ class Target:
     profile: str | None = None
     token_file: Path | None = None
 
-    def check(self) -> None:
-        """Refuse options that contradict each other, with a click.UsageError."""
-        if self.url is not None and self.profile is not None:
-            raise click.UsageError("--url and --profile name two servers: give one of them")
-
     def way(self) -> Way:
         """Return the way to it.
 
         Raises:
             ValueError: A setting is wrong; the text names it.
+            click.UsageError: Two options contradict each other.
         """
+        if self.url is not None and self.profile is not None:
+            raise click.UsageError("--url and --profile name two servers: give one of them")
         # Like every command, and unlike the library: the environment's proxy is used.
         options = {"trust_env": True, **options_from_env(RetryPolicy)}
         url = None if self.url is None else checked_url(self.url, name="--url")
@@ -99,7 +97,6 @@ class Target:
         Raises:
             click.UsageError: A setting is wrong.
         """
-        self.check()
         options = {name: value for name, value in options.items() if value is not None}
         try:
             way = self.way()
@@ -162,7 +159,7 @@ def output_option(command: F) -> F:
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="Lines for people, or one line of JSON.",
+        help="Text for people, or one line of JSON.",
     )(command)
 
 

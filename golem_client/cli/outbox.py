@@ -73,9 +73,9 @@ def _existing(path: str) -> Path:
     epilog="""\b
 PLACE is a file (SQLite), or the URL of a database, such as
   postgresql://user@host/name
-asyncpg reads the password from PGPASSWORD or ~/.pgpass: everybody on the
-machine can read a command line. Keys of an encrypted outbox come from
-GOLEM_OUTBOX_KEYS, separated by commas; only `work` needs them.
+Put its password into PGPASSWORD or ~/.pgpass: other users of this machine
+can see arguments. Keys of an encrypted outbox come from GOLEM_OUTBOX_KEYS,
+separated by commas; only `work` needs them.
 
 \b
 Examples:
@@ -86,7 +86,7 @@ Examples:
 
 \b
 Exit codes:
-  0    done; `work` ended by SIGTERM
+  0    done, or `work` was ended by SIGTERM
   1    the database cannot be used
   2    wrong usage
   5    no such entry
@@ -155,10 +155,10 @@ async def _show_(outbox: Outbox, *, names: list[Name], output: str) -> ExitCode:
 
 
 @_command
-@click.option("--dead", is_flag=True, help="All that are dead.")
+@click.option("--dead", is_flag=True, help="Retry all dead entries.")
 @_names
 async def _retry(outbox: Outbox, *, names: list[Name], dead: bool, output: str) -> ExitCode:
-    """Let entries be sent now; dead ones are pending again."""
+    """Send entries now, without waiting; dead ones become pending again."""
     if dead and names:
         raise click.UsageError("--dead means all that are dead: give no ID and no key")
     if not dead:
@@ -202,7 +202,7 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
 @click.option("--older-than", required=True, callback=_age, metavar="AGE", help="Such as 30d.")
 @output_option
 async def _prune(outbox: Outbox, *, older_than: timedelta, output: str) -> None:
-    """Delete what has been completed or dead for longer, and unused keys."""
+    """Delete entries that ended longer ago than AGE, and unused keys."""
     deleted = await outbox.prune(older_than=older_than)
     if output == "json":
         say_json({"deleted": deleted})
@@ -228,9 +228,9 @@ async def _counts(outbox: Outbox, *, output: str) -> None:
 @_command
 @concurrency_option("The most calls at the same time.")
 @target_options
-@seconds_option("--timeout", "For each delivery, retries included; 30 by default.")
+@seconds_option("--timeout", "For each delivery, including retries; 30 by default.")
 async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, **where: Any) -> None:
-    """Deliver until SIGTERM or Ctrl-C. Any number of these may run at once."""
+    """Deliver until SIGTERM or Ctrl-C. Several may run at the same time."""
     client = Target(**where).client(timeout=timeout, max_connections=max(100, concurrency))
     logger = logging.getLogger("golem_client.outbox")
     handler = _Lines(logging.WARNING)

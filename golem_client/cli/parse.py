@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 import click
@@ -36,39 +35,18 @@ Examples:
 @click.argument("promise_id", metavar="ID", callback=checked_id)
 @output_option
 def parse(promise_id: PromiseId, output: str) -> None:
-    """Take the id of a promise apart; offline.
+    """Show the parts of a promise id, offline.
 
-    ID is in any spelling that Golem, its SDKs and golem-cli print: text, JSON, Rust's debug text,
-    WAVE.
+    ID may have any spelling that Golem, its SDKs and golem-cli print: text, JSON, Rust's debug
+    text, WAVE.
     """
-    parts = parts_of(promise_id)
-    if output == "json":
-        say_json(parts)
-        return
-    lines = [
-        ("promise", parts["promise"]),
-        ("component", parts["component_id"]),
-        ("high bits", parts["high_bits"]),
-        ("low bits", parts["low_bits"]),
-        ("worker", parts["worker_name"]),
-        ("oplog index", parts["oplog_idx"]),
-        ("worker URN", parts["worker_urn"]),
-        ("REST path", parts["rest_path"]),
-        ("REST JSON", json.dumps(parts["rest_json"], ensure_ascii=False)),
-    ]
-    for name, value in lines:
-        say(f"{name:<12} {value}")
-
-
-def parts_of(promise_id: PromiseId) -> dict[str, Any]:
-    """Return all that an id says, by name; the halves are text, which JavaScript does not round."""
     worker = promise_id.worker_id
     component = worker.component_id
     name = quote(worker.worker_name, safe="")
-    return {
+    parts = {
         "promise": str(promise_id),
         "component_id": str(component),
-        "high_bits": str(component.high_bits),
+        "high_bits": str(component.high_bits),  # JavaScript would round a number
         "low_bits": str(component.low_bits),
         "worker_name": worker.worker_name,
         "oplog_idx": promise_id.oplog_idx,
@@ -76,3 +54,15 @@ def parts_of(promise_id: PromiseId) -> dict[str, Any]:
         "rest_path": f"/v1/components/{component}/workers/{name}/complete",
         "rest_json": promise_id.to_json(),
     }
+    if output == "json":
+        say_json(parts)
+        return
+    parts["rest_json"] = json.dumps(promise_id.to_json(), ensure_ascii=False)
+    for title, value in zip(_TITLES, parts.values(), strict=True):
+        say(f"{title:<12} {value}")
+
+
+_TITLES = (
+    *("promise", "component", "high bits", "low bits", "worker", "oplog index", "worker URN"),
+    *("REST path", "REST JSON"),
+)

@@ -23,9 +23,8 @@ def run_to_the_end(work: Coroutine[Any, Any, T], *, interrupted: str) -> T:
     except KeyboardInterrupt:
         warn(f"interrupted: {interrupted}")
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.flush()
+            with suppress(OSError, AttributeError):  # None where it is closed from the start
+                stream.flush()
         # An orderly end would wait for threads, and one that looks up a name can take a minute.
         os._exit(ExitCode.INTERRUPTED)
     except BaseException:

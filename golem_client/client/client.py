@@ -215,6 +215,8 @@ class GolemClient:
         return cls(found.url, token=token, **options)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_sessions"):  # in a traceback of a subclass's constructor
+            return f"<{type(self).__name__} not made>"
         state = " closed" if self._sessions.is_closed else ""
         return f"<{type(self).__name__} {self._settings.base_url}{state}>"
 

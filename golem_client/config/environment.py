@@ -52,10 +52,10 @@ from golem_client.config.options import (
     checked_seconds,
     checked_token,
     checked_url,
-    locals_cleared,
 )
 from golem_client.config.profiles import Environment, Profile, find_profile, quoted
 from golem_client.config.proxy import is_loopback
+from golem_client.frames import made_without_locals
 
 _WELL_KNOWN = "Golem's well-known local token"
 _GIVEN = "the arguments"
@@ -80,6 +80,7 @@ class Connection:
     verifies_tls: bool = attrs.field(default=True, kw_only=True)
 
 
+@made_without_locals
 def connection_from_env(
     base_url: str | None = None, *, needs_token: bool = True, environ: Environment | None = None
 ) -> Connection:
@@ -93,10 +94,26 @@ def connection_from_env(
     Raises:
         ValueError: A variable or a profile is wrong; the text says which, where, and what to do.
     """
-    with locals_cleared():
-        return _from_env(base_url, needs_token, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    profile, verifies_tls = None, True
+    if base_url is not None:
+        url, url_from = checked_url(base_url), _GIVEN
+    elif (text := _variable("GOLEM_URL", environ)) is not None:
+        url, url_from = checked_url(text, name="GOLEM_URL"), "GOLEM_URL"
+        profile = _profile_beside(url, environ) if needs_token else None
+    elif (profile := _profile_in_force(environ)) is not None:
+        url, url_from = profile.url, _url_from(profile)
+        verifies_tls = not profile.allows_insecure
+    elif (text := _variable("GOLEM_BUILTIN_LOCAL_URL", environ)) is not None:
+        url_from = "GOLEM_BUILTIN_LOCAL_URL"
+        url = checked_url(text, name=url_from)
+    else:
+        url, url_from = LOCAL_URL, "the default, a Golem on this machine"
+    token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
+    return Connection(url, url_from, token, token_from, verifies_tls=verifies_tls)
 
 
+@made_without_locals
 def connection_from_profile(
     name: str,
     *,
@@ -118,17 +135,15 @@ def connection_from_profile(
     """
     if not isinstance(name, str):
         raise TypeError(f"{source} must be a string")
-    with locals_cleared():
-        profile = find_profile(name, source, os.environ if environ is None else environ)
-        if profile is None:
-            raise AssertionError("a profile that is named is found or refused")
-        token, token_from = _own_token(profile) if needs_token else (None, _GIVEN)
-        verifies_tls = not profile.allows_insecure
-        return Connection(
-            profile.url, _url_from(profile), token, token_from, verifies_tls=verifies_tls
-        )
+    profile = find_profile(name, source, os.environ if environ is None else environ)
+    if profile is None:
+        raise AssertionError("a profile that is named is found or refused")
+    token, token_from = _own_token(profile) if needs_token else (None, _GIVEN)
+    verifies_tls = not profile.allows_insecure
+    return Connection(profile.url, _url_from(profile), token, token_from, verifies_tls=verifies_tls)
 
 
+@made_without_locals
 def options_from_env(
     retry_policy: Callable[..., Any], *, environ: Environment | None = None
 ) -> dict[str, Any]:
@@ -141,27 +156,24 @@ def options_from_env(
     Raises:
         ValueError: A variable makes no sense.
     """
-    with locals_cleared():
-        return _options(retry_policy, os.environ if environ is None else environ)
-
-
-def _from_env(base_url: str | None, needs_token: bool, environ: Environment) -> Connection:  # noqa: FBT001 - private
-    profile, verifies_tls = None, True
-    if base_url is not None:
-        url, url_from = checked_url(base_url), _GIVEN
-    elif (text := _variable("GOLEM_URL", environ)) is not None:
-        url, url_from = checked_url(text, name="GOLEM_URL"), "GOLEM_URL"
-        profile = _profile_beside(url, environ) if needs_token else None
-    elif (profile := _profile_in_force(environ)) is not None:
-        url, url_from = profile.url, _url_from(profile)
-        verifies_tls = not profile.allows_insecure
-    elif (text := _variable("GOLEM_BUILTIN_LOCAL_URL", environ)) is not None:
-        url_from = "GOLEM_BUILTIN_LOCAL_URL"
-        url = checked_url(text, name=url_from)
-    else:
-        url, url_from = LOCAL_URL, "the default, a Golem on this machine"
-    token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
-    return Connection(url, url_from, token, token_from, verifies_tls=verifies_tls)
+    environ = os.environ if environ is None else environ
+    options: dict[str, Any] = {}
+    for option in ("timeout", "attempt_timeout"):
+        name = f"GOLEM_CLIENT_{option.upper()}"
+        if (seconds := _number(name, environ)) is not None:
+            options[option] = checked_seconds(name, seconds)
+    for option, values in _WORDS.items():
+        name = f"GOLEM_CLIENT_{option.upper()}"
+        if (word := _variable(name, environ)) is not None:
+            if word not in values:
+                raise ValueError(f"{name} must be {' or '.join(map(repr, values))}")
+            options[option] = values[word]
+    fields = {name: _number(f"{_RETRY}{name.upper()}", environ) for name in _DELAYS}
+    fields["max_attempts"] = _integer(f"{_RETRY}MAX_ATTEMPTS", environ)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if fields:
+        options["retry"] = _policy(retry_policy, fields)
+    return options
 
 
 def _variable(name: str, environ: Environment) -> str | None:
@@ -228,26 +240,6 @@ def _own_token(profile: Profile) -> tuple[Secret | None, str]:
 
 _RETRY = "GOLEM_CLIENT_RETRY_"
 _DELAYS = ("min_delay", "max_delay", "multiplier", "max_jitter_factor")
-
-
-def _options(retry_policy: Callable[..., Any], environ: Environment) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for option in ("timeout", "attempt_timeout"):
-        name = f"GOLEM_CLIENT_{option.upper()}"
-        if (seconds := _number(name, environ)) is not None:
-            options[option] = checked_seconds(name, seconds)
-    for option, values in _WORDS.items():
-        name = f"GOLEM_CLIENT_{option.upper()}"
-        if (word := _variable(name, environ)) is not None:
-            if word not in values:
-                raise ValueError(f"{name} must be {' or '.join(map(repr, values))}")
-            options[option] = values[word]
-    fields = {name: _number(f"{_RETRY}{name.upper()}", environ) for name in _DELAYS}
-    fields["max_attempts"] = _integer(f"{_RETRY}MAX_ATTEMPTS", environ)
-    fields = {name: value for name, value in fields.items() if value is not None}
-    if fields:
-        options["retry"] = _policy(retry_policy, fields)
-    return options
 
 
 _WORDS: dict[str, dict[str, Any]] = {

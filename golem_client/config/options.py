@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,20 +65,6 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled: make it anew where it is needed")
-
-
-@contextmanager
-def locals_cleared() -> Iterator[None]:
-    """Clear the local variables of the calls below when one raises; lines and names stay.
-
-    The environment and golem-cli's files hold tokens, and reporters of errors send the locals of
-    each frame in a traceback.
-    """
-    try:
-        yield
-    except Exception as error:
-        traceback.clear_frames(error.__traceback__)
-        raise
 
 
 def checked_url(base_url: str, *, name: str = "base_url") -> str:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import attrs
 from yarl import URL
 
-from golem_client.config.options import locals_cleared, read_url
+from golem_client.config.options import read_url
+from golem_client.frames import made_without_locals
 
 
 @attrs.frozen
@@ -32,6 +33,7 @@ class Proxy:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+@made_without_locals
 def proxy_for(base_url: str, *, environ: Mapping[str, str] | None = None) -> str | None:
     """Return the URL of the proxy that the environment names for this address, or None.
 
@@ -45,8 +47,7 @@ def proxy_for(base_url: str, *, environ: Mapping[str, str] | None = None) -> str
     Raises:
         ValueError: The variable names no http(s) proxy.
     """
-    with locals_cleared():
-        found = find_proxy(base_url, os.environ if environ is None else environ)
+    found = find_proxy(base_url, os.environ if environ is None else environ)
     return None if found is None else found.url
 
 

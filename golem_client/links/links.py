@@ -1,4 +1,4 @@
-"""Signed links: who has one may make the one decision in it, until it expires."""
+"""Signed links. Whoever has one can make the decision in it, until it expires."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,7 +38,6 @@ logger = logging.getLogger("golem_client")
 _LEAST_KEY_BYTES = 32
 _LONGEST_TOKEN = 6_000  # the request line that proxies take is 8 kB
 _MOST_SECONDS = 100 * 366 * 86_400
-_ENGLISH = Texts()
 
 
 @attrs.frozen
@@ -56,7 +56,6 @@ class Link:
 
 
 Words = str | Callable[[Link], str | Awaitable[str]]
-"""A text, or a function (a coroutine function, too) that returns it for a link."""
 
 
 class PromiseLinks:
@@ -71,9 +70,9 @@ class PromiseLinks:
             methods=["GET", "HEAD", "POST"],
         )
 
-    Whoever has a link can decide, and can read what is in it: put no secrets into the payload,
-    and into links that are forwarded only what anybody may decide. A link is not used up: the
-    promise takes the first decision, and every later one is told so.
+    Whoever has a link can decide, and can read what is in it: put no secrets into the payload, and
+    send it only to people who may decide. A link can be used again: the promise takes the first
+    decision, and the page says so to everybody who decides later.
 
     Following a link only asks, because mail scanners follow links; the button decides.
 
@@ -161,24 +160,19 @@ class PromiseLinks:
             ExpiredLinkError: It is genuine, and too old.
             BadLinkError: It is forged, made for another purpose, or not a token at all.
         """
-        link = self._opened(token)
-        if link is None:
-            raise BadLinkError("the link is not valid: forged, cut off, or of another purpose")
-        if link.expires_at.timestamp() <= time.time():
-            raise ExpiredLinkError(f"the link expired at {link.expires_at:%Y-%m-%d %H:%M} UTC")
-        return link
-
-    def _opened(self, token: object) -> Link | None:
         from itsdangerous import BadData  # noqa: PLC0415 - optional
 
-        if not isinstance(token, str) or not token.isascii():
-            return None
-        try:
-            expires_at, text, payload = self._serializer.loads(token)
-        except BadData:
-            return None
-        expires = datetime.fromtimestamp(expires_at, UTC)
-        return Link(PromiseId.parse(text), payload.encode(), expires)
+        opened = None
+        if type(token) is str and token.isascii():
+            with suppress(BadData):
+                opened = self._serializer.loads(token)
+        if opened is None:
+            raise BadLinkError("the link is not valid: forged, cut off, or of another purpose")
+        seconds, text, payload = opened
+        expires_at = datetime.fromtimestamp(seconds, UTC)
+        if seconds <= time.time():
+            raise ExpiredLinkError(f"the link expired at {expires_at:%Y-%m-%d %H:%M} UTC")
+        return Link(PromiseId.parse(text), payload.encode(), expires_at)
 
     @without_locals
     async def answer(
@@ -187,9 +181,9 @@ class PromiseLinks:
         method: str,
         token: str,
         *,
-        question: str,
-        button: str,
-        texts: Texts = _ENGLISH,
+        question: Words,
+        button: Words,
+        texts: Texts | None = None,
     ) -> Answer:
         """Answer a request for a link, whatever the web framework.
 
@@ -200,9 +194,10 @@ class PromiseLinks:
             to: The `GolemClient` or `Outbox` that completes the promise.
             method: The request's method.
             token: The token, from the request's path.
-            question: What the person is asked, as plain text.
-            button: The name of the button that decides.
-            texts: The page's other words, in another language.
+            question: What the person is asked, as plain text; or a function (a coroutine
+                function, too) that returns it for a `Link`.
+            button: The name of the button that decides; likewise.
+            texts: The page's other words; None for English.
 
         Returns:
             The page: 200; 410 for a link that has expired or whose promise is gone, 404 for one
@@ -216,90 +211,63 @@ class PromiseLinks:
         method = method.upper()
         if method not in ("GET", "HEAD", "POST"):
             return Answer.of_text(405, "method not allowed", {"Allow": "GET, HEAD, POST"})
-        if method == "POST":
-            return await self._decide(to, token, question, button, texts)
-        asked = self._ask(token, question, button, texts)
-        return attrs.evolve(asked, body=b"") if method == "HEAD" else asked
+        answer = await self._page(to, method, token, question, button, texts or Texts())
+        return attrs.evolve(answer, body=b"") if method == "HEAD" else answer
 
     def starlette(
-        self, to: Any, *, question: Words, button: Words, texts: Texts = _ENGLISH
+        self, to: Any, *, question: Words, button: Words, texts: Texts | None = None
     ) -> Callable[[Any], Awaitable[Any]]:
         """Return a route `/decide/{token}` for Starlette and FastAPI.
 
             app.add_route(path, links.starlette(client, …), methods=["GET", "HEAD", "POST"])
 
-        Args:
-            to: As for `answer`.
-            question: As for `answer`, or a function that returns it for a `Link`.
-            button: Likewise.
-            texts: As for `answer`.
+        The arguments are those of `answer`.
         """
-        _check_target(to)
-
-        async def decide(request: Any) -> Any:
-            method, token = request.method, request.path_params["token"]
-            answering = self._answer_route(to, method, token, question, button, texts)
-            del request, token  # this frame leaves us, too
-            return (await answering).for_starlette()
-
-        return decide
+        words = {"question": question, "button": button, "texts": texts}
+        return self._route(to, words, "path_params", Answer.for_starlette)
 
     def aiohttp(
-        self, to: Any, *, question: Words, button: Words, texts: Texts = _ENGLISH
+        self, to: Any, *, question: Words, button: Words, texts: Texts | None = None
     ) -> Callable[[Any], Awaitable[Any]]:
-        """Return a route `/decide/{token}` for aiohttp; the arguments are those of `starlette`.
+        """Return a route `/decide/{token}` for aiohttp.
 
-        app.router.add_route("*", path, links.aiohttp(client, …))
+            app.router.add_route("*", path, links.aiohttp(client, …))
+
+        The arguments are those of `answer`.
         """
+        words = {"question": question, "button": button, "texts": texts}
+        return self._route(to, words, "match_info", Answer.for_aiohttp)
+
+    def _route(
+        self, to: Any, words: dict[str, Any], parameters: str, respond: Callable[[Answer], Any]
+    ) -> Callable[[Any], Awaitable[Any]]:
         _check_target(to)
 
         async def decide(request: Any) -> Any:
-            method, token = request.method, request.match_info["token"]
-            answering = self._answer_route(to, method, token, question, button, texts)
+            token = getattr(request, parameters)["token"]
+            answering = self.answer(to, request.method, token, **words)
             del request, token  # this frame leaves us, too
-            return (await answering).for_aiohttp()
+            return respond(await answering)
 
         return decide
 
-    @without_locals
-    async def _answer_route(
-        self,
-        to: Any,
-        method: str,
-        token: str,
-        question: Words,
-        button: Words,
-        texts: Texts,
+    async def _page(
+        self, to: Any, method: str, token: str, question: Words, button: Words, texts: Texts
     ) -> Answer:
-        """Answer with the words for this link; a link that is not valid needs none."""
-        words = ["", ""]
         try:
             link = self.read(token)
+        except ExpiredLinkError:
+            return page(410, texts, texts.expired, texts.expired_hint)
         except BadLinkError:
-            pass
-        else:
-            words = [await _worded(each, link) for each in (question, button)]
-        return await self.answer(to, method, token, question=words[0], button=words[1], texts=texts)
-
-    def _ask(self, token: str, question: str, button: str, texts: Texts) -> Answer:
-        try:
-            self.read(token)
-        except BadLinkError as error:
-            return _bad_link(error, texts)
-        return page(200, texts, question, button=button, hint=texts.final)
-
-    async def _decide(
-        self, to: Any, token: str, question: str, button: str, texts: Texts
-    ) -> Answer:
-        try:
-            link = self.read(token)
-        except BadLinkError as error:
-            return _bad_link(error, texts)
+            return page(404, texts, texts.invalid, texts.invalid_hint)
+        asked, name = await _worded(question, link), await _worded(button, link)
+        if method != "POST":
+            return page(200, texts, asked, button=name, hint=texts.final)
         try:
             completed = await to.complete_bytes(link.promise_id, link.payload)
         except GolemError as error:
-            return _failure(error, question, button, texts)
-        return page(200, texts, *_result(completed, texts), question)
+            return _failure(error, asked, name, texts)
+        return page(200, texts, *_result(completed, texts), asked)
 
 
 def _result(completed: Any, texts: Texts) -> tuple[str, str]:
@@ -313,12 +281,6 @@ def _result(completed: Any, texts: Texts) -> tuple[str, str]:
         Outcome.ALREADY_FULFILLED: (texts.before, texts.before_hint),
         Outcome.FULFILLED_BY_UNKNOWN: (texts.unknown, texts.unknown_hint),
     }[completed.outcome]
-
-
-def _bad_link(error: BadLinkError, texts: Texts) -> Answer:
-    if isinstance(error, ExpiredLinkError):
-        return page(410, texts, texts.expired, texts.expired_hint)
-    return page(404, texts, texts.invalid, texts.invalid_hint)
 
 
 def _failure(error: GolemError, question: str, button: str, texts: Texts) -> Answer:

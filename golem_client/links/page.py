@@ -11,27 +11,23 @@ import attrs
 from golem_client.answer import Answer
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True)
 class Texts:
     """The words of the page, to put into another language.
+
+    A `…_hint` stands below the text that it belongs to.
 
     Attributes:
         lang: The language of all these texts, as in HTML: `en`, `de`, `pt-BR`.
         final: Below the button.
         counts: The promise is completed with this decision. Nothing else may promise that.
         recorded: The outbox has accepted this decision, and will deliver it.
-        recorded_hint: What follows from that.
         before: A decision had been made before this one.
-        before_hint: What that may mean for who has pressed twice.
         unknown: A decision has been made, and nobody can know whether it is this one.
-        unknown_hint: Why nobody can know.
         expired: The link is too old.
-        expired_hint: What to do about that.
         invalid: The link is forged, cut off, or made for another purpose.
-        invalid_hint: What to do about that.
         gone: Nobody waits for the decision any more.
         failed: Golem or the database is away.
-        failed_hint: Why pressing once more does no harm.
         again: The button to try again.
     """
 
@@ -52,12 +48,6 @@ class Texts:
     failed: str = "That did not work."
     failed_hint: str = "Please try again. Pressing twice does no harm."
     again: str = "Try again"
-
-    def __repr__(self) -> str:
-        """Show what differs from English, so that signatures stay short in `help()`."""
-        fields = [(field.name, field.default) for field in attrs.fields(Texts)]
-        changed = [name for name, default in fields if getattr(self, name) != default]
-        return f"Texts({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
 
 
 _STYLE = """

@@ -18,7 +18,6 @@ from golem_client.outbox.statements import (
     accepting_by_key,
     entry_columns,
     found_by_key,
-    notification,
     values_of,
 )
 from golem_client.outbox.tables import ENTRIES
@@ -80,10 +79,14 @@ class Acceptor:
                 batch = [self._queue.popleft() for _ in range(count)]
                 batch = [waiting for waiting in batch if not waiting.entry.done()]
                 await self._write(batch)
-        finally:
+        except BaseException as error:
             for waiting in (*batch, *self._queue):
-                waiting.entry.cancel()  # those that have their entry are done
+                if isinstance(error, asyncio.CancelledError):
+                    waiting.entry.cancel()
+                elif not waiting.entry.done():
+                    waiting.entry.set_exception(error)
             self._queue.clear()
+            raise
 
     async def _write(self, batch: list[_Waiting]) -> None:
         problem = await self._try(batch)
@@ -133,8 +136,8 @@ class Acceptor:
             for place, n in enumerate(numbers):
                 is_new = place == 0 and slot in new
                 entries[n] = entry_of(new[slot] if slot in new else old[slot], is_new=is_new)
-        if self._database.dialect == "postgresql" and any(e.is_new for e in entries.values()):
-            await connection.execute(notification())
+        if any(entry.is_new for entry in entries.values()):
+            await self._database.notify(connection)
         return [entries[n] for n in range(len(batch))]
 
     async def _by_slot(

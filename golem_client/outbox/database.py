@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
 from golem_client.frames import without_locals
-from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into
+from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into, notification
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _LONGEST_WORDS = 200
-_ERRORS = {"asyncpg": ("PostgresError", "InterfaceError"), "psycopg": ("Error",)}
-
-
-class _CrossedError(Exception):
-    """Another transaction wrote the same row in between."""
+_ERRORS = {
+    "asyncpg": ("PostgresError", "InterfaceError", "InternalClientError"),
+    "psycopg": ("Error",),
+}
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
@@ -103,10 +102,7 @@ class Database:
             OutboxError: The transaction failed; nothing of it was written.
         """
         await self.check()
-        for _ in range(tries - 1):
-            with suppress(_CrossedError):
-                return await self._run(work, crossed=_CrossedError)
-        return await self._run(work)
+        return await self._run(work, tries)
 
     @without_locals
     async def check(self) -> None:
@@ -120,7 +116,7 @@ class Database:
             self._is_checked = True
 
     async def read(self, statement: Any) -> list[Any]:
-        """Return the rows of a query, as mappings."""
+        """Return the rows of a statement, as mappings."""
 
         async def work(connection: AsyncConnection) -> list[Any]:
             return list((await connection.execute(statement)).mappings())
@@ -150,20 +146,23 @@ class Database:
         await self._run(self._check)
         self._is_checked = True
 
-    async def _run(
-        self,
-        work: Callable[[AsyncConnection], Awaitable[T]],
-        *,
-        crossed: type[Exception] = OutboxError,
-    ) -> T:
-        try:
-            async with AsyncExitStack() as stack:
-                if self._writing is not None:
-                    await stack.enter_async_context(self._writing)
-                return await work(await stack.enter_async_context(self.engine.begin()))
-        except _driver_errors() as error:
-            is_crossed = isinstance(error, IntegrityError)
-            problem = crossed("") if is_crossed and crossed is _CrossedError else _problem(error)
+    async def notify(self, connection: AsyncConnection) -> None:
+        """Tell other processes, where the database can, that there are new rows."""
+        if self.dialect == "postgresql":
+            await connection.execute(notification())
+
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]], tries: int = 1) -> T:
+        while True:
+            try:
+                async with AsyncExitStack() as stack:
+                    if self._writing is not None:
+                        await stack.enter_async_context(self._writing)
+                    return await work(await stack.enter_async_context(self.engine.begin()))
+            except _driver_errors() as error:
+                tries -= 1
+                problem = _problem(error)
+                if not tries or not isinstance(error, IntegrityError):
+                    break
         # Out here, because the error above holds statements and values.
         raise problem
 

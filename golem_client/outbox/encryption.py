@@ -19,6 +19,9 @@ class Cipher:
     Args:
         keys: Fernet keys, as `Fernet.generate_key()` makes them.
 
+    Attributes:
+        is_on: Whether it encrypts.
+
     Raises:
         ValueError: One is no Fernet key; the message does not show it.
         ImportError: The extra `outbox-encryption` is not installed.
@@ -26,14 +29,7 @@ class Cipher:
 
     def __init__(self, keys: Sequence[str | bytes]) -> None:
         self._fernet = _fernet_of(keys) if keys else None
-
-    def __repr__(self) -> str:
-        return f"<Cipher {'on' if self.is_on else 'off'}>"
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it encrypts."""
-        return self._fernet is not None
+        self.is_on = self._fernet is not None
 
     def encrypt(self, payload: bytes) -> Hidden:
         """Return what is stored."""

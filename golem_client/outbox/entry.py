@@ -65,19 +65,7 @@ class Entry:
         return self.state in (State.COMPLETED, State.DEAD)
 
 
-COLUMNS = (
-    "id",
-    "slot",
-    "promise_id",
-    "key",
-    "state",
-    "outcome",
-    "attempts",
-    "error",
-    "accepted_at",
-    "due_at",
-    "settled_at",
-)
+COLUMNS = ("id", "slot", *(f.name for f in attrs.fields(Entry) if f.name != "is_new"))
 """What an entry is read from; no payload among it."""
 
 

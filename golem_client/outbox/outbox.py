@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from types import TracebackType
@@ -23,20 +23,20 @@ from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
-from golem_client.outbox.options import size, span
 from golem_client.outbox.pace import Pace
 from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
-from golem_client.outbox.settling import Rules
+from golem_client.outbox.settling import Rules, size, span
 from golem_client.outbox.statements import (
     Acceptance,
     accepting,
     accepting_by_key,
+    key_slot,
     notifying,
+    promise_slot,
     values_of,
 )
-from golem_client.outbox.trace import current_trace
-from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm
+from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm, telemetry
 from golem_client.payload import encode_bytes, encode_json, encode_text
 
 T = TypeVar("T")
@@ -218,26 +218,20 @@ class Outbox(Records):
             PayloadError: The value cannot be encoded, or is too large.
             OutboxError: The database cannot be used; nothing was accepted.
         """
-        accepted = self._encoded(promise_id, self._as_json(value, as_type))
-        return await self._accept(accepted)
+        encode = self._bounded(encode_json, value, as_type, self._converter)
+        return await self._accept(promise_id, encode)
 
     @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
-        accepted = self._encoded(
-            promise_id, partial(encode_text, text, max_bytes=self._max_payload_bytes)
-        )
-        return await self._accept(accepted)
+        return await self._accept(promise_id, self._bounded(encode_text, text))
 
     @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
         """Accept the completion of a promise with these bytes; see `complete_json`."""
-        accepted = self._encoded(
-            promise_id, partial(encode_bytes, data, max_bytes=self._max_payload_bytes)
-        )
-        return await self._accept(accepted)
+        return await self._accept(promise_id, self._bounded(encode_bytes, data))
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
         """Return a typed handle on one promise, as `GolemClient.promise` does.
@@ -283,21 +277,20 @@ class Outbox(Records):
             InvalidIdError: It is not an id.
             PayloadError: The value cannot be encoded, or is too large.
         """
-        return self._statement(promise_id, self._as_json(value, as_type))
+        encode = self._bounded(encode_json, value, as_type, self._converter)
+        return self._statement(promise_id, encode)
 
     @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
-        limit = self._max_payload_bytes
-        return self._statement(promise_id, partial(encode_text, text, max_bytes=limit))
+        return self._statement(promise_id, self._bounded(encode_text, text))
 
     @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
-        limit = self._max_payload_bytes
-        return self._statement(promise_id, partial(encode_bytes, data, max_bytes=limit))
+        return self._statement(promise_id, self._bounded(encode_bytes, data))
 
     # Delivering
 
@@ -325,18 +318,15 @@ class Outbox(Records):
         with stopping_on_sigterm(worker):
             await worker.run()
 
-    def delivering(
+    @asynccontextmanager
+    async def delivering(
         self, client: GolemClient, *, concurrency: int = _CONCURRENCY
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AsyncIterator[None]:
         """Deliver in this process for as long as the context lasts; see `deliver`.
 
         At its end no more rows are taken, and the calls under way are waited for, each within the
         client's timeout. When the body raises or is cancelled they are ended at once.
         """
-        return self._delivering(client, concurrency)
-
-    @asynccontextmanager
-    async def _delivering(self, client: GolemClient, concurrency: int) -> AsyncIterator[None]:
         worker = self.worker(client, concurrency=concurrency)
         await worker.check()
         running = asyncio.create_task(worker.run())
@@ -359,20 +349,11 @@ class Outbox(Records):
         pace: Pace | None = None,
         is_patient: bool = True,
     ) -> Worker:
-        """Return a worker that delivers once it is run. `deliver` and `delivering` use it.
-
-        Args:
-            client: As for `deliver`.
-            concurrency: As for `deliver`.
-            on_settled: Called with what each transaction has settled, once it is committed.
-            rules: When it gives up and sends a second time, instead of the outbox's.
-            pace: How many rows it tries at a time, instead of one while Golem is down.
-            is_patient: Whether it waits while the database is away, instead of raising.
-        """
+        """Return a `Worker` that delivers once it is run; for `golem-promise bulk`."""
         self._check_open()
         return Worker(
-            self._database,
-            client,
+            database=self._database,
+            client=client,
             cipher=self._cipher,
             rules=rules or self._rules,
             lease=self._lease,
@@ -384,17 +365,13 @@ class Outbox(Records):
         )
 
     async def accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
-        """Accept bytes for many promises in one transaction, and return no entries.
-
-        For a program that accepts thousands at once, each promise once, in the spelling of
-        `str(PromiseId)`.
+        """Accept bytes for many promises, spelled as by `str(PromiseId)`, in one transaction.
 
         Raises:
             OutboxError: The database cannot be used; nothing was accepted.
         """
         self._check_open()
-        accepted = [self._acceptance(promise_id, None, data) for promise_id, data in completions]
-        values = [values_of(one) for one in accepted]
+        values = [values_of(self._acceptance(name, None, data)) for name, data in completions]
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(accepting(self._database.dialect), values)
@@ -405,28 +382,29 @@ class Outbox(Records):
 
     # Inside
 
-    def _as_json(self, value: Any, as_type: Any) -> Callable[[], bytes]:
-        limit = self._max_payload_bytes
-        return partial(encode_json, value, as_type, self._converter, max_bytes=limit)
+    def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
+        return partial(encode, *values, max_bytes=self._max_payload_bytes)
+
+    def _accept(self, promise_id: Any, encode: Callable[[], bytes]) -> asyncio.Future[Entry]:
+        return self._acceptor.hand_in(self._encoded(promise_id, encode))
 
     def _encoded(self, promise_id: Any, encode: Callable[[], bytes]) -> Acceptance:
         """Check and encode; nothing is written."""
         self._check_open()
         key = str(promise_id) if isinstance(promise_id, Key) else None
-        parsed = None if key is not None else PromiseId.parse(promise_id)
-        return self._acceptance(None if parsed is None else str(parsed), key, encode())
+        promise = str(PromiseId.parse(promise_id)) if key is None else None
+        return self._acceptance(promise, key, encode())
 
-    def _acceptance(self, promise_id: str | None, key: str | None, data: bytes) -> Acceptance:
+    def _acceptance(self, promise: str | None, key: str | None, data: bytes) -> Acceptance:
+        recording = telemetry()
         return Acceptance(
-            promise_id=promise_id,
+            slot=promise_slot(promise) if promise is not None else key_slot(key or ""),
+            promise_id=promise,
             key=key,
             payload=self._cipher.encrypt(data),
             is_encrypted=self._cipher.is_on,
-            trace=current_trace(),
+            trace=None if recording is None else recording.current_trace(),
         )
-
-    async def _accept(self, accepted: Acceptance) -> Entry:
-        return await self._acceptor.hand_in(accepted)
 
     def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
         accepted = self._encoded(promise_id, encode)

@@ -8,18 +8,17 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import delete, func, select
 
 from golem_client import AnyPromiseId, PromiseId
 from golem_client.frames import without_locals
 from golem_client.outbox.entry import Counts, Entry, State, entry_of
 from golem_client.outbox.key import Key
-from golem_client.outbox.options import span
+from golem_client.outbox.settling import span
 from golem_client.outbox.statements import (
     binding,
     entry_columns,
     freeing,
-    notification,
     promise_slot,
     refusing,
     retrying,
@@ -68,7 +67,17 @@ class Records:
             OutboxError: The database cannot be used; nothing was bound.
         """
         self._check_open()
-        await _bind(self._database, str(Key(key)), str(PromiseId.parse(promise_id)))
+        name, promise = str(Key(key)), str(PromiseId.parse(promise_id))
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(binding(self._database.dialect, name, promise))
+            if (await connection.execute(freeing(name, promise))).rowcount:
+                await self._database.notify(connection)
+            else:
+                await connection.execute(refusing(name, promise))
+
+        # Another transaction may accept the promise, or bind another key to it, in between.
+        await self._database.run(work, tries=_BINDING_TRIES)
         self._tell_workers()
         self._tell_waiters()
 
@@ -89,9 +98,16 @@ class Records:
             ValueError: There is no such state.
         """
         self._check_open()
-        wanted = None if state is None else State(state)
-        async for entry in _each(self._database, wanted):
-            yield entry
+        query = select(*entry_columns()).order_by(_E.id).limit(_PAGE)
+        if state is not None:
+            query = query.where(_E.state == str(State(state)))
+        rows = await self._database.read(query)
+        while rows:
+            for row in rows:
+                yield entry_of(row)
+            if len(rows) < _PAGE:
+                return
+            rows = await self._database.read(query.where(_E.id > rows[-1]["id"]))
 
     @without_locals
     async def wait(self, promise_id: AnyPromiseId | Key, *, timeout: float | None = None) -> Entry:
@@ -126,7 +142,11 @@ class Records:
         self._check_open()
         which = _which(promise_id)
 
-        await _retry(self._database, which)
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(retrying(which))
+            await self._database.notify(connection)
+
+        await self._database.run(work)
         self._tell_workers()
         return await self._entry(which)
 
@@ -141,7 +161,9 @@ class Records:
             The entry as it was; None where there was none.
         """
         self._check_open()
-        return await _discard(self._database, _which(promise_id))
+        deleted = delete(ENTRIES).where(_which(promise_id)).returning(*entry_columns())
+        rows = await self._database.read(deleted)
+        return entry_of(rows[0]) if rows else None
 
     @without_locals
     async def prune(self, *, older_than: float | timedelta) -> int:
@@ -159,17 +181,39 @@ class Records:
         """
         self._check_open()
         age = span("older_than", older_than, at_least=0)
-        return await _prune(self._database, age)
+        before = Now() - int(age.total_seconds() * MICROSECONDS)
+        is_over = (
+            _E.state.in_(("completed", "dead")),
+            _E.due_at.is_(None),
+            _E.settled_at <= before,
+        )
+        is_used = select(_E.id).where(_E.key == KEYS.c.key).exists()
+        is_old = (KEYS.c.key != SCHEMA_KEY, KEYS.c.noted_at <= before, ~is_used)
+
+        async def work(connection: AsyncConnection) -> int:
+            deleted = await connection.execute(delete(ENTRIES).where(*is_over))
+            await connection.execute(delete(KEYS).where(*is_old))
+            return deleted.rowcount
+
+        return await self._database.run(work)
 
     @without_locals
     async def counts(self) -> Counts:
         """Return how many entries are in each state, and the age of the oldest pending one."""
         self._check_open()
-        return await _count(self._database)
+        age = (Now() - func.min(_E.accepted_at)).label("age")
+        query = select(_E.state, func.count().label("count"), age).group_by(_E.state)
+        rows = await self._database.read(query)
+        ages = [row["age"] for row in rows if row["state"] == State.PENDING]
+        return Counts(
+            **{row["state"]: row["count"] for row in rows},
+            oldest_pending=timedelta(microseconds=max(ages[0], 0)) if ages else None,
+        )
 
     async def _entry(self, which: Any) -> Entry | None:
         self._check_open()
-        return await _find(self._database, which)
+        rows = await self._database.read(select(*entry_columns()).where(which))
+        return entry_of(rows[0]) if rows else None
 
     def _tell_waiters(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -193,91 +237,3 @@ def _which(promise_id: Any) -> Any:
     bound = select(KEYS.c.promise_id).where(KEYS.c.key == str(promise_id)).scalar_subquery()
     of_promise = select(other.c.id).where(other.c.slot == promise_slot("") + bound)
     return _E.id == func.coalesce(newest.scalar_subquery(), of_promise.scalar_subquery())
-
-
-async def _bind(database: Database, key: str, promise_id: str) -> None:
-    """Bind a key, and give what waits for it its promise."""
-
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(binding(database.dialect, key, promise_id))
-        freed = await connection.execute(freeing(key, promise_id))
-        if not freed.rowcount:
-            await connection.execute(refusing(key, promise_id))
-        elif database.dialect == "postgresql":
-            await connection.execute(notification())
-
-    # Another transaction may accept the promise, or bind another key to it, in between.
-    await database.run(work, tries=_BINDING_TRIES)
-
-
-async def _find(database: Database, which: Any) -> Entry | None:
-    """Return the entry that meets a condition."""
-    rows = await database.read(select(*entry_columns()).where(which))
-    return entry_of(rows[0]) if rows else None
-
-
-async def _each(database: Database, state: State | None) -> AsyncIterator[Entry]:
-    """Yield the entries, the oldest first, a page at a time."""
-    last = 0
-    while True:
-        query = select(*entry_columns()).where(_E.id > last).order_by(_E.id).limit(_PAGE)
-        if state is not None:
-            query = query.where(_E.state == str(state))
-        rows = await database.read(query)
-        for row in rows:
-            yield entry_of(row)
-        if len(rows) < _PAGE:
-            return
-        last = rows[-1]["id"]
-
-
-async def _retry(database: Database, which: Any) -> None:
-    """Make rows due now."""
-
-    async def work(connection: AsyncConnection) -> None:
-        await connection.execute(retrying(which))
-        if database.dialect == "postgresql":
-            await connection.execute(notification())
-
-    await database.run(work)
-
-
-async def _discard(database: Database, which: Any) -> Entry | None:
-    """Delete a row, and return what it was."""
-
-    async def work(connection: AsyncConnection) -> Any:
-        deleted = delete(ENTRIES).where(which).returning(*entry_columns())
-        return (await connection.execute(deleted)).mappings().first()
-
-    row = await database.run(work)
-    return None if row is None else entry_of(row)
-
-
-async def _prune(database: Database, age: timedelta) -> int:
-    """Delete rows and keys that nobody needs any more."""
-    before = Now() - int(age.total_seconds() * MICROSECONDS)
-    is_over = and_(
-        _E.state.in_(("completed", "dead")), _E.due_at.is_(None), _E.settled_at <= before
-    )
-    is_used = select(_E.id).where(_E.key == KEYS.c.key).exists()
-
-    async def work(connection: AsyncConnection) -> int:
-        deleted = await connection.execute(delete(ENTRIES).where(is_over))
-        is_old = and_(KEYS.c.key != SCHEMA_KEY, KEYS.c.noted_at <= before)
-        await connection.execute(delete(KEYS).where(is_old, ~is_used))
-        return deleted.rowcount
-
-    return await database.run(work)
-
-
-async def _count(database: Database) -> Counts:
-    """Return how many rows are in each state."""
-    age = (Now() - func.min(_E.accepted_at)).label("age")
-    rows = await database.read(
-        select(_E.state, func.count().label("count"), age).group_by(_E.state)
-    )
-    ages = [row["age"] for row in rows if row["state"] == State.PENDING]
-    return Counts(
-        **{row["state"]: row["count"] for row in rows},
-        oldest_pending=timedelta(microseconds=max(ages[0], 0)) if ages else None,
-    )

@@ -1,4 +1,4 @@
-"""What becomes of a row after a delivery. Pure: no clock, no database, no client.
+"""What becomes of a row after a delivery, and the options that say so. Pure: no clock, no I/O.
 
 A row was claimed before it was sent, and its claim recorded that the payload may be out. So
 `may_have_stored` of a claimed row covers every earlier claim, those of workers that died too;
@@ -8,6 +8,7 @@ A row was claimed before it was sent, and its claim recorded that the payload ma
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -31,19 +32,13 @@ _LONGEST_ERROR = 1000
 
 @attrs.frozen(kw_only=True)
 class Claimed:
-    """A row as its claim found it.
+    """A row as its claim found it, with its payload as it is stored.
 
     Attributes:
-        id: Its number.
-        slot: Its slot.
-        promise_id: The promise, as text.
         state: `pending`, or `completed` where the payload is sent a second time.
-        payload: What is to be sent, as it is stored.
-        is_encrypted: Whether the stored payload is encrypted.
         may_have_stored: Whether an earlier claim may have stored the payload.
         failures: The failed deliveries in a row.
         age: Since when it is delivered in vain, by the database's clock.
-        trace: The trace that accepted it.
     """
 
     id: int
@@ -63,12 +58,7 @@ class Settlement:
     """What is written into a row whose delivery has ended, one way or another.
 
     Attributes:
-        state: Its state from now on.
-        outcome: By whom the promise is completed.
-        error: The failure, for people.
         attempts: The requests sent by this delivery.
-        failures: The failed deliveries in a row.
-        may_have_stored: Whether the payload may be stored.
         due_in: After which time it is sent again; None for never.
         is_end: Whether it became completed or dead by this.
         wipes: Whether the payload is wiped.
@@ -87,11 +77,9 @@ class Settlement:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """When a worker gives up, and when it sends a second time.
+    """When a worker gives up, and when it sends a second time; see `Outbox`.
 
     Attributes:
-        give_up_after: For how long a row is delivered in vain.
-        nudge_after: How long after its completion the payload is sent again; None for never.
         longest_delay: The longest back-off that no server asked for.
     """
 
@@ -123,12 +111,8 @@ def settlement(
 ) -> Settlement:
     """Return what is written after a delivery that was begun.
 
-    Args:
-        row: The row as it was claimed.
-        ended: What the client's call returned or raised; a `CancelledError` where the worker cut
-            it off.
-        rules: The outbox's rules.
-        chance: A random number from 0 to 1, for the jitter.
+    It ended with what the client's call returned or raised; with a `CancelledError` where the
+    worker cut it off. The chance, from 0 to 1, is for the jitter.
     """
     if row.state is State.COMPLETED:
         return _after_nudge(row, ended, rules, chance)
@@ -151,7 +135,9 @@ def settlement(
     facts: Any = {
         "attempts": ended.attempts if isinstance(ended, GolemError) else 0,
         "failures": row.failures + 1,
-        "may_have_stored": row.may_have_stored or _may_have_stored(ended),
+        "may_have_stored": row.may_have_stored
+        or not isinstance(ended, GolemError)
+        or ended.may_have_completed,
     }
     error = error_text(ended)
     if is_worth_retrying(ended):
@@ -169,7 +155,6 @@ def _after_nudge(
     """The first outcome stays, whatever the second sending comes to."""
     if isinstance(ended, asyncio.CancelledError):
         return attrs.evolve(handed_back(row), may_have_stored=True)
-    attempts = ended.attempts if isinstance(ended, Completion | GolemError) else 0
     again = (
         not isinstance(ended, Completion)
         and is_worth_retrying(ended)
@@ -177,7 +162,7 @@ def _after_nudge(
     )
     return Settlement(
         state=State.COMPLETED,
-        attempts=attempts,
+        attempts=ended.attempts if isinstance(ended, Completion | GolemError) else 0,
         failures=row.failures + 1 if again else 0,
         may_have_stored=True,
         due_in=delay_after(row.failures, ended, chance, rules.longest_delay) if again else None,
@@ -217,5 +202,21 @@ def error_text(ended: object) -> str:
     return words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 1]}…"
 
 
-def _may_have_stored(ended: BaseException | Completion) -> bool:
-    return ended.may_have_completed if isinstance(ended, GolemError) else True
+def span(name: str, value: object, *, at_least: float | None = None) -> timedelta:
+    """Return a time that is given in seconds or as a timedelta, greater than 0 unless said."""
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not math.isfinite(seconds) or seconds < 0 or (at_least is None and seconds == 0):
+        least = "greater than 0" if at_least is None else "not negative"
+        raise ValueError(f"{name} must be finite and {least}")
+    return timedelta(seconds=seconds)
+
+
+def size(name: str, value: object) -> int:
+    """Return a whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is a whole number, not of type {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1")
+    return value

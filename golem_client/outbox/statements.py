@@ -49,28 +49,20 @@ _CLAIMED = ("id", "slot", "promise_id", "state", "is_encrypted", "may_have_store
 
 @attrs.frozen(kw_only=True)
 class Acceptance:
-    """A completion that is to be accepted, checked and encoded.
+    """A completion that is to be accepted, checked and encoded; its fields are columns.
 
     Attributes:
+        slot: That of its promise; that of its key, where it waits while the key is not bound.
         promise_id: The promise, as text; None where a key stands for it.
         key: The key; None where it is accepted by its promise.
-        payload: The bytes, encrypted where the outbox has keys.
-        is_encrypted: Whether they are.
-        trace: The trace that accepts it.
     """
 
+    slot: str
     promise_id: str | None
     key: str | None
     payload: Hidden
     is_encrypted: bool
     trace: str | None
-
-    @property
-    def slot(self) -> str:
-        """The slot of a promise; that of a key is its key's while it is not bound."""
-        if self.promise_id is None:
-            return key_slot(self.key or "")
-        return promise_slot(self.promise_id)
 
 
 def promise_slot(promise_id: str) -> str:
@@ -94,7 +86,7 @@ def insert_into(dialect: str, table: Any) -> Insert:
 
 
 def accepting(dialect: str) -> Insert:
-    """Return the upsert of rows by promise; the values are given when it is executed."""
+    """Return the upsert of rows by promise; the values, an Acceptance's fields, come later."""
     inserted = insert_into(dialect, ENTRIES).values(
         state=literal_column("'pending'"), accepted_at=Now(), counted_from=Now(), due_at=Now()
     )
@@ -103,14 +95,7 @@ def accepting(dialect: str) -> Insert:
 
 def values_of(accepted: Acceptance) -> dict[str, Any]:
     """Return the values for `accepting`."""
-    return {
-        "slot": accepted.slot,
-        "promise_id": accepted.promise_id,
-        "key": accepted.key,
-        "payload": accepted.payload,
-        "is_encrypted": accepted.is_encrypted,
-        "trace": accepted.trace,
-    }
+    return attrs.asdict(accepted, recurse=False)
 
 
 def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
@@ -294,16 +279,14 @@ SETTLING = _settling()
 
 def values_of_settlement(row: Claimed, lease: str, settled: Settlement) -> dict[str, Any]:
     """Return the values for `SETTLING`."""
+    copied = ("error", "attempts", "failures", "may_have_stored")
     due_in = settled.due_in
     return {
+        **{f"new_{name}": getattr(settled, name) for name in copied},
         "row": row.id,
         "held": lease,
         "new_state": str(settled.state),
         "new_outcome": None if settled.outcome is None else str(settled.outcome),
-        "new_error": settled.error,
-        "new_attempts": settled.attempts,
-        "new_failures": settled.failures,
-        "new_may_have_stored": settled.may_have_stored,
         "due_in": None if due_in is None else int(due_in.total_seconds() * MICROSECONDS),
         "is_end": settled.is_end,
         "wipes": settled.wipes,

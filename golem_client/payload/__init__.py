@@ -24,25 +24,26 @@ bytes, bytearray, memoryview                array of numbers                    
 ComponentId, WorkerId, PromiseId            as Golem's REST writes them
 ==========================================  ======================================  =============
 
-- Keys are text, integers, enums of those, or UUIDs, and all different once they are text.
-- Subclasses are written by their own class: no field of a subclass is lost where its base is
-  declared. A field's key is the name of its attribute, with a leading underscore too.
+- Keys must be text, integers, enums of those, or UUIDs, and no two may give the same text.
+- An instance of a subclass is written with all fields of its own class, where its base class is
+  declared too. A field's key is the name of its attribute, including a leading underscore.
 - Values must match their declared types, in fields and with `as_type`; otherwise PayloadError is
-  raised. An int may stand for a float, but a bool for no int, a datetime for no date, and text
-  for no sequence. An annotation that cannot be resolved is ignored.
+  raised. An int is accepted as a float. A bool is not accepted as an int, a datetime not as a
+  date, and text not as a sequence. An annotation that cannot be resolved is ignored.
 - A datetime without a zone can only be read as chrono's NaiveDateTime.
-- A declared union of several classes must be tagged, because a Rust enum is by default: see
+- A declared union of several classes must be tagged, as a Rust enum is by default: see
   `make_converter`, also for untagged enums and for key styles.
-- A hook that the user registers wins over every rule, for a class and its subclasses, as
-  everywhere in cattrs. What it returns is taken as it is and only checked; values in it that are
-  not plain are written by these rules.
-- Floats are written shortest, and serde_json without its feature `float_roundtrip` may read
-  one that is off in the last digits: send a Decimal where that matters.
+- A hook that you register wins over every rule, for a class and its subclasses, as everywhere in
+  cattrs. What it returns is only checked; values in it that are not plain are written by these
+  rules.
+- Floats are written with as few digits as identify them. serde_json without its feature
+  `float_roundtrip` may read another last digit: send a Decimal where that matters.
 
-pydantic 2.7 or later writes its models, whatever their settings and serializers: by default NaN as
+pydantic 2.7 or later writes its models by their own settings and serializers: by default NaN as
 null, bytes as text, a timedelta as ISO 8601, and of a subclass only the fields that are declared.
-Hooks, tags and key styles do not reach inside a model. What comes out is checked: depth, one key
-twice, numbers; sets are put in order. A value that is not of its field's type is refused.
+Hooks, tags and key styles do not apply inside a model. Its JSON is checked for depth, numbers and
+keys that occur twice, and its sets are put in order. A value that does not match the type of its
+field is refused.
 
 Refused, before anything is sent:
 
@@ -50,15 +51,19 @@ Refused, before anything is sent:
   negative timedeltas, datetimes with seconds in their offset, times with a time zone;
 - values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
 - mappings that hold several values for a key, as form data and query parameters do;
-- other classes, among them Path, generators and numpy's (but float64 is a float); classes with
-  fields that are text, numbers or containers besides; fields that were never set; subclasses that
-  add annotations and are not decorated as their base is;
-- bytes *as* the value, unless `as_type=bytes`: `complete_bytes` is for those;
+- all other classes, such as Path, generators and numpy's (but float64 is a float); classes that
+  have fields and are also text, a number or a container; fields that were never set; subclasses
+  that add annotations and are not decorated as their base class is;
+- bytes *as* the value, unless `as_type=bytes`: use `complete_bytes`;
 - JSON of more than `max_bytes`.
 
-A refusal is a `PayloadError` that begins with the JSON path, such as `$.items[2].price`, says
-what to do, and never shows the value (but the path shows keys, cut to 40 characters). `..` in a
-path stands for what is inside a user's hook.
+The message of the `PayloadError` begins with the JSON path, such as `$.items[2].price`, and says
+what to do. It never shows the value, but the path shows keys, cut to 40 characters. `..` in a path
+stands for the steps inside a hook of yours.
+
+How a value becomes bytes: `PayloadConverter` finds its rule, a hook of yours or one of ours; the
+rule checks the types and returns a plain tree; `to_json` writes the tree and checks the text. Only
+when something is wrong is the value looked at again, slowly, to find the place.
 """
 
 from __future__ import annotations
@@ -69,6 +74,7 @@ from cattrs import Converter
 from typing_extensions import TypeForm
 
 from golem_client.errors import PayloadError
+from golem_client.frames import made_without_locals
 from golem_client.payload.converter import PayloadConverter, make_converter
 from golem_client.payload.json_text import to_json
 from golem_client.payload.refusals import RefusedError
@@ -108,6 +114,7 @@ def encode_json(
     raise PayloadError(message)
 
 
+@made_without_locals
 def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25) -> bytes:
     """Return a copy of the bytes, so that changing a bytearray later changes nothing.
 
@@ -119,27 +126,15 @@ def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25
         PayloadError: `data` is not bytes, or is larger than `max_bytes`.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
-        kind = type(data).__name__  # type: ignore[unreachable]
-        del data  # no traceback holds the payload
-        raise PayloadError(
-            f"The payload is of type {kind}, not bytes; use complete_text for text, complete_json "
-            "for everything else"
-        )
+        raise _not_of("bytes; use complete_text for text", data)
     try:
-        payload = bytes(data)
-    except ValueError:  # a memoryview that was released
-        payload = None
-    del data
-    if payload is None:
-        raise PayloadError(
-            "The payload is a memoryview that was released; keep it until it is sent"
-        )
-    if (length := len(payload)) > max_bytes:
-        del payload
-        raise _too_large(length, max_bytes)
-    return payload
+        payload, reason = bytes(data), ""
+    except ValueError:
+        payload, reason = b"", "a memoryview that was released; keep it until it is sent"
+    return _checked(payload, reason, max_bytes)
 
 
+@made_without_locals
 def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
     """Return the text as UTF-8.
 
@@ -151,29 +146,30 @@ def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
         PayloadError: `text` is not text, UTF-8 cannot carry it, or it is larger than `max_bytes`.
     """
     if not isinstance(text, str):
-        kind = type(text).__name__  # type: ignore[unreachable]
-        del text  # no traceback holds the payload
-        raise PayloadError(
-            f"The payload is of type {kind}, not text; use complete_bytes for bytes, complete_json "
-            "for everything else"
-        )
+        raise _not_of("text; use complete_bytes for bytes", text)
     try:
-        payload, start = str.encode(text), -1
+        payload, reason = str.encode(text), ""
     except UnicodeEncodeError as error:
-        payload, start = b"", error.start
-    del text
-    if start >= 0:
+        place = f"a lone surrogate at index {error.start}"
+        payload, reason = b"", f"text with {place}, which UTF-8 cannot carry; repair it"
+    return _checked(payload, reason, max_bytes)
+
+
+def _not_of(kind_and_way: str, value: Any) -> PayloadError:
+    return PayloadError(
+        f"The payload is of type {type(value).__name__}, not {kind_and_way}, complete_json for "
+        "everything else"
+    )
+
+
+def _checked(payload: bytes, reason: str, max_bytes: int) -> bytes:
+    if reason:
+        raise PayloadError(f"The payload is {reason}")
+    if len(payload) > max_bytes:
         raise PayloadError(
-            f"The text holds a lone surrogate at index {start}, which UTF-8 cannot carry; repair it"
+            f"the payload has {len(payload)} bytes, and max_payload_bytes is {max_bytes}"
         )
-    if (length := len(payload)) > max_bytes:
-        del payload
-        raise _too_large(length, max_bytes)
     return payload
-
-
-def _too_large(length: int, max_bytes: int) -> PayloadError:
-    return PayloadError(f"the payload has {length} bytes, and max_payload_bytes is {max_bytes}")
 
 
 def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> bytes:

@@ -19,9 +19,17 @@ from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload import declarations
 from golem_client.payload.declarations import class_of
 from golem_client.payload.json_text import LARGEST_INT, NOT_FINITE, TOO_LONG, in_order
-from golem_client.payload.models import model_rule, old_model_reason
+from golem_client.payload.models import model_rule, reason_against
 from golem_client.payload.refusals import RefusedError, described, mismatch, refused, type_name
-from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, class_rule, refusing_rule
+from golem_client.payload.rules import (
+    BUILTINS,
+    SCALARS,
+    LazyRule,
+    Room,
+    Rule,
+    class_rule,
+    refusing_rule,
+)
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
@@ -37,6 +45,7 @@ _MAPPINGS = frozenset(
 )
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
 _TEXT_ONLY = frozenset({str})
+_FEW = 32  # more elements than these are looked at together
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
 _TWICE = "is the text of two keys, of which one would be lost; rename one"
@@ -44,16 +53,14 @@ _HOOK = "register_unstructure_hook() on a converter of make_converter()"
 
 
 def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
-    """Return our rule for a class, or for a generic class with its arguments.
-
-    Raises:
-        RefusedError: It is no type, or a class that loses a field.
-    """
+    """Return our rule for a class, for a generic class with its arguments, or for a Literal."""
     cls = class_of(declared)
     if cls is Literal:
         return _literal_rule(declared, converter)
     if not isinstance(cls, type):
         raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
+    if reason := reason_against(cls):
+        raise RefusedError(reason)
     if declarations.is_model(cls):
         return model_rule(cls, converter)
     if declarations.is_typed_dict(cls):
@@ -63,9 +70,10 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     found = _scalar_rule(cls, converter) or _container_rule(declared, cls, converter)
     if not declarations.is_record(cls) or issubclass(cls, IDS):
         return found or _unknown_rule(declared, cls, converter)
-    reason = "which has fields and is a value of its own as well"
-    mixed = refusing_rule(cls, f"is of type {type_name(cls)}, {reason}; {_HOOK}")
-    return mixed if found else record_rule(declared, converter)
+    if found:
+        reason = "which has fields and is a value of its own as well"
+        raise RefusedError(f"is of type {type_name(cls)}, {reason}; {_HOOK}")
+    return record_rule(declared, converter)
 
 
 def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = False) -> Rule:
@@ -93,11 +101,7 @@ def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = 
 
 
 def part_of(value: Any, field: str) -> Any:
-    """Return the value of a field.
-
-    Raises:
-        RefusedError: It was never set, or cannot be read.
-    """
+    """Return the value of a field; raise RefusedError where it was never set, or cannot be read."""
     try:
         return getattr(value, field)
     except AttributeError:
@@ -110,6 +114,7 @@ def part_of(value: Any, field: str) -> Any:
 def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Rule:
     """Return the rule of a list, a set or any other sequence, of one type of elements."""
     cls, is_open = class_of(declared), declarations.is_vague(item.declared)
+    has_no_hooks = is_open and converter.without_hooks(BUILTINS) == BUILTINS
 
     def fits(value: Any) -> bool:
         is_array = isinstance(value, set | frozenset | abc.Sequence)
@@ -120,7 +125,10 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
         elements = value if type(value) is list else list(value)
         is_set = elements is not value and isinstance(value, set | frozenset)
         kinds = set(map(type, elements))
-        if not kinds <= item.made().plains:
+        is_plain = kinds <= item.made().plains
+        if has_no_hooks and not is_plain and len(elements) > _FEW:
+            is_plain = room.are_plain(elements)
+        if not is_plain:
             rule = converter.rule_of(*kinds) if is_open and len(kinds) == 1 else item
             if not is_set and rule.write_many and (written := rule.write_many(elements)):
                 return written
@@ -129,7 +137,7 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
             elements = [*room.written(path, elements, repeat(rule)).values()]
         return in_order(elements) if is_set else elements
 
-    return _of_elements(declared, converter, write, fits)
+    return class_rule(declared, converter, write, fits, _takes(converter))
 
 
 def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item: Rule) -> Rule:
@@ -143,7 +151,7 @@ def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item
             return named
         return room.written(named, named.values(), repeat(item))
 
-    return _of_elements(declared, converter, write)
+    return class_rule(declared, converter, write, None, _takes(converter))
 
 
 def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
@@ -215,7 +223,7 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) 
         room.take(len(rules), value)
         return [*room.written(count(), value, rules).values()]
 
-    return _of_elements(declared, converter, write, fits)
+    return class_rule(declared, converter, write, fits, _takes(converter))
 
 
 def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -226,28 +234,23 @@ def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
 
     def write(value: Any, room: Room) -> Any:
         keys = value.keys()
-        if not required <= keys:
+        if keys != allowed and not required <= keys:
             raise RefusedError(f"lacks the key {min(required - keys)!r} of {name}; add it")
-        if not keys <= allowed:
+        if keys != allowed and not keys <= allowed:
             raise RefusedError(f"has a key that {name} lacks; remove it, or correct its spelling")
         room.take(len(value), value)
         return room.written(value, value.values(), map(rules.__getitem__, value))
 
-    return _of_elements(declared, converter, write, lambda value: isinstance(value, dict))
+    return class_rule(declared, converter, write, _is_dict, _takes(converter))
 
 
-def _of_elements(
-    declared: Any,
-    converter: PayloadConverter,
-    write: Callable[[Any, Room], Any],
-    fits: Callable[[Any], bool] | None = None,
-) -> Rule:
-    """Return the rule of a container, which is also that of its subclasses without a hook."""
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
 
-    def takes(kind: type) -> bool:
-        return kind in _ARRAYS or kind in _MAPPINGS or not converter.user_hook(kind)
 
-    return class_rule(declared, converter, write, fits, takes)
+def _takes(converter: PayloadConverter) -> Callable[[type], bool]:
+    """Return what the rule of a container takes: also subclasses that the user has no hook for."""
+    return lambda kind: kind in _ARRAYS or kind in _MAPPINGS or not converter.user_hook(kind)
 
 
 def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -261,7 +264,8 @@ def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
 
 def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule:
     """Return the rule of a class that cannot be written. Its subclasses may have one."""
-    reason = f"is of type {type_name(cls)}, which cannot be written as JSON; convert it first, or "
+    reason = "which cannot be written as JSON; convert it first, or"
+    refusing = refusing_rule(cls, f"is of type {type_name(cls)}, {reason} {_HOOK}")
 
     def fits(value: Any) -> bool:
         try:
@@ -269,11 +273,7 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
         except TypeError:  # a protocol that is not runtime_checkable
             return True
 
-    def write(value: Any, room: Room) -> Any:
-        del value, room
-        raise RefusedError(old_model_reason(cls) or reason + _HOOK)
-
-    return class_rule(declared, converter, write, fits)
+    return class_rule(declared, converter, refusing.write, fits)
 
 
 def _scalar_rule(cls: type, converter: PayloadConverter) -> Rule | None:

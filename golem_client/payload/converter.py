@@ -1,11 +1,10 @@
-"""The cattrs converter that carries the payload rules: whose rule writes a value, and which."""
+"""The cattrs converter with the payload rules. It finds the rule for a value: yours or ours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +17,7 @@ from golem_client.payload.declarations import KeyStyle
 from golem_client.payload.json_text import to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
 from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule, resolved
-from golem_client.payload.unions import Tagged, content_rule, union_rule
+from golem_client.payload.unions import Tagged, has_own_name, union_rule
 
 TaggedUnions: TypeAlias = (
     TypeForm[Any] | Iterable[TypeForm[Any]] | Mapping[TypeForm[Any], Mapping[Any, str]]
@@ -28,14 +27,15 @@ _MAX_CONVERSIONS = 32
 
 
 def _forgetting(register: Any) -> Any:
-    """Return cattrs' method, after which the rules are made anew: a hook may change them."""
+    """Return cattrs' method to register hooks, so that it also drops the rules made before."""
 
-    @wraps(register)
     def registered(self: PayloadConverter, *args: Any, **options: Any) -> Any:
         returned = register(self, *args, **options)
         self.forget_rules()
         return returned
 
+    # Not functools.wraps: with what it copies, get_type_hints fails on the method.
+    registered.__name__, registered.__doc__ = register.__name__, register.__doc__
     return registered
 
 
@@ -45,12 +45,10 @@ class PayloadConverter(cattrs.Converter):
     Make one with `make_converter`. Threads may share it once its hooks are registered.
     """
 
-    tagged: tuple[Tagged, ...] = ()
     key_of: Callable[[str], str] = str
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._options: tuple[TaggedUnions, KeyStyle | None] = ((), None)
-        self._variants: dict[type, Rule] = {}
+        self._options: tuple[Mapping[Any, Mapping[Any, str]], KeyStyle | None] = ({}, None)
         self.forget_rules()
         super().__init__(*args, **options)
         self.register_unstructure_hook_factory(lambda _: True, _own_rule)
@@ -64,14 +62,7 @@ class PayloadConverter(cattrs.Converter):
     def set_up(self, tagged: TaggedUnions, key_style: KeyStyle | None) -> None:
         """Take the options of `make_converter`."""
         self.key_of = declarations.key_style_of(key_style)
-        self._options = (tagged, key_style)
-        self.tagged = tuple(self._tagged(*each) for each in _names_by_union(tagged).items())
-        for cls in {cls for union in self.tagged for cls in union.classes}:
-            first, *others = [each for each in self.tagged if cls in each.classes]
-            reason = f"is of type {type_name(cls)}, which several tagged unions write differently"
-            is_clear = all(each.writing_of(cls) == first.writing_of(cls) for each in others)
-            unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
-            self._variants[cls] = first.rule if is_clear else unclear
+        self._options = (_names_by_union(tagged), key_style)
         self.forget_rules()
 
     def _tagged(self, union: Any, names: Mapping[Any, str]) -> Tagged:
@@ -95,15 +86,7 @@ class PayloadConverter(cattrs.Converter):
 
     @made_without_locals
     def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
-        """Return the value as a tree of plain types, by the payload rules.
-
-        Args:
-            obj: The value.
-            unstructure_as: The type to write it as; by default its own class decides.
-
-        Raises:
-            PayloadError: The value, or something in it, cannot be a payload.
-        """
+        """Return the value as plain types, by the payload rules; raise PayloadError for others."""
         try:
             tree = self.tree(obj, unstructure_as, math.inf)
             if not isinstance(unstructure_as, LazyRule):
@@ -114,15 +97,11 @@ class PayloadConverter(cattrs.Converter):
         raise error  # out here, so that the refusal is not the context of it
 
     def tree(self, value: Any, declared: Any, max_bytes: float) -> Any:
-        """Return the plain tree of a value, whose types are those that are declared.
-
-        Raises:
-            RefusedError: The value cannot be a payload. Nothing else is raised.
-        """
+        """Return the plain tree of a value. Nothing but RefusedError is raised."""
         try:
             try:
                 return self._write_as(declared, value, Room(max_bytes))
-            except refusals.TooDeepError:  # a second look: does it contain itself?
+            except refusals.TooDeepError:  # the slow second look: does it contain itself?
                 return self._write_as(declared, value, Room(max_bytes, finds_cycles=True))
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
             raise refused(error) from None
@@ -160,11 +139,6 @@ class PayloadConverter(cattrs.Converter):
     def own_rule_for(self, declared: Any) -> LazyRule:
         """Return our rule of a type, whether or not the user has a hook for it."""
         return self._cached(declared, self._own_rules, self._made_own_rule)
-
-    def content_rule_for(self, member: Any, form: str) -> LazyRule:
-        """Return our rule for the content of a variant of a tagged union."""
-        make = partial(content_rule, converter=self)
-        return self._cached((member, form), self._own_rules, make)
 
     def user_hook(self, declared: Any) -> Callable[[Any], Any] | None:
         """Return the user's hook for a type, or None."""
@@ -236,15 +210,23 @@ class PayloadConverter(cattrs.Converter):
         raise RefusedError("is converted again and again, and never becomes plain; check its hook")
 
     def forget_rules(self) -> None:
-        """Forget the rules, which a new hook may change."""
+        """Drop all rules that were made, because a new hook can change them."""
         self._rules: dict[Any, LazyRule] = {}
         self._own_rules: dict[Any, LazyRule] = {}
         self._by_class: dict[type, Callable[[Any, Room], Any]] = {}
-        # Declared as object, not Any, in whose place the rules of classes and variants step.
+        # Declared as object, because what is declared as Any is written by the rule of its class.
         part = LazyRule(object, self, lambda _: Rule(lambda _: True, self._write_returned, SCALARS))
         items = classes.array_rule(Sequence, self, part)
         self._returned: dict[Any, Rule] = {list: items, tuple: items}
         self._returned[dict] = classes.mapping_rule(dict, self, part, part)
+        self.tagged = tuple(self._tagged(*each) for each in self._options[0].items())
+        self._variants: dict[Any, Rule] = {}
+        for cls in {cls for union in self.tagged for cls in union.forms if has_own_name(cls)}:
+            first, *others = [union for union in self.tagged if cls in union.forms]
+            reason = f"is of type {type_name(cls)}, which several tagged unions write differently"
+            is_clear = all(other.forms[cls] == first.forms[cls] for other in others)
+            unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
+            self._variants[cls] = first.rule if is_clear else unclear
 
 
 def make_converter(
@@ -252,9 +234,8 @@ def make_converter(
 ) -> cattrs.Converter:
     """Return a cattrs converter with the payload rules, to extend and to pass to the client.
 
-    Your own hooks win over the rules, for plain types such as `str` too; what a hook returns is
-    taken as it is, and only checked. Register hooks before the converter is used by several
-    threads.
+    Your own hooks win over the rules, for plain types such as `str` too. What a hook returns is
+    only checked. Register hooks before several threads use the converter.
 
     A declared union of several classes must be tagged. Where the Rust enum is `untagged`, or its
     tag is a field of its own, say so: `converter.register_unstructure_hook(A | B,
@@ -262,19 +243,19 @@ def make_converter(
 
     Args:
         externally_tagged: A union, or several, to write as serde writes a Rust enum by default,
-            wherever a value is declared as the union, or is not declared. Variants are named
-            after their classes; a mapping gives other names: `{Decision: {Rejected: "Denied"}}`.
-            A class without fields is a unit variant, others are struct variants; a name in Rust's
-            own notation says otherwise: `"Moved(..)"` is a newtype or tuple variant, `"Empty{..}"`
-            a struct variant although it has no fields. NamedTuples are tuple variants, members
-            of enums unit variants, and other types, once named, newtype variants.
+            wherever a value is declared as the union or has no declared type. Variants have the
+            names of their classes; a mapping gives others: `{Decision: {Rejected: "Denied"}}`.
+            A class without fields is a unit variant, others are struct variants. A name in Rust's
+            own notation changes that: `"Moved(..)"` is a newtype or tuple variant, `"Empty{..}"`
+            a struct variant without fields. NamedTuples are tuple variants, members of enums are
+            unit variants, and other types, which need a name, are newtype variants.
         key_style: serde's `rename_all` for the fields of attrs classes and dataclasses:
             camelCase, PascalCase, kebab-case, SCREAMING_SNAKE_CASE or SCREAMING-KEBAB-CASE. Keys
             of dictionaries, TypedDicts among them, stay as they are, and so do pydantic models,
             which have alias generators.
 
     Raises:
-        TypeError: A union to tag is none, or has members that cannot be told apart.
+        TypeError: What is to be tagged is no union, or has members that cannot be told apart.
         ValueError: A name is missing, unknown or repeated, or there is no such key style.
 
     Examples:
@@ -297,14 +278,13 @@ def make_converter(
 
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
     if isinstance(tagged, Mapping):
-        return tagged
+        return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
 
 
-def _own_rule(declared: Any, converter: Any) -> LazyRule:
-    rule: LazyRule = converter.own_rule_for(declared)
-    return rule
+def _own_rule(declared: Any, converter: Any) -> Any:
+    return converter.own_rule_for(declared)
 
 
 def _is_hashable(declared: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -138,16 +139,14 @@ def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[Field]:
 
 def keys_of(declared: Any) -> tuple[dict[str, Any], set[str]]:
     """Return the types of a TypedDict's keys, and the keys that are required."""
-    cls, types = class_of(declared), types_of(declared)
+    types = types_of(declared)
     # Not __required_keys__ alone: where annotations are text it takes NotRequired for required.
-    required = set(cls.__required_keys__)
+    required = set(class_of(declared).__required_keys__)
     for name, hint in types.items():
-        while (origin := get_origin(hint)) is not None:
-            if origin is NotRequired:
-                required.discard(name)
-            elif origin is Required:
-                required.add(name)
-            hint = next(iter(get_args(hint)), None)  # noqa: PLW2901  the next layer
+        while get_origin(hint) is not None:
+            required -= {name} if get_origin(hint) is NotRequired else set()
+            required |= {name} if get_origin(hint) is Required else set()
+            hint = next(iter(get_args(hint)), None)  # noqa: PLW2901  what it stands around
     return types, required
 
 
@@ -186,14 +185,12 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
 def _require_decorator(cls: Any, names: set[str]) -> None:
     """Refuse a subclass that was forgotten to be decorated, and whose fields would be lost."""
     own = vars(cls)
-    if "__attrs_attrs__" in own or "__dataclass_fields__" in own:
-        return
     annotated = own.get("__annotations__", {})
-    forgotten = {name for name in annotated if "ClassVar" not in str(annotated[name])} - names
-    for name in sorted(forgotten):
-        raise RefusedError(
-            f"is of type {type_name(cls)}, whose {name!r} is no field; decorate it as its base is"
-        )
+    if "__attrs_attrs__" not in own and "__dataclass_fields__" not in own:
+        for name in sorted(annotated.keys() - names):
+            if "ClassVar" not in str(annotated[name]):
+                reason = f"whose {name!r} is no field; decorate it as its base is"
+                raise RefusedError(f"is of type {type_name(cls)}, {reason}")
 
 
 def _override(name: str, hint: Any) -> Any:
@@ -209,35 +206,27 @@ def _override(name: str, hint: Any) -> Any:
 
 
 def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
-    """Return the function that makes a field's name a key, as serde's `rename_all` does.
-
-    Raises:
-        ValueError: There is no such style.
-    """
-    if style is not None and style not in _STYLES:
-        raise ValueError(f"key_style={style!r} is none of {', '.join(_STYLES)}")
-    return str if style is None else _STYLES[style]
+    """Return the function that makes a field's name a key, as serde's `rename_all` does."""
+    if style not in _STYLES:
+        raise ValueError(f"key_style={style!r} is none of {', '.join(get_args(KeyStyle))}")
+    return _STYLES[style]
 
 
-def _upper(name: str) -> str:
-    # serde changes ASCII letters only.
-    return "".join(letter.upper() if letter.isascii() else letter for letter in name)
+# serde changes ASCII letters only.
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def _pascal(name: str) -> str:
     # Not str.capitalize(), which lowers the rest of a word.
-    return "".join(_upper(word[:1]) + word[1:] for word in name.split("_"))
+    return "".join(word[:1].translate(_UPPER) + word[1:] for word in name.split("_"))
 
 
-def _camel(name: str) -> str:
-    first, rest = _pascal(name)[:1], _pascal(name)[1:]
-    return (first.lower() if first.isascii() else first) + rest
-
-
-_STYLES: dict[str, Callable[[str], str]] = {
-    "camelCase": _camel,
+_STYLES: dict[str | None, Callable[[str], str]] = {
+    None: str,
+    "camelCase": lambda name: _pascal(name)[:1].translate(_LOWER) + _pascal(name)[1:],
     "PascalCase": _pascal,
     "kebab-case": lambda name: name.replace("_", "-"),
-    "SCREAMING_SNAKE_CASE": _upper,
-    "SCREAMING-KEBAB-CASE": lambda name: _upper(name).replace("_", "-"),
+    "SCREAMING_SNAKE_CASE": lambda name: name.translate(_UPPER),
+    "SCREAMING-KEBAB-CASE": lambda name: name.translate(_UPPER).replace("_", "-"),
 }

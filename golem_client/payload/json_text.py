@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
+from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooDeepError, TooLargeError
 from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
 
 # A longer integer overflows in serde_json, whatever it is read into: "number out of range".
@@ -19,15 +20,11 @@ TOO_LONG = "is an integer of over 308 digits, which no Rust type reads"
 NOT_FINITE = "is not a finite number; JSON has none such, so send None or text"
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text"
 
-_OPTIONS: dict[str, Any] = {
-    "separators": (",", ":"),
-    "ensure_ascii": False,
-    "allow_nan": False,
-    "check_circular": False,
-}
-_JSON = json.JSONEncoder(**_OPTIONS)
+_compact = partial(json.JSONEncoder, separators=(",", ":"), ensure_ascii=False)
+_encoder = partial(_compact, allow_nan=False, check_circular=False)
+_JSON = _encoder()
 _MARK = "\0golem-client\0"
-_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG = b"0" * 309
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -35,11 +32,7 @@ _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
 
 
 def to_json(tree: Any, max_bytes: float) -> bytes:
-    """Return the tree as JSON.
-
-    Raises:
-        RefusedError: serde_json would not read it, or it is longer than `max_bytes`.
-    """
+    """Return the tree as JSON; raise RefusedError if it is longer, or serde_json cannot read it."""
     try:
         encoded = _encoded(tree)
     except ValueError:  # not finite, an integer of thousands of digits, or not Unicode
@@ -59,9 +52,9 @@ def in_order(elements: list[Any]) -> list[Any]:
 
 
 def _place(plain: Any) -> tuple[bool, float, str]:
-    if type(plain) in (int, float):
-        return False, plain, ""
-    return True, 0, json.dumps(resolved(plain), ensure_ascii=False)
+    is_number = type(plain) in (int, float)
+    text = "" if is_number else json.dumps(resolved(plain), ensure_ascii=False)
+    return not is_number, plain if is_number else 0, text
 
 
 def _encoded(tree: Any) -> bytes:
@@ -69,7 +62,7 @@ def _encoded(tree: Any) -> bytes:
         return tree.text
     try:
         return _JSON.encode(tree).encode()
-    except TypeError:  # the only thing in the tree that json does not know is JSON already
+    except TypeError:  # the only thing in a tree that json does not know is JSON already
         return _spliced(tree)
 
 
@@ -81,8 +74,7 @@ def _spliced(tree: Any) -> bytes:
         written.append(node.text)
         return _MARK
 
-    parts = json.JSONEncoder(default=mark, **_OPTIONS).encode(tree).encode()
-    between = parts.split(json.dumps(_MARK).encode())
+    between = _encoder(default=mark).encode(tree).encode().split(json.dumps(_MARK).encode())
     if len(between) != len(written) + 1:  # the payload holds the mark as a text of its own
         return _JSON.encode(resolved(tree)).encode()
     return b"".join(chain.from_iterable(zip(between, [*written, b""], strict=True)))
@@ -95,7 +87,7 @@ def _is_readable(encoded: bytes) -> bool:
 
 
 def _depth(encoded: bytes) -> int:
-    """Return how deep the JSON is nested, at most one more than is allowed."""
+    """Return how deep the JSON is nested, at most one level more than is allowed."""
     brackets = encoded.translate(_BRACKETS, _NO_STRUCTURE).replace(b'""', b"")
     if b'"' in brackets or b"\\" in brackets:  # a text has brackets or escapes in it
         outside = encoded.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
@@ -109,15 +101,16 @@ def _depth(encoded: bytes) -> int:
 
 def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
     """Return the first fault in the tree with its path, the innermost key first."""
-    reason = _reason(tree)
-    if reason or type(tree) not in (list, dict):
-        return RefusedError(reason, *reversed(path)) if reason else None
+    if reason := _reason(tree):
+        return RefusedError(reason, *reversed(path))
+    if type(tree) not in (list, dict):
+        return None
     if len(path) >= MAX_DEPTH:
-        return TooDeepError(*reversed(path))
+        return TooDeepError(TOO_DEEP, *reversed(path))
     for key, each in tree.items() if type(tree) is dict else enumerate(tree):
-        if type(key) is str and _reason(key):
-            return RefusedError(f"has a key that {_reason(key)}", *reversed(path))
-        if (fault := _fault(each, [*path, key])) is not None:
+        if reason := _reason(key):
+            return RefusedError(f"has a key that {reason}", *reversed(path))
+        if fault := _fault(each, [*path, key]):
             return fault
     return None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from golem_client.payload.declarations import is_model
 from golem_client.payload.json_text import in_order
 from golem_client.payload.refusals import RefusedError, type_name
 from golem_client.payload.rules import Room, Rule, WrittenJson, class_rule
@@ -15,15 +15,14 @@ from golem_client.payload.rules import Room, Rule, WrittenJson, class_rule
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
-LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
+_LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
 _UNORDERED = (
     "is a pydantic model with a set in it, which pydantic writes in another order in each "
     "process; declare a list, or sort it in a field_serializer"
 )
 _TWICE = "is a pydantic model that writes one key twice, of which one would be lost; rename one"
 
-# What pydantic-core calls the parts of a schema whose JSON has neither sets nor keys that are not
-# text.
+# The parts of pydantic-core's schemas whose JSON has neither sets nor keys that are not text.
 _SIMPLE = frozenset(
     {"model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field"}
     | {"computed-field", "definitions", "definition-ref", "default", "nullable", "union"}
@@ -36,12 +35,11 @@ _LOOSE_SETTINGS = ("extra_fields_behavior", "serialize_as_any", "polymorphic_ser
 
 
 def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
-    """Return the rule of a model: it is written as its `model_dump_json()` says.
+    """Return the rule of a model, whose JSON is what its `model_dump_json()` returns.
 
-    The JSON is taken as it is where the class allows neither sets nor a key twice. Otherwise it
-    is read back and looked through.
+    The JSON is used as it is if the class can have neither sets nor one key twice. Otherwise it is
+    read back and checked.
     """
-    _require_version()
 
     def write(value: Any, _: Room) -> Any:
         encoded = _json_of(value)
@@ -67,27 +65,17 @@ def has_fields(cls: Any) -> bool:
     return bool(fields or cls.__pydantic_decorators__.computed_fields)
 
 
-def old_model_reason(cls: Any) -> str | None:
-    """Return why a model of pydantic 1, or of pydantic.v1, is refused; None for other classes."""
-    for base in cls.__mro__:
-        if base.__name__ == "BaseModel" and base.__module__.partition(".")[0] == "pydantic":
-            is_kept = base.__module__.startswith("pydantic.v1")
-            return _version_needed(".v1" if is_kept else f" {_version()}")
-    return None
-
-
-def _version() -> str:
-    return str(getattr(sys.modules.get("pydantic"), "VERSION", "2.7"))
-
-
-def _require_version() -> None:
-    if tuple(int(part) for part in _version().split(".")[:2]) < LOWEST:
-        raise RefusedError(_version_needed(f" {_version()}"))
-
-
-def _version_needed(found: str) -> str:
-    lowest = ".".join(map(str, LOWEST))
-    return f"is a model of pydantic{found}; models are written from pydantic {lowest} on"
+def reason_against(cls: type) -> str | None:
+    """Return why a model of an older pydantic, or of pydantic.v1, is refused; None for others."""
+    bases = [base for base in cls.__mro__ if base.__name__ == "BaseModel"]
+    homes = [base.__module__ for base in bases if base.__module__.startswith("pydantic.")]
+    if not homes and not is_model(cls):
+        return None
+    version = str(getattr(sys.modules.get("pydantic"), "VERSION", "2.7"))
+    if is_model(cls) and tuple(int(part) for part in version.split(".")[:2]) >= _LOWEST:
+        return None
+    found = ".v1" if any(home.startswith("pydantic.v1") for home in homes) else f" {version}"
+    return f"is a model of pydantic{found}; models are written from pydantic 2.7 on"
 
 
 def _json_of(model: Any) -> bytes:
@@ -124,19 +112,18 @@ def _has_numbers_only(encoded: bytes) -> bool:
 @cache
 def _is_simple(cls: Any) -> bool:
     """Return whether no value of the class can have a set in it, or one key twice."""
-    return all(map(_is_simple_part, _parts(cls.__pydantic_core_schema__)))
+    return _is_simple_schema(cls.__pydantic_core_schema__)
 
 
-def _parts(schema: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema of pydantic-core and all that are part of it: whatever has a type."""
-    if isinstance(schema, dict) and isinstance(schema.get("type"), str):
-        yield schema
-        schema = [each for name, each in schema.items() if name not in _NO_PARTS]
-    elif isinstance(schema, dict):  # of fields by name, or choices by tag
-        schema = [*schema.values()]
-    if isinstance(schema, list | tuple):
-        for each in schema:
-            yield from _parts(each)
+def _is_simple_schema(schema: Any) -> bool:
+    parts: Any = schema if isinstance(schema, list | tuple) else ()
+    if isinstance(schema, dict):
+        parts = schema.values()  # fields by name, or choices by tag
+        if isinstance(schema.get("type"), str):
+            if not _is_simple_part(schema):
+                return False
+            parts = [part for name, part in schema.items() if name not in _NO_PARTS]
+    return all(map(_is_simple_schema, parts))
 
 
 def _is_simple_part(schema: dict[str, Any]) -> bool:
@@ -147,12 +134,10 @@ def _is_simple_part(schema: dict[str, Any]) -> bool:
         return False
     if any(config.get(name) not in (None, False, "ignore", "forbid") for name in _LOOSE_SETTINGS):
         return False
-    fields = schema.get("fields", ())
-    if isinstance(fields, dict):
-        keys = [field.get("serialization_alias", name) for name, field in fields.items()]
-    else:  # those of "dataclass" are names, those of "dataclass-args" have names
-        given = [each for each in fields if isinstance(each, dict)]
-        keys = [each.get("serialization_alias", each["name"]) for each in given]
+    fields = schema.get("fields", {})
+    if isinstance(fields, list):  # those of "dataclass" are names, those of "dataclass-args" not
+        fields = {each["name"]: each for each in fields if isinstance(each, dict)}
+    keys = [field.get("serialization_alias", name) for name, field in fields.items()]
     keys += [each.get("alias", each["property_name"]) for each in schema.get("computed_fields", ())]
     return len(set(keys)) == len(keys)
 
@@ -160,7 +145,7 @@ def _is_simple_part(schema: dict[str, Any]) -> bool:
 def _looked_through(model: Any, encoded: bytes) -> Any:
     tree = json.loads(encoded, object_pairs_hook=_different)
     values = type(model).__pydantic_serializer__.to_python(model, warnings="none")
-    return _sorted(tree, values) if _has_set(values) else tree
+    return _sorted(tree, values)
 
 
 def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,10 +156,8 @@ def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _has_set(values: Any) -> bool:
-    if isinstance(values, dict):
-        return any(map(_has_set, values.values()))
-    if isinstance(values, list | tuple):
-        return any(map(_has_set, values))
+    if isinstance(values, dict | list | tuple):
+        return any(map(_has_set, values.values() if isinstance(values, dict) else values))
     return isinstance(values, set | frozenset) and len(values) > 1
 
 

@@ -1,4 +1,4 @@
-"""Refusals: where in the value the fault is, and why; never the value itself."""
+"""Refusals: where in the value the fault is, and why. They never show the value."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
+TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
 
@@ -36,14 +37,9 @@ class RefusedError(Exception):
 class TooDeepError(RefusedError):
     """The value is nested too deep, or contains itself."""
 
-    def __init__(self, *path: Any) -> None:
-        super().__init__(
-            "is nested deeper than the 127 levels that serde_json reads; flatten it", *path
-        )
-
 
 class TooLargeError(RefusedError):
-    """The JSON is longer than allowed. No single place is at fault, so it has no path."""
+    """The JSON is longer than allowed. It has no path, because no single place is at fault."""
 
     def __init__(self, max_bytes: float) -> None:
         super().__init__(
@@ -65,10 +61,10 @@ class UnstructureError(PayloadError):
 
 
 def refused(error: Exception, key: Any = None) -> RefusedError:
-    """Return the refusal for any exception, one step further out. No text of another is kept."""
+    """Return the refusal for any exception, with one more key. The exception's text is dropped."""
     if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
         inner = error.path.removeprefix("$").removeprefix(".")
-        error = RefusedError(error.reason, *([f"..{inner}"] if inner else []))
+        error = RefusedError(error.reason, *([(f"..{inner}",)] if inner else []))
     elif isinstance(error, RecursionError):
         error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
     elif not isinstance(error, RefusedError):
@@ -100,11 +96,9 @@ def type_name(declared: Any) -> str:
 
 
 def _step(key: Any) -> str:
-    if isinstance(key, tuple):  # an element of a set
-        return "[*]"
+    if isinstance(key, tuple):  # an element of a set, or what is inside a hook
+        return key[0] if isinstance(key[0], str) else "[*]"
     if isinstance(key, int):
         return f"[{key}]"
-    if key.startswith(".."):
-        return str(key)
     shown = key if len(key) <= 40 else f"{key[:39]}…"
     return f".{shown}" if key.isascii() and key.isidentifier() else f"[{json.dumps(shown)}]"

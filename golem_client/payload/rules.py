@@ -1,7 +1,7 @@
-"""Rules: how values become a plain tree of what `json` writes, and are checked on the way.
+"""Rules: they turn values into a plain tree that `json` can write, and check their types.
 
-A rule writes as if all were well. Only while a refusal leaves the containers around the fault do
-they add its path, so that a good payload pays nothing for it.
+No rule knows where in the value it is. A refusal collects its path on its way out through the
+containers, so that a good payload pays nothing for it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from golem_client.frames import made_without_locals
+from golem_client.payload import refusals
 from golem_client.payload.declarations import class_of
-from golem_client.payload.refusals import (
-    RefusedError,
-    TooDeepError,
-    TooLargeError,
-    mismatch,
-    refused,
-)
+from golem_client.payload.refusals import RefusedError, mismatch, refused
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
@@ -30,6 +25,8 @@ if TYPE_CHECKING:
 # serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
 MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
+BUILTINS = SCALARS | {dict, list}
+_TEXT = frozenset({str})
 
 
 @attrs.define(eq=False)
@@ -39,7 +36,7 @@ class Rule:
     Attributes:
         fits: Returns whether a value is of the type, without looking inside.
         write: Returns the plain tree of a value; raises RefusedError.
-        plains: The classes whose values are written as they are, without calling `write`.
+        plains: The classes whose values are plain: `write` need not be called.
         write_many: Returns the JSON of a whole list at once, or None where it cannot.
     """
 
@@ -50,9 +47,9 @@ class Rule:
 
 
 class LazyRule(Rule):
-    """The rule of a declared type, made at first use: a type may name itself.
+    """The rule of a declared type. It is made at its first use, because a type may name itself.
 
-    To cattrs it is a hook like any other.
+    cattrs treats it as an unstructure hook.
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class LazyRule(Rule):
         self._make: Callable[[Any], Rule] | None = make
 
     def made(self) -> LazyRule:
-        """Return the rule itself, no longer lazy."""
+        """Return this rule once it is made."""
         make = self._make
         if make is not None:  # several threads may make it: the results are alike
             try:
@@ -95,11 +92,11 @@ def class_rule(
 ) -> Rule:
     """Return the rule of a class.
 
-    `write` gets the values of exactly this class, and of the classes that `takes` accepts; all
-    others that fit are written by the rules of their own classes.
+    `write` gets the values of exactly this class, and of the subclasses that `takes` accepts. Other
+    values that fit are written by the rules of their own classes.
     """
     cls = class_of(declared)
-    fits = fits or partial(_is_instance, cls)
+    fits = fits or (lambda value: isinstance(value, cls))
 
     def checked(value: Any, room: Room) -> Any:
         kind = type(value)
@@ -123,10 +120,6 @@ def refusing_rule(declared: Any, reason: str) -> Rule:
     return Rule(lambda value: isinstance(cls, type) and isinstance(value, cls), write)
 
 
-def _is_instance(cls: Any, value: Any) -> bool:
-    return isinstance(value, cls)
-
-
 class Room:
     """How much may still be written, and how deep the writing is."""
 
@@ -146,6 +139,25 @@ class Room:
         if self.left < 0 or self._depth >= MAX_DEPTH or self._open is not None:
             self._refuse(container)
 
+    def are_plain(self, elements: list[Any]) -> bool:
+        """Return whether all is plain and needs no rules, and count it: level by level, in C."""
+        left, level = self.left, elements
+        for _ in range(8):
+            kinds = set(map(type, level))
+            if not kinds <= BUILTINS:
+                return False
+            if kinds <= SCALARS:
+                self.left = left
+                return True
+            level = [each for each in level if type(each) not in SCALARS]
+            left -= sum(map(len, level))
+            keys = chain.from_iterable(each for each in level if type(each) is dict)
+            if left < 0 or not _TEXT.issuperset(map(type, keys)):
+                return False
+            parts = (each.values() if type(each) is dict else each for each in level)
+            level = [*chain.from_iterable(parts)]
+        return False
+
     def written(
         self, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
     ) -> dict[Any, Any]:
@@ -164,14 +176,14 @@ class Room:
 
     def _refuse(self, container: Any) -> None:
         if self.left < 0:
-            raise TooLargeError(self._max_bytes)
+            raise refusals.TooLargeError(self._max_bytes)
         if self._open is not None:
             del self._open[self._depth :]
             if container is not None and id(container) in self._open:
                 raise RefusedError("contains itself; JSON has no references, so send an id instead")
             self._open.append(id(container))
         if self._depth >= MAX_DEPTH:
-            raise TooDeepError
+            raise refusals.TooDeepError(refusals.TOO_DEEP)
 
 
 @attrs.define(eq=False)

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum, Flag
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from golem_client.payload import declarations, models
+from golem_client.payload import declarations, models, refusals
 from golem_client.payload.classes import own_rule, part_of, record_rule
 from golem_client.payload.declarations import class_of, members_of
-from golem_client.payload.refusals import (
-    RefusedError,
-    TooDeepError,
-    TooLargeError,
-    mismatch,
-    type_name,
-)
-from golem_client.payload.rules import Room, Rule, resolved
+from golem_client.payload.refusals import RefusedError, mismatch, type_name
+from golem_client.payload.rules import LazyRule, Room, Rule, class_rule, resolved
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
@@ -47,8 +39,7 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
     advice = _advice(declared, [each for each in rest if each not in by_hooks], tagged, converter)
 
     def fitting(value: Any) -> list[Rule]:
-        found: list[Rule] = [each.rule for each in tagged if each.rule.fits(value)]
-        if found:
+        if found := [each.rule for each in tagged if each.rule.fits(value)]:
             return found
         fits = [rule for rule in rules if rule.fits(value)]
         return [rule for rule in fits if _kind(rule.declared) is type(value)] or [*fits]
@@ -64,10 +55,9 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
             return found[0].write(value, room)
         return _the_one_writing(value, found, room, declared)
 
-    plains = frozenset[type]().union(*(rule.plains for rule in rules))
-    return Rule(
-        lambda value: bool(fitting(value)), write, frozenset() if hooked or advice else plains
-    )
+    is_direct = not hooked and not advice
+    plains = frozenset[type]().union(*(rule.plains for rule in rules if is_direct))
+    return Rule(lambda value: bool(fitting(value)), write, plains)
 
 
 def _kind(declared: Any) -> Any:
@@ -98,7 +88,7 @@ def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -
         try:
             written.append(rule.write(value, room))
             left_at_least = min(left_at_least, room.left)
-        except (TooDeepError, TooLargeError):
+        except (refusals.TooDeepError, refusals.TooLargeError):
             raise
         except RefusedError:
             pass
@@ -114,155 +104,120 @@ def _the_one_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -
     return written[0]
 
 
-@attrs.frozen
-class Variant:
-    """A variant of a tagged union.
+class Tagged:
+    """A union whose values are written as a name, or as an object of the name and the content.
 
     Attributes:
-        name: Its name in Rust.
-        form: "unit" is the name alone; "newtype" has one value as content, "tuple" an array, and
-            "struct" what its type is written as.
-        only_field: Of a newtype variant whose content is that field: its name and type.
+        members: The types of its variants.
+        forms: By the class of a variant its names, of which an enum has one for each member, and
+            its form: "unit" is the name alone; "newtype" has the value of the only field as
+            content, "tuple" an array of all, and "struct" what its type is written as.
     """
-
-    name: str
-    form: str
-    only_field: tuple[str, Any] | None = None
-
-
-class Tagged:
-    """A union whose values are written as a name, or as an object of the name and the content."""
 
     def __init__(
         self, declared: Any, names: Mapping[Any, str], converter: PayloadConverter
     ) -> None:
+        self._declared, self._names, self._converter = declared, names, converter
         members = [each for each in members_of(declared) if each not in (None, NoneType)]
-        self.declared = declared
         self.members = frozenset(members)
-        self.rule = Rule(self._fits, self._write)
-        self._names = dict(names)
-        self._converter = converter
-        self._by_class = _by_class(declared, members)
-        self._variants = {
-            cls: None if _is_enum(member) else self._variant(member)
-            for cls, member in self._by_class.items()
-        }
+        self.forms: dict[Any, tuple[tuple[str, ...], str]] = {}
+        for member in members:
+            cls = class_of(member)
+            is_class = isinstance(cls, type) and cls not in (Any, object)
+            if not is_class or declarations.is_typed_dict(cls) or issubclass(cls, Flag):
+                raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
+            if cls in self.forms:
+                raise TypeError(f"{type_name(declared)} has several variants of one class")
+            self.forms[cls] = self._form_of(member, cls)
         self._require_names()
-
-    @property
-    def classes(self) -> Iterator[Any]:
-        """The classes whose instances are variants wherever they are; a newtype's are not."""
-        return (cls for cls, member in self._by_class.items() if has_own_name(member))
-
-    def writing_of(self, cls: type) -> object:
-        """Return what decides how an instance is written, to compare it with another union's."""
-        return self._variants[cls] or [self._name_of(each) for each in self._by_class[cls]]
-
-    def _fits(self, value: Any) -> bool:
+        rules = [LazyRule(member, converter, self._variant_rule) for member in members]
+        self._rules = dict(zip(self.forms, rules, strict=True))
         # A subclass does not fit: Rust has no name for it.
-        return type(value) in self._by_class
+        self.rule = Rule(lambda value: type(value) in self._rules, self._write)
 
     def _write(self, value: Any, room: Room) -> Any:
-        if not self._fits(value):
-            raise mismatch(value, self.declared)
-        variant, member = self._variants[type(value)], self._by_class[type(value)]
-        if variant is None:
-            return self._name_of(value)
-        content = value
-        rule: Rule = self._converter.rule_for(member)
-        if not self._converter.user_hook(member):
-            if variant.form == "unit":
-                return variant.name
-            if variant.only_field:
-                name, declared = variant.only_field
-                rule, content = self._converter.rule_for(declared), part_of(value, name)
-            else:
-                rule = self._converter.content_rule_for(member, variant.form)
-        room.take(1)
-        return room.written([variant.name], [content], [rule])
+        if type(value) not in self._rules:
+            raise mismatch(value, self._declared)
+        return self._rules[type(value)].write(value, room)
+
+    def _variant_rule(self, member: Any) -> Rule:
+        """Return the rule of a variant. A user's hook for it writes the content."""
+        cls = class_of(member)
+        (name, *_), form = self.forms[cls]
+        field = ""
+        if _is_enum(cls):
+            return class_rule(cls, self._converter, lambda value, _: self._name_of(value))
+        if self._converter.user_hook(member):
+            content: Rule = self._converter.rule_for(member)
+        elif form == "unit":
+            return class_rule(cls, self._converter, lambda *_: name)
+        elif form == "newtype" and (fields := self._fields_of(member)):
+            ((field, declared),) = fields.items()
+            content = self._converter.rule_for(declared)
+        elif form == "tuple" and declarations.is_record(cls):
+            content = record_rule(member, self._converter, as_array=True)
+        else:
+            content = own_rule(member, self._converter)
+
+        def write(value: Any, room: Room) -> Any:
+            room.take(1)
+            return room.written([name], [part_of(value, field) if field else value], [content])
+
+        return class_rule(cls, self._converter, write)
+
+    def _fields_of(self, member: Any) -> dict[str, Any] | None:
+        """Return the types of the fields of a class whose fields have an order; else None."""
+        if declarations.is_named_tuple(class_of(member)):
+            return declarations.named_fields_of(member)
+        if not declarations.is_record(class_of(member)):
+            return None
+        fields = declarations.fields_of(member, self._converter.key_of)
+        return {field.name: field.declared for field in fields}
 
     def _name_of(self, member: Enum) -> str:
         """Return the variant's name of an enum's member: its value where that is text."""
         by_default = member.value if isinstance(member.value, str) else member.name
         return str(self._names.get(member, by_default))
 
-    def _variant(self, member: Any) -> Variant:
-        """Return the variant in the form that its name says, or that is natural to its class."""
-        cls, said = class_of(member), self._names.get(member, "")
-        form = next((form for form in (_POSITIONAL, _NAMED) if said.endswith(form)), "")
-        name = said.removesuffix(form).strip() or (cls.__name__ if has_own_name(member) else "")
+    def _form_of(self, member: Any, cls: Any) -> tuple[tuple[str, ...], str]:
+        """Return the variant's names, and the form that they say, or that is natural to it."""
+        if _is_enum(cls):
+            return tuple(map(self._name_of, cls)), "unit"
+        said = self._names.get(member, "")
+        mark = said[-4:] if said.endswith((_POSITIONAL, _NAMED)) else ""
+        name = said.removesuffix(mark).strip() or (cls.__name__ if has_own_name(member) else "")
         if not name:
             raise ValueError(
                 f"variant {type_name(member)} needs a name: externally_tagged="
-                f"{{{type_name(self.declared)}: {{{type_name(member)}: 'Name'}}}}"
+                f"{{{type_name(self._declared)}: {{{type_name(member)}: 'Name'}}}}"
             )
-        fields: list[tuple[str, Any]] | None = None
-        if declarations.is_named_tuple(cls):
-            fields = [*declarations.named_fields_of(member).items()]
-        elif declarations.is_record(cls):
-            found = declarations.fields_of(member, self._converter.key_of)
-            fields = [(each.name, each.declared) for each in found]
-        if form and (fields is None or (declarations.is_named_tuple(cls) and form == _NAMED)):
+        fields, is_positional = self._fields_of(member), declarations.is_named_tuple(cls)
+        if mark and (fields is None or (is_positional and mark == _NAMED)):
             raise ValueError(
-                f"{name}{form}: only attrs classes and dataclasses have a choice of form"
+                f"{name}{mark}: only attrs classes and dataclasses have a choice of form"
             )
-        if fields is not None and (declarations.is_named_tuple(cls) or form == _POSITIONAL):
-            is_newtype = len(fields) == 1
-            return Variant(name, "newtype", fields[0]) if is_newtype else Variant(name, "tuple")
-        has_content = (
-            models.has_fields(cls) if declarations.is_model(cls) else fields is None or bool(fields)
-        )
-        return Variant(name, "struct" if has_content or form else "unit")
+        if fields is not None and (is_positional or mark == _POSITIONAL):
+            return (name,), "newtype" if len(fields) == 1 else "tuple"
+        has_content = models.has_fields(cls) if declarations.is_model(cls) else fields != {}
+        return (name,), "struct" if has_content or mark else "unit"
 
     def _require_names(self) -> None:
-        named = [each for enum in self._by_class.values() if _is_enum(enum) for each in enum]
-        if unknown := set(self._names) - self.members - set(named):
-            raise ValueError(f"{type_name(self.declared)} has no variant {unknown}")
-        names = [each.name for each in self._variants.values() if each]
-        names += [self._name_of(each) for each in named]
-        repeated = [name for name, times in Counter(names).items() if times > 1]
-        if repeated:
-            raise ValueError(f"{type_name(self.declared)} has several variants named {repeated}")
-
-
-def content_rule(member_and_form: tuple[Any, str], converter: PayloadConverter) -> Rule:
-    """Return the rule for the content of a variant."""
-    member, form = member_and_form
-    if form == "tuple" and declarations.is_record(class_of(member)):
-        return record_rule(member, converter, as_array=True)
-    return own_rule(member, converter)
+        """Raise where there is no variant, or no variant of a name, or several."""
+        if not self.members:
+            raise TypeError(f"{type_name(self._declared)} has no variants")
+        known = self.members.union(*(cls for cls in self.forms if _is_enum(cls)))
+        if unknown := set(self._names) - known:
+            raise ValueError(f"{type_name(self._declared)} has no variant {unknown}")
+        times = Counter(name for names, _ in self.forms.values() for name in names)
+        if repeated := [name for name in times if times[name] > 1]:
+            raise ValueError(f"{type_name(self._declared)} has several variants named {repeated}")
 
 
 def has_own_name(member: Any) -> bool:
     """Return whether it is a class that was made to be a variant, unlike str or list[int]."""
-    cls = class_of(member)
-    return (
-        declarations.is_record(cls)
-        or declarations.is_model(cls)
-        or declarations.is_named_tuple(cls)
-        or _is_enum(cls)
-    )
+    is_made = (declarations.is_record, declarations.is_model, declarations.is_named_tuple, _is_enum)
+    return any(is_so(class_of(member)) for is_so in is_made)
 
 
 def _is_enum(member: Any) -> bool:
     return isinstance(member, type) and issubclass(member, Enum)
-
-
-def _by_class(declared: Any, members: Iterable[Any]) -> dict[Any, Any]:
-    """Return the members by the class of their values, by which alone they are told apart."""
-    found: dict[Any, Any] = {}
-    for member in members:
-        cls = class_of(member)
-        is_class = (
-            isinstance(cls, type)
-            and cls not in (Any, object)
-            and not declarations.is_typed_dict(cls)
-        )
-        if not is_class or issubclass(cls, Flag):
-            raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
-        if cls in found:
-            raise TypeError(f"{type_name(declared)} has several variants of one class")
-        found[cls] = member
-    if not found:
-        raise TypeError(f"{type_name(declared)} has no variants")
-    return found

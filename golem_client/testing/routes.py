@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -94,14 +94,6 @@ class Call:
         return cls(None, None, lambda _: answer, is_completion)
 
 
-class RefusedError(Exception):
-    """Golem refuses the completion; something may be stored all the same."""
-
-    def __init__(self, refusal: Refusal | None) -> None:
-        super().__init__(refusal)
-        self.refusal = refusal
-
-
 @attrs.frozen
 class Completion:
     """A payload for a promise, on its way through the checks of a generation.
@@ -125,21 +117,18 @@ class Completion:
         dialect = self.golem.dialect
         if dialect.read_token is not None and self.golem.secret(self.headers) is None:
             return Answer.text(401, "authorization error")
-        try:
-            stored = self.take_in(dialect.steps, wakes=wakes)
-        except RefusedError as error:
-            return self.refused(error.refusal)
-        return Answer.json(200, stored)
+        stored, failed = self.take_in(dialect.steps, wakes=wakes)
+        return self.refused(dialect.steps[failed]) if failed else Answer.json(200, stored)
 
-    def take_in(self, steps: Mapping[Check, Refusal | None], *, wakes: bool) -> bool:
-        """Return whether the payload was stored, or raise a RefusedError."""
+    def take_in(self, checks: Iterable[Check], *, wakes: bool) -> tuple[bool, Check | None]:
+        """Return whether the payload was stored, and the check that then failed, if one did."""
         stored = False
-        for check, refusal in steps.items():
+        for check in checks:
             if check is Check.WRITE:
                 stored = self.golem.promises.write(self.key, self.payload, wakes=wakes)
             elif not _PASSES[check](self):
-                raise RefusedError(refusal)
-        return stored
+                return stored, check
+        return stored, None
 
     def refused(self, refusal: Refusal | None) -> Answer | None:
         """Return what this generation answers where a check fails; None for no answer ever."""
@@ -359,16 +348,15 @@ class Webhooks:
         return Call(key, incoming.body, lambda wakes: self._complete(key, incoming.body, wakes))
 
     def _complete(self, key: PromiseKey, payload: bytes, wakes: bool) -> Answer | None:  # noqa: FBT001
-        call, steps = Completion(self._golem, key, payload), self._golem.dialect.steps
-        try:
-            call.take_in({check: steps[check] for check in self._CHECKS}, wakes=wakes)
-        except RefusedError as error:
-            refusal = error.refusal
-            if refusal is None or refusal.status == 413:
-                return call.refused(refusal)
-            text = f"Invocation failed: {call.said(refusal)}"
-            return self._golem.dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
-        return Answer(204)
+        call = Completion(self._golem, key, payload)
+        _, failed = call.take_in(self._CHECKS, wakes=wakes)
+        if failed is None:
+            return Answer(204)
+        refusal = self._golem.dialect.steps[failed]
+        if refusal is None or refusal.status == 413:
+            return call.refused(refusal)
+        text = f"Invocation failed: {call.said(refusal)}"
+        return self._golem.dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
 
     def _no_route(self) -> Call:
         text = "Resolving route failed: No matching route for request"

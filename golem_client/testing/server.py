@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import select
 import socket
 import struct
@@ -188,7 +189,7 @@ class _StarvationWatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, listening: int) -> None:
         self._loop = loop
-        self._listening = socket.fromfd(listening, socket.AF_INET, socket.SOCK_STREAM)
+        self._listening = socket.socket(fileno=os.dup(listening))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="FakeGolem watch", daemon=True)
         self._thread.start()

@@ -11,13 +11,13 @@
     web_app.router.add_post("/hooks/stripe", hook.aiohttp)
 
 A webhook checks the signature, decodes the event, asks `route` which promise it completes, and
-answers so that the sender comes again exactly when that helps. With `to=outbox` an event is safe
-once it is answered, even if Golem is away for days or its promise is not known yet (`Key`).
+answers so that the sender repeats the event only when that can help. With `to=outbox` an event is
+safe once it is answered, even if Golem is away for days or its promise is not known yet (`Key`).
 
-Rules that each have lost somebody a payment. Look the promise up by what the signature covers:
-an id in the URL lets anybody complete anything. Build the payload from the event alone, so that a
-repeated delivery sends the same bytes. Do not filter out repeated deliveries: completing again is
-harmless, and wakes a worker whose wake-up was lost.
+Each of these rules, when broken, has lost somebody a payment. Look the promise up by what the
+signature covers: an id in the URL lets anybody complete anything. Build the payload from the event
+alone, so that a repeated delivery sends the same bytes. Do not filter out repeated deliveries:
+completing again is harmless, and wakes a worker whose wake-up was lost.
 
 `receive` is for every other framework. Django, as an asynchronous view::
 

@@ -73,14 +73,14 @@ def hmac_sha256(
 ) -> Verifier:
     """Return a verifier for a sender that signs the body alone with HMAC-SHA256.
 
-    Such a signature has no time in it: a recorded request can be played back for ever. That
+    Such a signature holds no time, so a recorded request can be repeated for ever. Repeating it
     completes nothing twice.
 
     Args:
         header: The header that holds the signature.
         secrets: One secret, or several while they are being rotated.
         encoding: How the signature is written.
-        prefix: What stands before it, `sha256=` say.
+        prefix: The text before it, such as `sha256=`.
 
     Raises:
         ValueError: There is no secret or header, a secret is empty, or the encoding is another.

@@ -7,11 +7,10 @@ import importlib
 import inspect
 import logging
 import math
-import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from contextlib import AbstractContextManager
+from typing import Any
 
 from multidict import CIMultiDict
 
@@ -46,7 +45,7 @@ class Webhook:
     nobody waits for it
     no delivery can ever succeed                204, after `undeliverable` was called
     a later delivery can succeed                503 with `Retry-After`
-    `route` failed, or its answer is no use     500, and the log says where
+    `route` raised, or returned anything else   500, and the log says where
     the signature is missing or wrong           401
     the body is neither JSON nor a form         400
     the body took too long to come              408
@@ -258,10 +257,9 @@ _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 def _continuing(headers: Headers) -> AbstractContextManager[Any]:
     """Go on with the trace of the request, in a program that uses OpenTelemetry."""
-    if "opentelemetry.trace" not in sys.modules:
-        return nullcontext()
-    continuing = importlib.import_module("golem_client.telemetry").continuing
-    return cast("AbstractContextManager[Any]", continuing(headers))
+    telemetry: Any = importlib.import_module("golem_client.telemetry")
+    going_on: AbstractContextManager[Any] = telemetry.continuing(headers)
+    return going_on
 
 
 async def _awaited(value: Any) -> Any:

@@ -15,7 +15,7 @@ from golem_client.cli.options import Target, concurrency_option, seconds_option,
 
 @click.command(
     epilog="""\b
-A line of FILE is a JSON object: an id in any spelling, and one payload:
+Each line of FILE is a JSON object with an id in any spelling and one payload:
   {"id": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42", "json": {"ok": true}}
   {"id": {"workerId": {...}, "oplogIdx": 43}, "text": "approved"}
   {"id": "...", "base64": "AAEC"}
@@ -29,17 +29,20 @@ Examples:
 
 \b
 Exit codes:
-  0    the promise of every line is completed, by whomever
-  1    some line failed, is bad or was not sent; see the table
+  0    the promise of every line is completed, whoever completed it
+  1    at least one line failed, is invalid or was not sent: see the table
   2    wrong usage: nothing was sent
   6    stopped: Golem refused the token
-  7    stopped: the server limits the rate, with no end in sight
+  7    stopped: there is no such server, or it limits the rate for too long
   130  interrupted
 
-After a crash, a kill or Ctrl-C, run the same command again: what is in the
-results file is not sent again, whatever its line says now, and what was under
-way is sent with the same bytes, which is harmless. OUT.jsonl.journal has what
-is under way, for this server alone; it is gone when all is completed.
+While Golem is down, the run waits, and shows for how long. Ctrl-C ends it.
+
+After a crash, a kill or Ctrl-C, run the same command again. It does not send
+again what is in the results file, even if the line has changed since. What
+was in progress is sent again with the same bytes, which is harmless. The file
+OUT.jsonl.journal keeps what is in progress. It belongs to one server, and is
+deleted when every promise is completed.
 """
 )
 @click.argument(
@@ -49,13 +52,13 @@ is under way, for this server alone; it is gone when all is completed.
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT.jsonl",
-    help="Record here what became of each line, and go on from there.",
+    help="Record the result of each line here. The same command continues from it.",
 )
-@concurrency_option("The most lines under way at the same time.")
-@click.option("--retry-failed", is_flag=True, help="Send again what is recorded as failed.")
-@click.option("--dry-run", is_flag=True, help="Check every line, and send nothing.")
+@concurrency_option("The most lines in progress at the same time.")
+@click.option("--retry-failed", is_flag=True, help="Send the lines again that failed.")
+@click.option("--dry-run", is_flag=True, help="Check every line, but send nothing.")
 @target_options
-@seconds_option("--timeout", "For each line, retries included; 30 by default.")
+@seconds_option("--timeout", "For each line, including retries; 30 by default.")
 @click.pass_context
 def bulk(  # noqa: PLR0913 - the options of the command line
     ctx: click.Context,
@@ -70,9 +73,9 @@ def bulk(  # noqa: PLR0913 - the options of the command line
     token_file: Path | None,
     timeout: float | None,
 ) -> None:
-    """Complete the promises of FILE, one on each line, each with its own payload.
+    """Complete the promises that FILE lists, one per line, each with its own payload.
 
-    FILE can be `-`, the standard input.
+    Use - as FILE to read standard input.
     """
     source = None if str(file) == "-" else file
     _check_results(source, results, retry_failed=retry_failed)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from golem_client import GolemClient, GolemError, OutboxError
-from golem_client.cli.bulk.journal import is_done, journal
+from golem_client.cli.bulk.journal import journal
 from golem_client.cli.bulk.lines import BadLine, Line, Lines, count_lines, lines_of, read_lines
 from golem_client.cli.bulk.pace import BulkPace, BulkRules
 from golem_client.cli.bulk.plan import Index, Known, Plan
@@ -128,7 +128,7 @@ class Job:
         except (KeyboardInterrupt, asyncio.CancelledError):
             code, advice = ExitCode.INTERRUPTED, f"interrupted: {_BEGINS_ANEW}"
             if self._results is not None:
-                has = f"{self._results.path} has what ended"
+                has = f"{self._results.path} has the results so far"
                 advice = f"interrupted: {has}; the same command goes on"
         finally:
             self._progress.stop()
@@ -158,10 +158,16 @@ class Job:
             await stack.enter_async_context(client)
             outbox = await stack.enter_async_context(journal(path, server, self._index))
             pace = BulkPace(client)
+
+            def note_all(settled: Sequence[Settled]) -> None:
+                self._note_all(settled)
+                if pace.reason is not None:
+                    worker.stop()
+
             worker = outbox.worker(
                 client,
                 concurrency=concurrency,
-                on_settled=self._note_all,
+                on_settled=note_all,
                 rules=BulkRules(
                     give_up_after=timedelta(0),
                     nudge_after=None,
@@ -172,18 +178,24 @@ class Job:
                 is_patient=False,
             )
             await self._deliver(outbox, worker, pace)
-            is_over = self._tally.is_complete and await is_done(outbox)
-        if is_over and self._results is not None:
+            self._stopped_by = pace.reason
+            counts = await outbox.counts()
+        is_needed = counts.pending or counts.dead or not self._tally.is_complete
+        if not is_needed and self._results is not None:
             path.unlink(missing_ok=True)
 
     async def _deliver(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
         """Accept line after line, and deliver them meanwhile."""
         refreshing = asyncio.create_task(self._keep_fresh(pace))
-        accepting = asyncio.create_task(self._accept_all(outbox, worker, pace))
+        accepting = asyncio.create_task(self._accept_all(outbox))
         delivering = asyncio.create_task(worker.run())
         tasks = (accepting, delivering)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            # The worker ends first where something ends the run: a pipe may be silent for long.
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if accepting.done() and accepting.exception() is None:
+                worker.stop()
+                await asyncio.wait([delivering])
         finally:
             refreshing.cancel()
             for task in tasks:
@@ -193,21 +205,17 @@ class Job:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _accept_all(self, outbox: Outbox, worker: Worker, pace: BulkPace) -> None:
+    async def _accept_all(self, outbox: Outbox) -> None:
+        """Accept all lines, and wait until each has its end."""
         async for lines in lines_of(self._file):
             await self._accept(outbox, lines)
-            while self._open > _MOST_AHEAD and pace.reason is None:
-                await self._news()
-            if pace.reason is not None:
-                break
-        while self._open and pace.reason is None:
-            await self._news()
-        self._stopped_by = pace.reason
-        worker.stop()
+            await self._until_open(_MOST_AHEAD)
+        await self._until_open(0)
 
-    async def _news(self) -> None:
-        self._moved.clear()
-        await self._moved.wait()
+    async def _until_open(self, most: int) -> None:
+        while self._open > most:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def _accept(self, outbox: Outbox, lines: Lines) -> None:
         """Hand the lines that are to be sent to the outbox, with one commit for all of them."""

@@ -51,25 +51,15 @@ async def journal(path: Path, server: str, index: Index) -> AsyncIterator[Outbox
         yield outbox
 
 
-async def is_done(outbox: Outbox) -> bool:
-    """Whether nothing in it is needed by a later run."""
-    counts = await outbox.counts()
-    return not counts.pending and not counts.dead
-
-
 async def _load(outbox: Outbox, index: Index) -> None:
-    query = text(
-        "SELECT promise_id, state, outcome, attempts, may_have_stored,"
-        " CASE WHEN may_have_stored AND state = 'dead' THEN payload END AS payload"
+    query = (
+        "SELECT promise_id, outcome, attempts, CASE WHEN outcome IS NULL THEN payload END"
         " FROM golem_outbox_entries WHERE state = 'completed' OR may_have_stored"
     )
     async with outbox.engine.connect() as connection:
-        async for row in await connection.stream(query):
-            promise_id, state, outcome, attempts, _, payload = row
-            known = index.find(promise_id)
-            if state == "completed":
-                if known is None or known.outcome not in COMPLETED:
-                    index.put(promise_id, Known(outcome=outcome, attempts=attempts))
-            elif payload is not None:
-                before = known or Known()
-                index.put(promise_id, attrs.evolve(before, digest=digest_of(payload)))
+        async for promise_id, outcome, attempts, payload in await connection.stream(text(query)):
+            known = index.find(promise_id) or Known()
+            if outcome is None:
+                index.put(promise_id, attrs.evolve(known, digest=digest_of(payload)))
+            elif known.outcome not in COMPLETED:
+                index.put(promise_id, Known(outcome=outcome, attempts=attempts))

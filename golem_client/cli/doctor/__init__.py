@@ -31,7 +31,7 @@ Examples:
 
 \b
 Exit codes:
-  0    nothing is wrong, as far as it can be told
+  0    no check failed
   1    a check failed: its line says what to do
   2    wrong usage
 """
@@ -49,15 +49,14 @@ def doctor(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Check the way to Golem, one line a step, with what to do.
+    """Check the way to Golem step by step, and say what to do.
 
-    Settings and where they come from, proxy, name, connection, TLS, health, redirects, and
-    whether the token is accepted. A step that cannot run has no line. Nothing is completed: what
-    asks about the token names no promise that any version of Golem could have. No secret is shown.
+    It checks the settings and where they come from, the proxy, the host name, the connection,
+    TLS, Golem's health, redirects, and whether Golem accepts the token. A step that cannot run has
+    no line. Nothing is completed: the request that tests the token names a promise that no Golem
+    can have. No secret is shown.
     """
-    target = Target(url, profile, token_file)
-    target.check()
-    checks, way = check_settings(target)
+    checks, way = check_settings(Target(url, profile, token_file))
     if way is not None:
         checks += run_to_the_end(
             _check(way, timeout or _TIMEOUT), interrupted="nothing was completed"

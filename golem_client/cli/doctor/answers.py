@@ -73,10 +73,7 @@ class Reply:
         errors = body.get("errors") if self.status == 400 else [body.get("error")]
         words = errors[0] if isinstance(errors, list) and errors else None
         code = body.get("code")
-        return (
-            code if isinstance(code, str) else "",
-            words if isinstance(words, str) else "",
-        )
+        return (code if isinstance(code, str) else "", words if isinstance(words, str) else "")
 
     @property
     def is_golems(self) -> bool:

@@ -93,11 +93,7 @@ async def _speaks_http(url: str, timeout: float) -> bool:
 
 
 async def _knock(
-    host: str,
-    port: int,
-    timeout: float,
-    tls: ssl.SSLContext | None = None,
-    hello: bytes = b"",
+    host: str, port: int, timeout: float, tls: ssl.SSLContext | None = None, hello: bytes = b""
 ) -> tuple[ssl.SSLObject | None, bytes]:
     """Connect and leave again; return what TLS came to, and the beginning of an answer."""
     async with asyncio.timeout(timeout):

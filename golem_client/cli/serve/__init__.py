@@ -46,7 +46,7 @@ when the command ends. Ctrl-C ends it.
     default=HOST,
     show_default=True,
     metavar="ADDRESS",
-    help="Where to listen; 0.0.0.0 for other machines and containers, too.",
+    help="The address to listen on; 0.0.0.0 also serves other machines and containers.",
 )
 @click.option(
     "--port",
@@ -54,29 +54,31 @@ when the command ends. Ctrl-C ends it.
     default=9881,
     show_default=True,
     metavar="PORT",
-    help="The port; 0 for any free one.",
+    help="The port; 0 chooses a free one.",
 )
 @click.option(
     "--dialect",
     type=click.Choice(["1.1", "1.2", "1.3", "1.5"]),
     default="1.5",
     show_default=True,
-    help="The generation of Golem to play.",
+    help="The version of Golem to imitate.",
 )
 @click.option(
     "--faults",
     type=float,
     default=0.0,
     metavar="RATE",
-    help="The part of requests that meet a fault, from 0 to 1: lost answers, resets, 502s.",
+    help="The share of requests that fail, from 0 to 1: lost answers, resets, 502s.",
 )
-@click.option("--seed", type=int, default=0, metavar="N", help="The same seed, the same faults.")
+@click.option(
+    "--seed", type=int, default=0, metavar="N", help="The same seed gives the same faults."
+)
 @click.option(
     "--latency",
     type=float,
     default=0.0,
     metavar="SECONDS",
-    help="How late to answer each completion.",
+    help="Delay the answer to each completion.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log each request to the standard error.")
 @click.pass_context
@@ -93,8 +95,8 @@ def serve(
 ) -> None:
     """Run a small Golem on this machine, to develop against.
 
-    It answers completions as Golem does, and has the workers' side as HTTP: it creates promises,
-    shows them with their payload, and waits for one.
+    It answers completions as Golem does. Other routes play the worker: they create promises, show
+    them with their payloads, and wait until one is completed.
     """
     if not (0 <= faults <= 1 and 0 <= latency < math.inf):
         raise click.UsageError("--faults goes from 0 to 1, and --latency from 0 up")

@@ -1,15 +1,7 @@
 """The Golem that `serve` runs: a FakeGolem whose workers' side is HTTP too, for any language.
 
-POST /_fake/promises        create a promise; the body, if any, is a JSON object with
-                            workerName, componentId, oplogIdx, or count for many
-GET  /_fake/promises        how many are pending and completed, and a page of them: 100, or
-                            ?limit=; "next" is the address of the next page, or null
-GET  /_fake/promises/{id}   one, with its state and payload; ?wait=30 waits so many seconds at
-                            most until it is completed
-DELETE /_fake/promises      delete them all, and the faults on order
-POST /_fake/faults          order a fault for the next completion: {"fault": "drop", …}. The
-                            kinds are the methods of FakeGolem that end in _next, and the other
-                            fields their arguments; "id" names the promise
+The kinds of faults are the methods of FakeGolem that end in _next. `golem-promise serve --help`
+has the routes.
 """
 
 from __future__ import annotations
@@ -22,12 +14,14 @@ import math
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from golem_client import PromiseId
 from golem_client.testing import Answer, FakeGolem, ReceivedRequest
+from golem_client.testing.messages import Delivery, Incoming
 from golem_client.testing.server import HOST
 
 PROMISES = "/_fake/promises"
@@ -59,29 +53,18 @@ _FAULT_FIELDS: dict[str, tuple[type, ...]] = {
 }
 
 
-class RequestError(Exception):
-    """A request to `/_fake` that cannot be served; the text says what is wrong."""
+_SERIAL: ContextVar[int] = ContextVar("serial")
+"""The number of the request that a task answers."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
+
+class RequestError(Exception):
+    """A request to `/_fake` that cannot be served: the status, and what is wrong."""
 
 
 class ServedGolem(FakeGolem):
     """A FakeGolem that creates promises, shows them and waits for them on request.
 
-    Args:
-        dialect: The generation of Golem.
-        host: The address to listen on.
-        port: The port; 0 for any free one.
-        faults: The part of requests that meet a fault.
-        seed: The seed of these faults.
-        latency: The seconds by which each answer is late.
-        log: Takes a line for each request.
-
-    Raises:
-        ValueError: An option makes no sense.
+    Its options are those of the command; `log` takes a line for each request.
     """
 
     def __init__(
@@ -128,17 +111,25 @@ class ServedGolem(FakeGolem):
         try:
             answer = _json(await self._route(method, bare, parse_qs(query), body))
         except RequestError as error:
-            answer = _json({"error": error.message}, error.status)
+            status, message = error.args
+            answer = _json({"error": message}, status)
         self._log(f"{method} {path} -> {answer.status}")
         return answer
 
-    def _note(self, serial: int, **facts: Any) -> None:
-        """Log a request at its end. A server runs for long: what came is not kept for ever."""
-        super()._note(serial, **facts)
-        if "status" in facts and (request := self._received.get(serial)) is not None:
+    async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
+        """Log the request. A server runs for long: what came is not kept for ever."""
+        _SERIAL.set(-1)
+        delivery = await super()._respond(incoming, connection)
+        if (request := self._received.get(_SERIAL.get())) is not None:
             self._log(_log_line(request))
         if len(self._received) > _MAX_KEPT_REQUESTS:
             self.clear_requests()
+        return delivery
+
+    def _recorded(self, *what: Any) -> Any:
+        note = super()._recorded(*what)
+        _SERIAL.set(next(reversed(self._received)))
+        return note
 
     def _set_weather(self) -> None:
         faults, seed, latency = self._weather
