@@ -82,8 +82,9 @@ class Bulk:
 
     async def has_recorded(self, count: int) -> None:
         """Wait until so many lines have ended; a file tells nobody that it has grown."""
-        while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
 
     async def run(self, *options: str, results: bool = True) -> Ended:
         """Run the command in a thread, so that a server of the test can answer it."""
@@ -401,7 +402,7 @@ class TestGoingOn:
         await scripted(kill_then_answer)
         bulk.write(texts(4))
         process = bulk.start("--concurrency", "1")
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert [1] == [record["line"] for record in bulk.records()]
         ended = await bulk.run("--concurrency", "1")
         assert ["fulfilled", "fulfilled_by_unknown", "already_fulfilled", "already_fulfilled"] == [
@@ -468,7 +469,7 @@ class TestJournal:
         await scripted(kill_then_answer)
         bulk.write(texts(1))
         process = bulk.start()
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert 6 == (await bulk.run()).code
         assert 0 == (await bulk.run()).code
         assert ["fulfilled_by_unknown"] == [record["outcome"] for record in bulk.records()]
@@ -514,7 +515,7 @@ class TestPipe:
             assert b"t" in await asyncio.wait_for(golem.await_promise(promise), 40)
         await bulk.has_recorded(2)
         process.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(asyncio.to_thread(process.communicate), 40)
+        _, err = await asyncio.to_thread(process.communicate, timeout=40)
         assert 130 == process.returncode
         assert b"Traceback" not in err
         os.close(writing)
@@ -529,7 +530,7 @@ class TestPipe:
         process.stdin.write(json.dumps(texts(1)[0]).encode() + b"\n")
         process.stdin.flush()
         assert 6 == await asyncio.wait_for(asyncio.to_thread(process.wait), 40)
-        _, err = await asyncio.to_thread(process.communicate)
+        _, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert b"stopped: " in err
 
     async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
@@ -537,7 +538,7 @@ class TestPipe:
         lines = lines_for(golem, 3)
         process = bulk.start(file="-", stdin=subprocess.PIPE)
         written = "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode()
-        out, _ = await asyncio.to_thread(process.communicate, written)
+        out, _ = await asyncio.to_thread(process.communicate, written, timeout=30)
         assert 0 == process.returncode
         assert ["3", "0", "3"] == rows(out.decode())["fulfilled"]
         assert_each_has_its_own(golem, lines)
@@ -614,9 +615,9 @@ class TestOutages:
                 await outage.enter_async_context(golem.outage())
             else:
                 golem.fail_next(503, times=1_000_000)
-            run = asyncio.create_task(bulk.run("--timeout", "1"))
+            run = asyncio.create_task(bulk.run("--timeout", "0.5"))
             said = ""
-            while "down or overloaded for 2 s" not in said:
+            while "down or overloaded for 1 s" not in said:
                 await asyncio.sleep(0.02)
                 assert not run.done(), run.result()
                 said += bulk.capsys.readouterr().err
@@ -650,7 +651,7 @@ class TestOutages:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)
             process.send_signal(signal.SIGINT)
-            out, err = await asyncio.to_thread(process.communicate)
+            out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert (130, ["5"]) == (process.returncode, rows(out.decode())["not completed yet"])
         assert b"the same command goes on" in err
         assert [] == bulk.records()
@@ -742,7 +743,7 @@ class TestProcess:
         process = bulk.start("--concurrency", "8")
         await bulk.has_recorded(100)
         process.kill()
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         recorded = bulk.results.read_bytes().count(b"\n")
         assert 100 <= recorded < 290
         golem.clear_requests()
@@ -771,7 +772,7 @@ class TestProcess:
             await asyncio.sleep(0.005)
         sent_at = time.monotonic()
         process.send_signal(number)
-        out, err = await asyncio.to_thread(process.communicate)
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert 130 == process.returncode
         assert 10 > time.monotonic() - sent_at  # a line has 30 s
         assert b"interrupted: " in err
@@ -793,7 +794,7 @@ class TestProcess:
         os.close(reading)
         process = bulk.start(stdout=writing, stderr=writing)
         os.close(writing)
-        await asyncio.to_thread(process.communicate)
+        await asyncio.to_thread(process.communicate, timeout=30)
         assert 1 == process.returncode
         assert_each_has_its_own(golem, lines)
         assert 4 == len(bulk.records())

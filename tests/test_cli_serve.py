@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import shlex
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote
@@ -410,11 +410,12 @@ async def test_a_port_that_is_taken(golem: ServedGolem) -> None:
 
 async def test_a_host_that_is_none_of_ours() -> None:
     """An address of others, and a name that nobody has."""
-    # asyncio of Python 3.12 and later does not say why an address cannot be bound.
-    cannot = "Cannot assign" if sys.version_info < (3, 12) else "could not bind"
+    # asyncio of Python 3.13 does not say why an address cannot be bound.
+    cannot = "(Cannot assign|could not bind)"
     for host, reason in (("192.0.2.1", cannot), ("golem.invalid", "Name or service")):
         ran = await golem_promise("serve", "--host", host, "--port", "0")
-        assert (1, True) == (ran.code, f"cannot listen on {host}, port 0: {reason}" in ran.err)
+        assert 1 == ran.code
+        assert re.search(f"cannot listen on {re.escape(host)}, port 0: {reason}", ran.err)
 
 
 async def test_the_counts_are_of_what_was_created(

@@ -422,13 +422,17 @@ async def test_no_retry_means_not_even_past_a_stale_connection() -> None:
 async def test_an_answer_that_nobody_asked_for_is_not_taken_for_ours() -> None:
     """A doubled answer that waits on the connection belongs to the request before."""
 
+    is_doubled = asyncio.Event()
+
     async def doubled(exchange: Exchange) -> None:
         await exchange.send(message(body=b"true"))
         await asyncio.sleep(0.02)
         await exchange.send(message(body=b"true"))
+        is_doubled.set()
 
     async with ScriptedServer(doubled, FALSE) as server, client_of(server) as client:
         await client.complete_json(PROMISE_ID, 1)
+        await is_doubled.wait()
         await asyncio.sleep(0.05)
         done = await client.complete_json(PROMISE_ID, 2)
     assert (done.outcome, done.attempts) == (Outcome.ALREADY_FULFILLED, 2)
@@ -438,13 +442,17 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken_for_ours() -> None:
 async def test_an_unasked_answer_without_an_end_holds_nobody_up() -> None:
     """It is not read: the call goes on at once over another connection."""
 
+    is_doubled = asyncio.Event()
+
     async def half_doubled(exchange: Exchange) -> None:
         await exchange.send(message(body=b"true"))
         await asyncio.sleep(0.02)
         await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        is_doubled.set()
 
     async with ScriptedServer(half_doubled, FALSE) as server, client_of(server) as client:
         await client.complete_json(PROMISE_ID, 1)
+        await is_doubled.wait()
         await asyncio.sleep(0.05)
         done = await client.complete_json(PROMISE_ID, 2, timeout=1.0)
     assert (done.outcome, done.attempts) == (Outcome.ALREADY_FULFILLED, 2)

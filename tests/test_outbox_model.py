@@ -207,7 +207,8 @@ class Machine(RuleBasedStateMachine):
         async def work() -> None:
             await self.outbox.retry(name)
             for id_, row in (await self.read()).items():
-                if row["lease"] is not None or (row["state"] == "completed" and not row["due_at"]):
+                is_over = row["state"] == "completed" and row["due_at"] is None
+                if row["lease"] is not None or is_over:
                     assert row == self.rows[id_]
                 assert (row["state"], self.rows[id_]["state"]) != ("completed", "pending")
 
