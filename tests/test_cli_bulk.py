@@ -615,16 +615,19 @@ class TestOutages:
                 await outage.enter_async_context(golem.outage())
             else:
                 golem.fail_next(503, times=1_000_000)
-            run = asyncio.create_task(bulk.run("--timeout", "0.5"))
+            run = asyncio.create_task(bulk.run("--timeout", "1"))
             said = ""
-            while "down or overloaded for 1 s" not in said:
+            while not re.search("down or overloaded for [2-9] s", said):
                 await asyncio.sleep(0.02)
                 assert not run.done(), run.result()
                 said += bulk.capsys.readouterr().err
             assert [] == bulk.records()
         ended = await run
         assert "golem-promise: 0 of 20, 0/s, Golem has been down or overloaded for " in said
-        assert (0, ["20", "0", "20"]) == (ended.code, rows(ended.out)["fulfilled"])
+        outcomes = [record["outcome"] for record in bulk.records()]
+        # A call may be cut off by its own second right after the outage: then nobody can know.
+        assert (0, 20) == (ended.code, len(outcomes)), ended.err
+        assert {"fulfilled", "fulfilled_by_unknown"} >= set(outcomes)
         assert_each_has_its_own(golem, lines)
 
     async def test_a_line_that_fails_among_others_is_its_own_failure(

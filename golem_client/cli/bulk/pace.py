@@ -10,6 +10,7 @@ from golem_client import (
     AuthenticationError,
     ConnectionFailedError,
     ConnectionLostError,
+    DeadlineExceededError,
     GolemError,
     ServerError,
 )
@@ -45,10 +46,12 @@ class BulkPace(Pace):
         self._limited_at = 0.0
         self._is_limited = False
         self._answered_at = 0.0
+        self._closed_at = 0.0
         self._in_vain = 0
 
     def room(self, free: int, under_way: int, now: float) -> int:  # noqa: ARG002
-        """Return how many lines may be begun."""
+        """Return how many lines may be begun. It is asked twice a second, at least."""
+        self._see_whether_closed(now)
         return 0 if self.reason is not None or self._hold.seconds_left(now) else free
 
     def seconds_left(self, now: float, most: float) -> float:
@@ -65,6 +68,7 @@ class BulkPace(Pace):
         """Note a failure that may be that of every line."""
         if not isinstance(error, GolemError):  # from the token's callable
             return
+        self._see_whether_closed(now)
         is_of_the_token = isinstance(error, AuthenticationError) and error.is_certain
         goes_on = not is_of_the_token
         self._is_limited = is_rate_limit(error)
@@ -87,6 +91,8 @@ class BulkPace(Pace):
             # The gate may still be open when an outage begins. But where others have been
             # answered meanwhile, it is this line that fails.
             return began > self._answered_at
+        if isinstance(error, DeadlineExceededError) and began < self._closed_at:
+            return True  # Golem may be back by now, but it took this line's time
         is_down = is_outage(error, is_open=self._client.pressure.open)
         return is_down or isinstance(error, ConnectionFailedError)
 
@@ -96,6 +102,10 @@ class BulkPace(Pace):
             return f"rate limited, going on in {pause:.0f} s"
         down = self._client.pressure.seconds_down
         return f"Golem has been down or overloaded for {down:.0f} s: the run waits" if down else ""
+
+    def _see_whether_closed(self, now: float) -> None:
+        if not self._client.pressure.open:
+            self._closed_at = now
 
     def _is_unreachable(self, error: GolemError) -> bool:
         if self._answered_at or not isinstance(error, ConnectionFailedError):
