@@ -478,6 +478,20 @@ async def test_an_outage_ends_where_it_began(
     assert await waiting == b"after"
 
 
+async def test_nobody_takes_its_port_during_an_outage(golem: FakeGolem) -> None:
+    """Else a call that is meant for it reaches another test's server."""
+    port = URL(golem.url).port
+    async with golem.outage():
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            assert port != other.getsockname()[1]
+    await golem.__aexit__(None, None, None)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+
+
 async def test_a_fake_that_is_closed_during_an_outage_stays_closed(golem: FakeGolem) -> None:
     async with golem.outage():
         await golem.__aexit__(None, None, None)

@@ -165,7 +165,7 @@ class FakeGolem(Golem):
 
         What is stored survives, and workers keep waiting, as they do when Golem restarts.
         """
-        await self._server.stop()
+        await self._server.stop(keeps_port=True)
         try:
             yield
         finally:

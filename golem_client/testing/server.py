@@ -53,6 +53,7 @@ class Server:
         self.host = HOST
         self._respond = respond
         self._listener: asyncio.Server | None = None
+        self._place: socket.socket | None = None
         self._watch: _StarvationWatch | None = None
         self._connections: set[_Connection] = set()
         self._exchanges: set[asyncio.Task[Any]] = set()
@@ -66,26 +67,45 @@ class Server:
         def connection() -> _Connection:
             return _Connection(manager, loop, self._connections, next(self._numbers))
 
+        self._give_up_place()
         self._listener = await loop.create_server(connection, self.host, port, reuse_address=True)
         listening = self._listener.sockets[0]
         self._watch = _StarvationWatch(loop, listening.fileno())
         number: int = listening.getsockname()[1]
         return number
 
-    async def stop(self) -> None:
-        """Stop listening, and drop every connection with whatever is under way on it."""
+    async def stop(self, *, keeps_port: bool = False) -> None:
+        """Stop listening, and drop every connection with whatever is under way on it.
+
+        Args:
+            keeps_port: Whether to come back. Else another program may take the port meanwhile,
+                and hear what is meant for this one.
+        """
+        self._give_up_place()
         listener, self._listener = self._listener, None
         if listener is None:
             return
         if self._watch is not None:
             self._watch.stop()
+        first = listener.sockets[0]
+        family, address = first.family, first.getsockname()
         listener.close()
+        if keeps_port:
+            self._place = socket.socket(family)
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):  # it was taken at this moment, or the system does not allow it
+                self._place.bind(address)
         exchanges = list(self._exchanges)
         for exchange in exchanges:
             exchange.cancel()
         await asyncio.gather(*exchanges, return_exceptions=True)
         await self.drop_connections()
         await listener.wait_closed()
+
+    def _give_up_place(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     async def drop_connections(self) -> None:
         """Close every connection, idle or not."""
