@@ -94,7 +94,7 @@ def test_a_killed_test_run_leaves_no_postgresql(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     program = f"from tests.databases import _watch; _watch({str(data)!r}); print(flush=1); input()"
-    with subprocess.Popen(["sleep", "60"]) as server:
+    with subprocess.Popen(["sleep", "600"]) as server:
         (data / "postmaster.pid").write_text(f"{server.pid}\n")
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen([sys.executable, "-c", program], **pipes) as tests:
@@ -102,4 +102,4 @@ def test_a_killed_test_run_leaves_no_postgresql(tmp_path: Path) -> None:
             tests.stdout.readline()
             assert server.poll() is None
             os.kill(tests.pid, signal.SIGTERM)
-        assert -signal.SIGQUIT == server.wait(30)
+        assert -signal.SIGQUIT == server.wait(120)
