@@ -31,13 +31,13 @@ async def complete_for_real(promise_id: str) -> None:
 
 
 def main() -> None:
-    if not os.environ.get("GOLEM_URL"):
-        asyncio.run(complete_against_the_fake())
-    elif len(sys.argv) == 2:
+    if len(sys.argv) == 2:
         try:
             asyncio.run(complete_for_real(sys.argv[1]))
-        except GolemError as error:
+        except (GolemError, ValueError) as error:  # ValueError: a variable, or golem-cli's profile
             sys.exit(f"{type(error).__name__}: {error}")
+    elif not os.environ.get("GOLEM_URL"):
+        asyncio.run(complete_against_the_fake())
     else:
         sys.exit("GOLEM_URL is set: name the promise to complete, as in quickstart.py PROMISE_ID")
 

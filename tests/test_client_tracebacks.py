@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from golem_client import (
     PayloadError,
     RetryPolicy,
 )
+from tests import tracebacks
 from tests.samples import PROMISE_ID
 from tests.scripted_server import CLOSE, ScriptedServer, Step, answer, raw, stall
 
@@ -65,26 +66,8 @@ def _header() -> str:
     return HEADER
 
 
-def frames_of(error: BaseException | None) -> Iterator[Any]:
-    """Yield the frames of an error and of all that hangs on it, but for those of this file."""
-    while error is not None:
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            if frame.f_code.co_filename != __file__:
-                assert line > 0
-                yield frame
-        error = error.__cause__ or error.__context__
-
-
 def assert_nothing_shows(error: BaseException) -> None:
-    frames = list(frames_of(error))
-    assert any("golem_client/client" in frame.f_code.co_filename for frame in frames)
-    shown = [
-        f"{frame.f_code.co_qualname}: {name}"
-        for frame in frames
-        for name, value in frame.f_locals.items()
-        if any(secret in repr(value) for secret in SECRETS)
-    ]
-    assert shown == []
+    tracebacks.assert_nothing_shows(error, *SECRETS, but_for=__file__)
     # Where it happened is still told.
     told = "".join(traceback.format_exception(error))
     assert "golem_client/client/" in told

@@ -74,6 +74,15 @@ def test_quickstart_says_what_is_wrong(arguments: list[str], words: str) -> None
     assert "Traceback" not in ended.stderr
 
 
+def test_quickstart_never_passes_over_an_id() -> None:
+    """Without a URL, too: the fake's success is not that promise's."""
+    ended = run("quickstart.py", "oops")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "InvalidIdError: not a promise id" in ended.stderr
+    empty = run("quickstart.py", "oops", GOLEM_URL="")
+    assert "ValueError: GOLEM_URL is set and empty: give it a value, or unset it\n" == empty.stderr
+
+
 def test_backend_service_has_an_answer_to_each_outcome() -> None:
     """Fulfilled, already fulfilled, by unknown, not found, broken link, and what the worker got."""
     ended = run("backend_service.py")

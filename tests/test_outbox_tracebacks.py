@@ -7,7 +7,7 @@ import inspect
 import pydoc
 import traceback
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from golem_client import GolemClient, GolemError, InvalidIdError, OutboxError, PayloadError
 from golem_client.outbox import Key, Outbox, OutboxPromise
+from tests import tracebacks
 from tests.samples import PROMISE_ID
 from tests.scripted_server import serving
 
@@ -81,25 +82,8 @@ def each(calls: dict[str, Call]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("call", calls.values(), ids=list(calls))
 
 
-def frames_of(error: BaseException | None) -> Iterator[Any]:
-    while error is not None:
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            if frame.f_code.co_filename != __file__:
-                assert line > 0
-                yield frame
-        error = error.__cause__ or error.__context__
-
-
 def assert_nothing_shows(error: BaseException) -> None:
-    frames = list(frames_of(error))
-    assert any("golem_client/" in frame.f_code.co_filename for frame in frames)
-    shown = [
-        f"{frame.f_code.co_qualname}: {name}"
-        for frame in frames
-        for name, value in frame.f_locals.items()
-        if any(secret in repr(value) for secret in SECRETS)
-    ]
-    assert [] == shown
+    tracebacks.assert_nothing_shows(error, *SECRETS, but_for=__file__)
     told = "".join(traceback.format_exception(error))
     assert not any(secret in told for secret in SECRETS)
 
