@@ -160,7 +160,7 @@ async def test_a_gzipped_body_is_not_json(golem: FakeGolem, session: aiohttp.Cli
 async def test_what_golem_never_answers_is_not_answered(
     golem: FakeGolem, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Completion, "run", lambda *_: None)
+    monkeypatch.setattr(Completion, "run", lambda *_, **__: None)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(complete(session, golem, golem.create_promise()), 0.1)
     assert golem.requests[0].status is None

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 import attrs
 
 from golem_client.testing.dialects import WELL_KNOWN_TOKEN
-from golem_client.testing.faults import NO_FAULT, Fault
+from golem_client.testing.faults import NO_FAULT
 from golem_client.testing.golem import Golem
 from golem_client.testing.messages import Answer, Delivery, Incoming, ReceivedRequest
-from golem_client.testing.routes import Call
+from golem_client.testing.routes import Completion
 from golem_client.testing.server import HOST, Server
 from golem_client.threads import LoopThread
 
@@ -220,24 +220,29 @@ class FakeGolem(Golem):
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
         if instead is not None:
             return Delivery(instead)
-        call = self._routes.read(incoming)
-        fault = self._next_fault(call)
+        asked = self._routes.read(incoming)
+        key, payload, fault = None, None, NO_FAULT
+        if isinstance(asked, Completion):
+            key, payload = asked.key, asked.payload
+            fault = self._plan.next_fault(
+                key, is_completed=self._golem.promises.payload(key) is not None
+            )
         serial = next(self._serials)
         self._received[serial] = ReceivedRequest.of(
             incoming,
-            promise_id=None if call.key is None else call.key.to_id(),
-            payload=call.payload,
+            promise_id=None if key is None else key.to_id(),
+            payload=payload,
             fault=None if fault.name == NO_FAULT.name else fault.name,
             connection=connection,
             received_at=_now(),
         )
         answer = None
         for _ in range(fault.takes - fault.late):
-            answer = self._take_in(call, serial, wakes=fault.wakes)
+            answer = self._take_in(asked, serial, wakes=fault.wakes)
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.late:
-            answer = self._take_in(call, serial)
+            answer = self._take_in(asked, serial)
         delivery = fault.deliver(answer)
         if whole := delivery.whole:
             self._note(serial, status=whole.status, answer=whole.body, answered_at=_now())
@@ -247,15 +252,13 @@ class FakeGolem(Golem):
             self.answered(self._received[serial])
         return delivery
 
-    def _next_fault(self, call: Call) -> Fault:
-        if not call.is_completion:
-            return NO_FAULT
-        is_completed = call.key is not None and self._golem.promises.payload(call.key) is not None
-        return self._plan.next_fault(call.key, is_completed=is_completed)
-
-    def _take_in(self, call: Call, serial: int, *, wakes: bool = True) -> Answer | None:
+    def _take_in(
+        self, asked: Completion | Answer, serial: int, *, wakes: bool = True
+    ) -> Answer | None:
+        if isinstance(asked, Answer):
+            return asked
         writes = self._golem.promises.writes
-        answer = call.complete(wakes)
+        answer = asked.run(wakes=wakes)
         if self._golem.promises.writes > writes:
             self._note(serial, applied=True)
         return answer

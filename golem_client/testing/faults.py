@@ -172,7 +172,7 @@ class FaultPlan:
         self.orders: list[FaultOrder] = []
         self._random_faults = RandomFaults()
         self._latency = Latency()
-        self._requests: Counter[PromiseKey | None] = Counter()
+        self._requests: Counter[PromiseKey] = Counter()
 
     def change(self, to: RandomFaults | Latency) -> None:
         """Take these from now on, and count the requests of each promise anew."""
@@ -182,7 +182,7 @@ class FaultPlan:
             self._random_faults = to
         self._requests.clear()
 
-    def next_fault(self, key: PromiseKey | None, *, is_completed: bool = False) -> Fault:
+    def next_fault(self, key: PromiseKey, *, is_completed: bool = False) -> Fault:
         """Return what happens to the request that comes now; the oldest fitting order is first."""
         nth = self._requests[key]
         self._requests[key] += 1

@@ -57,29 +57,6 @@ class Installation:
 
 
 @attrs.frozen
-class Call:
-    """A request as read, and not answered yet.
-
-    Attributes:
-        key: The promise, if the request names one.
-        payload: The payload, likewise.
-        complete: Does what the request asks for, and returns the answer; None for no answer ever.
-            It may be called again. Its argument says whether the worker is woken.
-        is_completion: Whether it asks to complete a promise, well or badly: faults are for these.
-    """
-
-    key: PromiseKey | None
-    payload: bytes | None
-    complete: Callable[[bool], Answer | None]
-    is_completion: bool = True
-
-    @classmethod
-    def refused(cls, answer: Answer, *, is_completion: bool = False) -> Call:
-        """Return a request that is answered so, whatever it asks for."""
-        return cls(None, None, lambda _: answer, is_completion)
-
-
-@attrs.frozen
 class Completion:
     """A payload for a promise, on its way through the checks of a generation.
 
@@ -88,7 +65,7 @@ class Completion:
         key: The promise, under the name that Golem makes of what was sent.
         payload: The payload.
         headers: The headers of the request.
-        bad_name: What Golem has against the worker's name; None for nothing.
+        bad_name: Why Golem refuses the worker's name; None if it does not.
     """
 
     golem: Installation
@@ -97,16 +74,19 @@ class Completion:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     bad_name: str | None = None
 
-    def run(self, wakes: bool = True) -> Answer | None:  # noqa: FBT001, FBT002
-        """Complete the promise, and return what Golem answers; None for nothing, ever."""
+    def run(self, *, wakes: bool = True) -> Answer | None:
+        """Complete the promise, and return what Golem answers; None if it never answers.
+
+        A second time is what Golem does with the same request again.
+        """
         dialect = self.golem.dialect
         if dialect.read_token is not None and self.golem.secret(self.headers) is None:
             return Answer.text(401, "authorization error")
-        stored, failed = self.take_in(dialect.steps, wakes=wakes)
-        return self.refused(dialect.steps[failed]) if failed else Answer.json(200, stored)
+        stored, failed = self._take_in(dialect.steps, wakes=wakes)
+        return self._refused(dialect.steps[failed]) if failed else Answer.json(200, stored)
 
-    def take_in(self, checks: Iterable[Check], *, wakes: bool) -> tuple[bool, Check | None]:
-        """Return whether the payload was stored, and the check that then failed, if one did."""
+    def _take_in(self, checks: Iterable[Check], *, wakes: bool) -> tuple[bool, Check | None]:
+        """Return whether the payload was stored, and the check that failed, if one did."""
         stored = False
         for check in checks:
             if check is Check.WRITE:
@@ -115,8 +95,7 @@ class Completion:
                 return stored, check
         return stored, None
 
-    def refused(self, refusal: Refusal | None) -> Answer | None:
-        """Return what this generation answers where a check fails; None for no answer ever."""
+    def _refused(self, refusal: Refusal | None) -> Answer | None:
         if refusal is None:
             return None
         if refusal.golem_error is not None:
@@ -153,6 +132,34 @@ _PASSES: Mapping[Check, Callable[[Completion], bool]] = {
 }
 
 
+class WebhookCompletion(Completion):
+    """A completion by a capability URL of Golem 1.5.
+
+    Whoever has the URL may complete the promise: no token is checked, and no name, which was
+    checked when the promise was created.
+    """
+
+    _CHECKS = (
+        Check.COMPONENT,
+        Check.COMPRESSED_SIZE,
+        Check.SIZE,
+        Check.PROMISE,
+        Check.WRITE,
+        Check.WORKER,
+    )
+
+    def run(self, *, wakes: bool = True) -> Answer | None:
+        """Complete the promise. A duplicate gets the same answer as the first."""
+        _, failed = self._take_in(self._CHECKS, wakes=wakes)
+        if failed is None:
+            return Answer(204)
+        refusal = self.golem.dialect.steps[failed]
+        if refusal is None or refusal.status == 413:
+            return self._refused(refusal)
+        text = f"Invocation failed: {refusal.text.format(call=self)}"
+        return self.golem.dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
+
+
 class Routes:
     """The HTTP side of one Golem."""
 
@@ -160,15 +167,15 @@ class Routes:
         self._golem = installation
         self._webhooks: dict[PromiseKey, str] = {}
 
-    def read(self, incoming: Incoming) -> Call:
-        """Return what the request asks for. Nothing is stored before the call's `complete`."""
+    def read(self, incoming: Incoming) -> Completion | Answer:
+        """Return the completion that the request asks for, or the answer to any other request."""
         dialect = self._golem.dialect
         segments = incoming.path.partition("?")[0].split("/")
         if dialect.has_webhooks and segments[:2] == ["", "webhooks"]:
             return self._read_webhook(incoming, segments[2:])  # another port in a real Golem
         origin = incoming.headers.get("Origin")
         if dialect.read_token and origin is not None and not _ORIGIN.fullmatch(origin):
-            return Call.refused(Answer.text(403, "request-origin not allowed"))
+            return Answer.text(403, "request-origin not allowed")
         match segments:
             case ["", "v1", "components", component, "workers", name, "complete"]:
                 return self._read_completion(incoming, component, name)
@@ -176,24 +183,25 @@ class Routes:
                 return _shown(incoming, {})
             case ["", "version"]:
                 return _shown(incoming, {"version": dialect.version})
-        return Call.refused(Answer.text(404, "not found"))
+        return Answer.text(404, "not found")
 
-    def _read_completion(self, incoming: Incoming, component: str, name: str) -> Call:
+    def _read_completion(
+        self, incoming: Incoming, component: str, name: str
+    ) -> Completion | Answer:
         if incoming.method != "POST":
-            return _other_method()
+            return _OTHER_METHOD
         try:
             worker = self._worker(component, name)
             _check_content_type(incoming.headers.get("Content-Type"))
             oplog_idx, payload = read_body(incoming.body)
         except FrameworkError as error:
-            return Call.refused(Answer.text(error.status, str(error)), is_completion=True)
+            return Answer.text(error.status, str(error))
         key, bad_name = PromiseKey(worker, oplog_idx), None
         try:
             key = self._golem.canonical(key)
         except BadNameError as error:
             bad_name = str(error)
-        completion = Completion(self._golem, key, payload, incoming.headers, bad_name)
-        return Call(key, payload, completion.run)
+        return Completion(self._golem, key, payload, incoming.headers, bad_name)
 
     def _worker(self, component: str, name: str) -> WorkerKey:
         """Return the worker that the path names. It is percent-decoded once; `+` is a plus."""
@@ -208,49 +216,23 @@ class Routes:
             raise FrameworkError(f"failed to parse path `{parameter}`: {reason}")
         return WorkerKey(uuid, name)
 
-    # The capability URLs of Golem 1.5: whoever has the URL may complete the promise. So there is
-    # no token to check, and no name: it was checked when the promise was created.
-
     def webhook_path(self, key: PromiseKey) -> str:
         """Return the path of the promise's webhook: its agent's type, and an id that is secret."""
         type_name = key.worker.name.partition("(")[0]
         kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type_name).lower()
         return f"/webhooks/{kebab}/{self._webhooks.setdefault(key, secrets.token_urlsafe(32))}"
 
-    def _read_webhook(self, incoming: Incoming, segments: list[str]) -> Call:
+    def _read_webhook(self, incoming: Incoming, segments: list[str]) -> Completion | Answer:
         if segments[2:] == [""]:
             segments = segments[:2]
         if len(segments) != 2 or incoming.method != "POST":
             text = "Resolving route failed: No matching route for request"
-            return Call.refused(Answer.json(404, {"code": "ROUTE_NOT_FOUND", "error": text}))
+            return Answer.json(404, {"code": "ROUTE_NOT_FOUND", "error": text})
         webhook_id = unquote(segments[1])
         key = next((key for key, known in self._webhooks.items() if known == webhook_id), None)
         if key is None:
-            return Call.refused(_unknown_webhook(webhook_id), is_completion=True)
-        call = Completion(self._golem, key, incoming.body)
-        return Call(key, incoming.body, lambda wakes: _complete_webhook(call, wakes))
-
-
-_WEBHOOK_CHECKS = (
-    Check.COMPONENT,
-    Check.COMPRESSED_SIZE,
-    Check.SIZE,
-    Check.PROMISE,
-    Check.WRITE,
-    Check.WORKER,
-)
-
-
-def _complete_webhook(call: Completion, wakes: bool) -> Answer | None:  # noqa: FBT001
-    dialect = call.golem.dialect
-    _, failed = call.take_in(_WEBHOOK_CHECKS, wakes=wakes)
-    if failed is None:
-        return Answer(204)
-    refusal = dialect.steps[failed]
-    if refusal is None or refusal.status == 413:
-        return call.refused(refusal)
-    text = f"Invocation failed: {refusal.text.format(call=call)}"
-    return dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
+            return _unknown_webhook(webhook_id)
+        return WebhookCompletion(self._golem, key, incoming.body)
 
 
 def _unknown_webhook(webhook_id: str) -> Answer:
@@ -261,14 +243,11 @@ def _unknown_webhook(webhook_id: str) -> Answer:
     return Answer.json(400, {"code": "REQUEST_VALUE_PARSING_FAILED", "errors": [error]})
 
 
-def _other_method() -> Call:
-    return Call.refused(Answer.text(405, "method not allowed"))
+_OTHER_METHOD = Answer.text(405, "method not allowed")
 
 
-def _shown(incoming: Incoming, value: Mapping[str, str]) -> Call:
-    if incoming.method not in ("GET", "HEAD"):
-        return _other_method()
-    return Call.refused(Answer.json(200, value))
+def _shown(incoming: Incoming, value: Mapping[str, str]) -> Answer:
+    return Answer.json(200, value) if incoming.method in ("GET", "HEAD") else _OTHER_METHOD
 
 
 # The body, as Golem's framework reads it: serde_json reads the text, and poem-openapi then converts
