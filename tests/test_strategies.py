@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -170,29 +168,3 @@ async def test_the_default_policy_outlives_every_schedule(schedule: list[Fault])
             golem.fault_next(fault)
         await client.complete_json(promise_id, {"approved": True})
         golem.assert_completed_json(promise_id, {"approved": True})
-
-
-WITHOUT_HYPOTHESIS = """
-import sys
-import golem_client.testing
-assert "hypothesis" not in sys.modules
-sys.modules["hypothesis"] = None
-try:
-    import golem_client.testing.strategies
-except ImportError as error:
-    print(error)
-"""
-
-
-def test_hypothesis_is_needed_for_the_strategies_alone() -> None:
-    """The rest of the testing kit does without, and who needs it is told what to install."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WITHOUT_HYPOTHESIS],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    words = (
-        "golem_client.testing.strategies needs Hypothesis: pip install 'golem-client[hypothesis]'\n"
-    )
-    assert (words, "") == (ended.stdout, ended.stderr)
