@@ -44,7 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         except SystemExit as ended:
             code = ended.code
-        return Ran(code, *capfd.readouterr())
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
 
     return ran
 
