@@ -9,15 +9,18 @@ aioresponses takes the place of aiohttp's network: timeouts, connections and red
 happen. Test what depends on them with `FakeGolem`.
 """
 
+# ruff: noqa: SLF001 - mock_golem() is the other half of MockGolem
+
 from __future__ import annotations
 
 import asyncio
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 import aiohttp
@@ -42,7 +45,8 @@ _ANYTHING = re.compile("")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-def mock_golem(mocked: Any = None) -> MockGolem:
+@contextmanager
+def mock_golem(mocked: Any = None) -> Iterator[MockGolem]:
     """Return a mocked Golem, to be used in a `with` statement, in async tests too.
 
     Within it no request leaves the process. A request that has no answer fails the test at once,
@@ -55,58 +59,45 @@ def mock_golem(mocked: Any = None) -> MockGolem:
 
     Raises:
         ImportError: aioresponses is not installed.
+        RuntimeError: The aioresponses is not active.
     """
-    return MockGolem(mocked)
+    try:
+        import aioresponses  # noqa: PLC0415 - optional
+    except ImportError:
+        raise ImportError("mock_golem() needs aioresponses: pip install aioresponses") from None
+    __tracebackhide__ = True
+    mock = MockGolem(aioresponses.CallbackResult)
+    with aioresponses.aioresponses() if mocked is None else nullcontext(mocked) as active:
+        try:
+            active.post(_COMPLETION, callback=mock._on_completion, repeat=True)
+        except TypeError:  # its table of answers is made when it starts
+            message = "the aioresponses that mock_golem() was given is not active"
+            raise RuntimeError(message) from None
+        for method in _METHODS if mocked is None else ():
+            active.add(_ANYTHING, method, callback=partial(mock._refuse, method), repeat=True)
+        try:
+            yield mock
+        except BaseException as error:
+            for refusal in mock._refusals:
+                if refusal is not error:
+                    error.add_note(str(refusal))
+            raise
+    if mock._refusals:
+        raise AssertionError(f"the code under test caught this:\n{mock._refusals[0]}")
 
 
 class MockGolem:
-    """The answers to completions, and the requests that were sent. Ids are accepted in any form.
+    """The answers to completions, and the requests that were sent; `mock_golem()` makes it.
 
-    A completion is known by its path, whatever the base URL, and by the index in its body.
+    A completion is known by its path, whatever the base URL, and by the index in its body. Ids are
+    accepted in any form.
     """
 
-    def __init__(self, mocked: Any) -> None:
-        try:
-            import aioresponses  # noqa: PLC0415 - optional
-        except ImportError:
-            raise ImportError("mock_golem() needs aioresponses: pip install aioresponses") from None
-        self._result = aioresponses.CallbackResult
-        self._mocked = aioresponses.aioresponses() if mocked is None else mocked
-        self._is_guest = mocked is not None
+    def __init__(self, result: type[CallbackResult]) -> None:
+        self._result = result
         self._tellings: dict[PromiseId, list[_Telling]] = {}
         self._requests: list[ReceivedRequest] = []
         self._refusals: list[AssertionError] = []
-
-    def __enter__(self) -> Self:
-        if not self._is_guest:
-            self._mocked.start()
-        try:
-            self._mocked.post(_COMPLETION, callback=self._on_completion, repeat=True)
-        except TypeError:  # its table of answers is made when it starts
-            raise RuntimeError(
-                "the aioresponses that mock_golem() was given is not active"
-            ) from None
-        if not self._is_guest:
-            for method in _METHODS:
-                refuse = partial(self._refuse, method)
-                self._mocked.add(_ANYTHING, method, callback=refuse, repeat=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if not self._is_guest:
-            self._mocked.stop()
-        caught = [refusal for refusal in self._refusals if refusal is not error]
-        __tracebackhide__ = True
-        if error is None and caught:
-            raise AssertionError(f"the code under test caught this:\n{caught[0]}")
-        if error is not None:
-            for refusal in caught:
-                error.add_note(str(refusal))
 
     def answers(
         self,
@@ -132,15 +123,15 @@ class MockGolem:
 
         Raises:
             InvalidIdError: It is not an id.
-            TypeError: It is no answer, or one that cannot have a body or headers.
+            TypeError: It is not an answer, or one that cannot have a body or headers.
             ValueError: There is no such status, or `times` is less than 1.
         """
         if times is not None and times < 1:
             raise ValueError(f"times is how often the answer is given, and {times} is never")
         if isinstance(answer, bool | int):
-            telling = _Telling(_answer(answer, body, headers), None, times)
+            telling = _Telling(_answer(answer, body, headers), times)
         elif body is None and headers is None and _is_exception(answer):
-            telling = _Telling(None, answer, times)
+            telling = _Telling(answer, times)
         else:
             raise TypeError(f"not an answer: {answer!r}; an exception has no body and no headers")
         tellings = self._tellings.setdefault(PromiseId.parse(promise_id), [])
@@ -150,7 +141,7 @@ class MockGolem:
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """All completions that an answer was told for, in order."""
+        """All completions that were given an answer, in order."""
         return tuple(self._requests)
 
     def requests_for(self, promise_id: Any) -> tuple[ReceivedRequest, ...]:
@@ -193,8 +184,16 @@ class MockGolem:
         telling = next((telling for telling in tellings if telling.left != 0), None)
         if telling is None:
             self._refuse("POST", url, f" for promise {promise_id}")
-        self._requests.append(attrs.evolve(request, **telling.facts()))
-        answer = telling.take()
+        if telling.left is not None:
+            telling.left -= 1
+        answer = telling.answer
+        if not isinstance(answer, Answer):
+            self._requests.append(attrs.evolve(request, fault=repr(answer)))
+            raise answer
+        stored, body = answer.body == b"true", answer.body
+        self._requests.append(
+            attrs.evolve(request, status=answer.status, answer=body, applied=stored)
+        )
         return self._result(
             method="POST",
             status=answer.status,
@@ -231,23 +230,8 @@ class MockedResponse(aiohttp.ClientResponse):
 class _Telling:
     """An answer, or an exception in its place, and how often it is still given; None for ever."""
 
-    answer: Answer | None
-    exception: BaseException | type[BaseException] | None
+    answer: Answer | BaseException | type[BaseException]
     left: int | None
-
-    def take(self) -> Answer:
-        if self.left is not None:
-            self.left -= 1
-        if self.answer is None:
-            raise self.exception or AssertionError
-        return self.answer
-
-    def facts(self) -> dict[str, Any]:
-        """Return what it makes of a request."""
-        if self.answer is None:
-            return {"fault": repr(self.exception)}
-        answer = self.answer
-        return {"status": answer.status, "answer": answer.body, "applied": answer.body == b"true"}
 
 
 def _read(url: URL, call: Mapping[str, Any]) -> tuple[PromiseId, ReceivedRequest]:

@@ -22,9 +22,9 @@ HOST = "127.0.0.1"
 
 _SLICE_SECONDS = 0.25
 _PATIENCE = 10
-"""Slices in which the loop does nothing before it counts as blocked: 2.5 seconds.
+"""Slices in which the loop does nothing before it counts as blocked.
 
-Slices are counted, and not the time, so that a process that was stopped for long is not blamed.
+Slices are counted, and not the time: a process that was stopped for long is not blocked.
 """
 
 _WORDS = (
@@ -44,9 +44,6 @@ class Server:
 
     It stands on aiohttp's low-level server: routing would decode the path before Golem's rules
     see it, and a fault needs the transport.
-
-    Attributes:
-        host: Where it listens.
     """
 
     def __init__(self, respond: Respond, host: str = HOST) -> None:
@@ -65,7 +62,7 @@ class Server:
         manager = web.Server(self._exchange)
 
         def connection() -> _Connection:
-            return _Connection(manager, loop, self._connections, next(self._numbers))
+            return _Connection(manager, self._connections, next(self._numbers))
 
         self._give_up_place()
         self._listener = await loop.create_server(connection, self.host, port, reuse_address=True)
@@ -77,18 +74,15 @@ class Server:
     async def stop(self, *, keeps_port: bool = False) -> None:
         """Stop listening, and drop every connection with whatever is under way on it.
 
-        Args:
-            keeps_port: Whether to come back. Else another program may take the port meanwhile,
-                and hear what is meant for this one.
+        A port that is kept for `start` cannot be taken by another program meanwhile, which would
+        then get what is meant for this one.
         """
         self._give_up_place()
         listener, self._listener = self._listener, None
-        if listener is None:
+        if listener is None or self._watch is None:
             return
-        if self._watch is not None:
-            self._watch.stop()
-        first = listener.sockets[0]
-        family, address = first.family, first.getsockname()
+        self._watch.stop()
+        family, address = listener.sockets[0].family, listener.sockets[0].getsockname()
         listener.close()
         if keeps_port:
             self._place = socket.socket(family)
@@ -113,17 +107,14 @@ class Server:
             await connection.drop()
 
     async def _exchange(self, request: web.BaseRequest) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._exchanges.add(task)
         try:
-            return await self._serve(request)
+            return await self._serve(request, cast("_Connection", request.protocol))
         finally:
             self._exchanges.discard(task)
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = request.protocol
-        assert isinstance(connection, _Connection)  # noqa: S101 - we made it
+    async def _serve(self, request: web.BaseRequest, connection: _Connection) -> web.StreamResponse:
         try:
             # Not request.read(), which limits the size: Golem's own server has no limit.
             body = await request.content.read()
@@ -131,26 +122,19 @@ class Server:
             return web.Response()
         incoming = Incoming(request.method, request.raw_path, request.headers, body)
         delivery = await self._respond(incoming, connection.number)
-        if delivery.whole is not None:
-            whole = delivery.whole
+        if whole := delivery.whole:
             return web.Response(status=whole.status, body=whole.body, headers=whole.all_headers())
         await connection.break_off(delivery)
         return web.Response()
 
 
 class _Connection(web.RequestHandler):
-    """A client's connection, which has a number, and tells when it is lost."""
+    """A client's connection, which has a number, and keeps itself in a register while it lives."""
 
-    def __init__(
-        self,
-        manager: web.Server,
-        loop: asyncio.AbstractEventLoop,
-        register: set[_Connection],
-        number: int,
-    ) -> None:
+    def __init__(self, manager: web.Server, register: set[_Connection], number: int) -> None:
         super().__init__(
             manager,
-            loop=loop,
+            loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type] # no access log: the annotation does not know
             auto_decompress=False,  # Golem reads a body as it comes
             max_line_size=65_536,
@@ -188,23 +172,21 @@ class _Connection(web.RequestHandler):
         if delivery.ending is Ending.STALL:
             await self.lost.wait()
         elif delivery.ending is Ending.RESET:
-            _reset(transport)
+            # With no time to linger, closing sends RST instead of FIN.
+            no_time = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, no_time
+            )
+            transport.abort()
         else:
             transport.close()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    # With no time to linger, closing sends RST instead of FIN.
-    sock: socket.socket = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 class _StarvationWatch:
     """Answers new connections with the reason while the loop is blocked by the test.
 
-    Without it, the client waits for an answer that cannot come, and the test fails after all its
-    time with a riddle. It runs in a daemon thread from its creation until `stop`.
+    Without it, the client waits for an answer that cannot come, and the test fails with a riddle.
+    It runs in a daemon thread from its creation until `stop`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, listening: int) -> None:
