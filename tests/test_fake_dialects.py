@@ -543,33 +543,10 @@ def test_a_bad_worker_name_is_400(scene: Scene, dialect: str, name: str, reason:
         ("1.5", "a" * 512),
         ("1.5", "- a\tb"),
         ("1.5", 'Agent("a/b c", [1,2])'),
-        ("1.5", f"Agent({' ' * 600}1)"),
     ],
 )
 def test_a_good_worker_name_is_not(scene: Scene, name: str) -> None:
     assert scene.ask(name=name).status == 500
-
-
-@pytest.mark.parametrize(
-    ("name", "normal"),
-    [
-        ("agent-7(  [ 12, 13 ] )", "agent-7([12,13])"),
-        ('  A ( "a b" ,\t"c\\" d" ) ', 'A("a b","c\\" d")'),
-        (
-            "a()[F81D4FAE7DEC11D0A76500A0C91E6BF6]",
-            "a()[f81d4fae-7dec-11d0-a765-00a0c91e6bf6]",
-        ),
-        ("a( 1 )[zz]", "a( 1 )[zz]"),
-        ("a( 1 )b", "a( 1 )b"),
-        ("a(\n1 )", "a(\n1 )"),
-        ("( 1 )", "( 1 )"),
-        (" plain name ", " plain name "),
-    ],
-)
-def test_golem_1_5_normalises_agent_ids(name: str, normal: str) -> None:
-    """And the answer names the normal one. What is no agent id is left as it is."""
-    body = json.loads(Scene("1.5").ask(name=name).body)
-    assert body["error"] == f"Promise not found: {COMPONENT}/{normal}/4"
 
 
 @pytest.mark.parametrize(

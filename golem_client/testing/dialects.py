@@ -22,9 +22,7 @@ WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - in Gol
 """The token of a Golem on one's own machine."""
 
 _OPAQUE_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
-# `.` does not cross newlines, as in Golem.
-_AGENT_ID = re.compile(r"([^(]+)\((.*)\)(?:\[([^\]]+)\])?")
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^"]+')
+_AGENT_ID = re.compile(r"[^(]+\(.*\)(\[[^\]]+\])?")
 _MAX_NAME_BYTES = 512
 
 
@@ -50,53 +48,32 @@ def _require(met: bool, rule: str) -> None:  # noqa: FBT001
         raise BadNameError(f"Worker name must {rule}")
 
 
-def name_of_1_1(name: str) -> str:
-    """Return the name if it is 1 to 100 bytes of alphanumerics, `_` and `-`, no dash first."""
+def check_name_1_1(name: str) -> None:
+    """Accept 1 to 100 bytes of alphanumerics, `_` and `-`, no dash first."""
     _require(1 <= len(name.encode()) <= 100, "be between 1 and 100 characters")
     _require(not any(map(str.isspace, name)), "not contain spaces")
     is_plain = all(char.isalnum() or char in "_-" for char in name)
     _require(is_plain, "contain only alphanumeric characters, underscores, and dashes")
     _require(not name.startswith("-"), "not start with a dash")
-    return name
 
 
-def name_of_1_2(name: str) -> str:
-    """Return the name if it is 1 to 512 bytes with no white space, no `/` and no dash first."""
+def check_name_1_2(name: str) -> None:
+    """Accept 1 to 512 bytes with no white space, no `/` and no dash first."""
     _require(1 <= len(name.encode()) <= _MAX_NAME_BYTES, "be between 1 and 512 characters")
     _require(not any(map(str.isspace, name)), "not contain whitespaces")
     _require("/" not in name, "not contain '/'")
     _require(not name.startswith("-"), "not start with '-'")
-    return name
 
 
-def name_of_1_5(name: str) -> str:
-    """Return an agent id without needless white space, or another name that has no `/`."""
-    agent_id = _normalised(name)
-    kind, label = ("Agent id", "agent id") if agent_id else ("Legacy worker id", "worker id")
-    accepted = agent_id or name
-    if (length := len(accepted.encode())) > _MAX_NAME_BYTES:
+def check_name_1_5(name: str) -> None:
+    """Accept 512 bytes at most, which are an agent id or have no `/`."""
+    is_agent = _AGENT_ID.fullmatch(name.strip()) is not None
+    kind, label = ("Agent id", "agent id") if is_agent else ("Legacy worker id", "worker id")
+    if (length := len(name.encode())) > _MAX_NAME_BYTES:
         limit = f"max length: {_MAX_NAME_BYTES}"
-        raise BadNameError(f"{kind} is too long: {length}, {limit}, {label}: {accepted}")
-    if agent_id is None and "/" in name:
+        raise BadNameError(f"{kind} is too long: {length}, {limit}, {label}: {name}")
+    if not is_agent and "/" in name:
         raise BadNameError(f"Legacy worker id cannot contain '/', worker id: {name}")
-    return accepted
-
-
-def _normalised(name: str) -> str | None:
-    """Return the agent id without white space outside its strings, or None if it is not one."""
-    match = _AGENT_ID.fullmatch(name.strip())
-    if match is None or not match[1].strip():
-        return None
-    type_name, params, phantom = match.groups()
-    parts = (
-        part if part.startswith('"') else re.sub(r"[ \t\r\n]", "", part)
-        for part in _STRINGS.findall(params)
-    )
-    agent_id = f"{type_name.strip()}({''.join(parts)})"
-    if phantom is None:
-        return agent_id
-    uuid = read_uuid(phantom.strip())
-    return None if uuid is None else f"{agent_id}[{uuid}]"
 
 
 class Check(Enum):
@@ -151,7 +128,7 @@ class Dialect:
         steps: The checks in their order, each with its refusal; None where Golem then never
             answers. The checks of the framework come before.
         error_body: Returns the body of an error, given its status, message and code.
-        worker_name: Returns the name that Golem makes of a name, or raises a BadNameError.
+        check_name: Raises a BadNameError for a worker name that it does not accept.
         read_token: Returns a token as Golem compares it, or None if it is malformed. It is None
             itself where Golem asks for no token, and then Golem ignores `Origin` too.
         component_parameter: The framework's name for the first segment of the path.
@@ -166,7 +143,7 @@ class Dialect:
     version: str
     steps: Mapping[Check, Refusal | None]
     error_body: Callable[[int, str, str], Mapping[str, Any]]
-    worker_name: Callable[[str], str]
+    check_name: Callable[[str], None]
     read_token: Callable[[str], object | None] | None = None
     component_parameter: str = "param0"
     message_limit: int = 4_194_304
@@ -202,10 +179,10 @@ class Dialect:
         return attrs.evolve(answer, headers=dict(headers or {}))
 
 
-def _error_of_1_1(status: int, text: str, _: str) -> Mapping[str, Any]:
+def _error_of_1_1(status: int, text: str, code: str) -> Mapping[str, Any]:
     if status >= 500:
         return {"golemError": {"details": text, "type": "Unknown"}}
-    return {"errors": [text]} if status == 400 else {"error": text}
+    return _error_of_1_3(status, text, code)
 
 
 def _error_of_1_3(status: int, text: str, _: str) -> Mapping[str, Any]:
@@ -254,7 +231,7 @@ GOLEM_1_1 = Dialect(
         Check.COMPONENT: Refusal(500, golem_error=_component_gone),  # it cannot wake the worker
     },
     error_body=_error_of_1_1,
-    worker_name=name_of_1_1,
+    check_name=check_name_1_1,
     component_parameter="component_id",
     first_oplog_idx=3,
     oplog_step=3,
@@ -266,7 +243,7 @@ GOLEM_1_2 = attrs.evolve(
     name="1.2",
     version="1.2.5",
     steps={**GOLEM_1_1.steps, Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format("decoded "))},
-    worker_name=name_of_1_2,
+    check_name=check_name_1_2,
 )
 
 GOLEM_1_3 = Dialect(
@@ -282,7 +259,7 @@ GOLEM_1_3 = Dialect(
         Check.WORKER: _WORKER_NOT_FOUND,
     },
     error_body=_error_of_1_3,
-    worker_name=name_of_1_2,
+    check_name=check_name_1_2,
     read_token=read_uuid,
     usual_name='approval-agent("order-17")',
 )
@@ -306,7 +283,7 @@ GOLEM_1_5 = Dialect(
         Check.WORKER: _WORKER_NOT_FOUND,
     },
     error_body=_error_of_1_5,
-    worker_name=name_of_1_5,
+    check_name=check_name_1_5,
     read_token=read_opaque_token,
     message_limit=33_554_432,
     usual_name='ApprovalAgent("order-17")',

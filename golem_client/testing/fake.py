@@ -172,8 +172,7 @@ class FakeGolem(Golem):
         Raises:
             ValueError: The payload is not such JSON. In a real worker this is final: a payload
                 cannot be taken back.
-            LookupError: As in `await_promise`.
-            RuntimeError: As in `await_promise`.
+            LookupError, RuntimeError: As in `await_promise`.
         """
         return self._read(promise_id, await self.await_promise(promise_id), type)
 
@@ -322,12 +321,8 @@ class BlockingFakeGolem(Golem):
     def await_promise(self, promise_id: Any, *, timeout: float = 10.0) -> bytes:
         """Block until the promise is completed, and return its payload.
 
-        Args:
-            promise_id: The promise.
-            timeout: The longest wait in seconds.
-
         Raises:
-            TimeoutError: It was not completed within `timeout`.
+            TimeoutError: It was not completed within `timeout` seconds.
             LookupError: There is no such promise, or it or its worker is deleted meanwhile.
             RuntimeError: The fake is closed, or is being closed, so that nobody can complete it.
         """
@@ -361,10 +356,7 @@ class BlockingFakeGolem(Golem):
     ) -> Any:
         """Block until the promise is completed, and return its payload read as JSON.
 
-        Args:
-            promise_id: The promise.
-            type: What to make of the JSON, as in `FakeGolem.await_promise_json`.
-            timeout: The longest wait in seconds.
+        `type` is as in `FakeGolem.await_promise_json`.
 
         Raises:
             ValueError: The payload is not such JSON; other errors are those of `await_promise`.

@@ -73,7 +73,7 @@ class Golem:
 
         Args:
             worker_name: The worker; by default always the same, with a name as workers of this
-                generation have. Golem 1.5 normalises agent ids, and so does the fake.
+                generation have.
             component_id: The component; by default always the same.
             oplog_idx: Where in the worker's oplog the promise is created; by default after the
                 last. A promise that exists is returned as it is, as in a replay.
@@ -85,7 +85,8 @@ class Golem:
             ValueError: This generation does not accept the worker's name, or no id can hold it.
         """
         dialect, promises = self._golem.dialect, self._golem.promises
-        name = dialect.worker_name(dialect.usual_name if worker_name is None else worker_name)
+        name = dialect.usual_name if worker_name is None else worker_name
+        dialect.check_name(name)
         worker = WorkerKey(_component(component_id), name)
         if oplog_idx is None:
             oplog_idx = promises.next_idx(worker, dialect.first_oplog_idx, dialect.oplog_step)
@@ -124,9 +125,7 @@ class Golem:
         """
         if isinstance(worker_id, PromiseId):
             worker_id = worker_id.worker_id
-        worker = WorkerKey.of(WorkerId.parse(worker_id))
-        name = self._golem.dialect.worker_name(worker.name)
-        self._golem.promises.delete_worker(WorkerKey(worker.component, name))
+        self._golem.promises.delete_worker(WorkerKey.of(WorkerId.parse(worker_id)))
 
     def forget_component(self, component_id: ComponentId | UUID | str | None = None) -> None:
         """Undeploy a component, by default the usual one; its promises cannot be completed then."""

@@ -150,11 +150,7 @@ class MockGolem:
         return tuple(request for request in self._requests if request.promise_id == wanted)
 
     def payload(self, promise_id: Any) -> bytes:
-        """Return the payload that was sent for the promise, the last if there were several.
-
-        Raises:
-            AssertionError: None was sent.
-        """
+        """Return the last payload that was sent for the promise; fail if none was sent."""
         __tracebackhide__ = True
         sent = [request.payload for request in self.requests_for(promise_id)]
         if not sent or sent[-1] is None:
@@ -164,12 +160,7 @@ class MockGolem:
         return sent[-1]
 
     def json_payload(self, promise_id: Any) -> Any:
-        """Return that payload as the JSON that a worker reads in it.
-
-        Raises:
-            AssertionError: None was sent.
-            ValueError: It is not JSON.
-        """
+        """Return that payload read as JSON, or raise a ValueError if it is not JSON."""
         __tracebackhide__ = True
         return worker_json.read(self.payload(promise_id))
 

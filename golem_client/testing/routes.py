@@ -38,12 +38,7 @@ class Installation:
 
     def key(self, promise_id: Any) -> PromiseKey:
         """Return the key of an id in any form that `PromiseId.parse` accepts."""
-        return self.canonical(PromiseKey.of(PromiseId.parse(promise_id)))
-
-    def canonical(self, key: PromiseKey) -> PromiseKey:
-        """Return the key under the name that Golem makes of its own, or raise a BadNameError."""
-        name = self.dialect.worker_name(key.worker.name)
-        return PromiseKey(WorkerKey(key.worker.component, name), key.oplog_idx)
+        return PromiseKey.of(PromiseId.parse(promise_id))
 
     def secret(self, headers: Mapping[str, str]) -> object | None:
         """Return the request's token as Golem compares it; None if it is not well-formed."""
@@ -62,7 +57,7 @@ class Completion:
 
     Attributes:
         golem: The Golem that is asked.
-        key: The promise, under the name that Golem makes of what was sent.
+        key: The promise.
         payload: The payload.
         headers: The headers of the request.
         bad_name: Why Golem refuses the worker's name; None if it does not.
@@ -196,11 +191,12 @@ class Routes:
             oplog_idx, payload = read_body(incoming.body)
         except FrameworkError as error:
             return Answer.text(error.status, str(error))
-        key, bad_name = PromiseKey(worker, oplog_idx), None
+        bad_name = None
         try:
-            key = self._golem.canonical(key)
+            self._golem.dialect.check_name(worker.name)
         except BadNameError as error:
             bad_name = str(error)
+        key = PromiseKey(worker, oplog_idx)
         return Completion(self._golem, key, payload, incoming.headers, bad_name)
 
     def _worker(self, component: str, name: str) -> WorkerKey:

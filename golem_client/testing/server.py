@@ -137,8 +137,6 @@ class _Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type] # no access log: the annotation does not know
             auto_decompress=False,  # Golem reads a body as it comes
-            max_line_size=65_536,
-            max_field_size=500_000,
         )
         self.number = number
         self.lost = asyncio.Event()
@@ -203,18 +201,15 @@ class _StarvationWatch:
         self._listening.close()
 
     def _run(self) -> None:
-        beat = threading.Event()
-        idle = 0
+        beat, idle = threading.Event(), 0
+        beat.set()
         with suppress(RuntimeError):  # the loop was closed without the fake's end
-            self._loop.call_soon_threadsafe(beat.set)
             while not self._ended.wait(_SLICE_SECONDS):
-                if beat.is_set():
+                idle = 0 if beat.is_set() else idle + 1
+                if not idle:
                     beat.clear()
-                    idle = 0
                     self._loop.call_soon_threadsafe(beat.set)
-                    continue
-                idle += 1
-                if idle >= _PATIENCE:
+                elif idle >= _PATIENCE:
                     self._answer_who_waits(beat)
 
     def _answer_who_waits(self, beat: threading.Event) -> None:
@@ -225,7 +220,7 @@ class _StarvationWatch:
                 with connection:
                     connection.settimeout(0.5)
                     connection.recv(65_536)
-                    # A 400 as Golem words it: a client does not repeat it, and shows its text.
+                    # A client does not repeat a 409, and shows its text.
                     connection.sendall(Answer.json(409, {"error": _WORDS}).wire())
                     connection.shutdown(socket.SHUT_WR)
                     while connection.recv(65_536):

@@ -104,14 +104,10 @@ def faults() -> SearchStrategy[Fault]:
 def fault_schedules(
     *, max_size: int = 5, of: Sequence[Fault] | None = None
 ) -> SearchStrategy[list[Fault]]:
-    """Return lists of faults for one request after another: pass each to `FakeGolem.fault_next`.
+    """Generate lists of faults for one request after another, by default of those of `faults()`.
 
-    Five faults are fewer than the attempts of the default `RetryPolicy`. Give the client short
-    delays: `RetryPolicy(min_delay=0.001, max_delay=0.01)`.
-
-    Args:
-        max_size: The most faults in a list.
-        of: The faults to choose from; by default those of `faults()`.
+    Pass each to `FakeGolem.fault_next`. Five are fewer than the attempts of the default
+    `RetryPolicy`. Give the client short delays: `RetryPolicy(min_delay=0.001, max_delay=0.01)`.
     """
     return st.lists(st.sampled_from(WEATHER if of is None else of), max_size=max_size)
 
