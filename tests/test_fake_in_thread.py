@@ -130,7 +130,7 @@ def test_what_happened_can_be_read_afterwards() -> None:
 def test_before_it_runs_nobody_can_wait() -> None:
     golem = FakeGolem.in_thread()
     promise_id = a_promise(golem)
-    with pytest.raises(RuntimeError, match="was not entered"):
+    with pytest.raises(RuntimeError, match="within its `with`"):
         golem.await_promise(promise_id)
 
 

@@ -131,10 +131,7 @@ class Dialect:
         check_name: Raises a BadNameError for a worker name that it does not accept.
         read_token: Returns a token as Golem compares it, or None if it is malformed. It is None
             itself where Golem asks for no token, and then Golem ignores `Origin` too.
-        component_parameter: The framework's name for the first segment of the path.
         message_limit: The bytes of a message to the executor.
-        first_oplog_idx: The index of a fresh worker's first promise.
-        oplog_step: What lies between two promises in an oplog that has nothing else.
         usual_name: A name as its workers have.
         has_webhooks: Whether promises have a URL of their own.
     """
@@ -145,10 +142,7 @@ class Dialect:
     error_body: Callable[[int, str, str], Mapping[str, Any]]
     check_name: Callable[[str], None]
     read_token: Callable[[str], object | None] | None = None
-    component_parameter: str = "param0"
     message_limit: int = 4_194_304
-    first_oplog_idx: int = 4
-    oplog_step: int = 5
     usual_name: str
     has_webhooks: bool = False
 
@@ -209,8 +203,8 @@ def _component_gone(key: PromiseKey) -> Mapping[str, Any]:
 
 
 _TOO_LARGE = (
-    "Failed to connect to pod: Operation was attempted past the valid range Error, {0}message "
-    "length too large: found {{call.compressed_size}} bytes, the limit is: {{call.limit}} bytes"
+    "Failed to connect to pod: Operation was attempted past the valid range Error, decoded message "
+    "length too large: found {call.compressed_size} bytes, the limit is: {call.limit} bytes"
 )
 _BAD_NAME = Refusal(400, "Invalid worker name: {call.bad_name}")
 _PROMISE_NOT_FOUND = Refusal(500, "Promise not found: {call.key}", "INTERNAL_UNKNOWN")
@@ -224,7 +218,7 @@ GOLEM_1_1 = Dialect(
     # It stores before it looks for the promise: one that is created later is born completed.
     steps={
         Check.NAME: _BAD_NAME,
-        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format("")),
+        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE),
         Check.WRITE: None,
         Check.PROMISE: Refusal(500, golem_error=_promise_not_found),
         Check.WORKER: _WORKER_NOT_FOUND,
@@ -232,19 +226,10 @@ GOLEM_1_1 = Dialect(
     },
     error_body=_error_of_1_1,
     check_name=check_name_1_1,
-    component_parameter="component_id",
-    first_oplog_idx=3,
-    oplog_step=3,
     usual_name="approval-17",
 )
 
-GOLEM_1_2 = attrs.evolve(
-    GOLEM_1_1,
-    name="1.2",
-    version="1.2.5",
-    steps={**GOLEM_1_1.steps, Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE.format("decoded "))},
-    check_name=check_name_1_2,
-)
+GOLEM_1_2 = attrs.evolve(GOLEM_1_1, name="1.2", version="1.2.5", check_name=check_name_1_2)
 
 GOLEM_1_3 = Dialect(
     name="1.3",
@@ -253,7 +238,7 @@ GOLEM_1_3 = Dialect(
         Check.NAME: _BAD_NAME,
         Check.TOKEN: _NO_PROJECT,
         Check.COMPONENT: _NO_PROJECT,
-        Check.COMPRESSED_SIZE: GOLEM_1_2.steps[Check.COMPRESSED_SIZE],
+        Check.COMPRESSED_SIZE: Refusal(500, _TOO_LARGE),
         Check.PROMISE: _PROMISE_NOT_FOUND,
         Check.WRITE: None,
         Check.WORKER: _WORKER_NOT_FOUND,

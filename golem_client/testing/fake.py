@@ -1,6 +1,6 @@
 """FakeGolem: a small Golem on a loopback port, in the event loop of a test or in a thread."""
 
-# ruff: noqa: SLF001 - BlockingFakeGolem is the second half of FakeGolem
+# ruff: noqa: SLF001, A002 - BlockingFakeGolem is the second half of FakeGolem; `type` is public
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import functools
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from types import FunctionType, TracebackType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import attrs
@@ -92,11 +92,7 @@ class FakeGolem(Golem):
 
     @staticmethod
     def in_thread(
-        *,
-        dialect: str = "1.5",
-        token: str = WELL_KNOWN_TOKEN,
-        port: int = 0,
-        host: str = HOST,
+        *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0, host: str = HOST
     ) -> BlockingFakeGolem:
         """Return a fake with the same methods, made blocking, that runs in a thread of its own.
 
@@ -135,12 +131,7 @@ class FakeGolem(Golem):
         await self._start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closed = True
         self._golem.promises.close()
         await self._server.stop()
@@ -161,7 +152,7 @@ class FakeGolem(Golem):
     @overload
     async def await_promise_json(self, promise_id: Any, type: TypeForm[T]) -> T: ...
 
-    async def await_promise_json(self, promise_id: Any, type: Any = None) -> Any:  # noqa: A002
+    async def await_promise_json(self, promise_id: Any, type: Any = None) -> Any:
         """Wait until the promise is completed, and return its payload read as JSON.
 
         Args:
@@ -193,12 +184,7 @@ class FakeGolem(Golem):
         """Close every connection, also those that a client keeps for later."""
         await self._server.drop_connections()
 
-    async def answer_instead(
-        self,
-        method: str,  # noqa: ARG002 - these three are for those who override it
-        path: str,  # noqa: ARG002
-        body: bytes,  # noqa: ARG002
-    ) -> Answer | None:
+    async def answer_instead(self, method: str, path: str, body: bytes) -> Answer | None:  # noqa: ARG002
         """Answer a request that is not Golem's, or return None: for subclasses to override.
 
         The path is raw, with its query, percent-encoding as sent. Such a request meets no fault
@@ -219,7 +205,7 @@ class FakeGolem(Golem):
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
         if instead is not None:
             return Delivery(instead)
-        asked = self._routes.read(incoming)
+        asked = self._golem.read(incoming)
         key, payload, fault = None, None, NO_FAULT
         if isinstance(asked, Completion):
             key, payload = asked.key, asked.payload
@@ -298,12 +284,7 @@ class BlockingFakeGolem(Golem):
         self._thread = thread
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         thread = self._thread
         if thread is None:
             return
@@ -330,10 +311,10 @@ class BlockingFakeGolem(Golem):
         key, payload = self._call(self._fake._payload_now, promise_id)
         if payload is not None:
             return payload
-        if self._thread is None:
-            raise RuntimeError(f"the FakeGolem was not entered: nobody can complete {key}")
         try:
-            return self._thread.run(asyncio.wait_for(self._fake.await_promise(promise_id), timeout))
+            return self._running().run(
+                asyncio.wait_for(self._fake.await_promise(promise_id), timeout)
+            )
         except TimeoutError:
             raise TimeoutError(f"nobody completed {key} within {timeout:g} s") from None
 
@@ -348,11 +329,7 @@ class BlockingFakeGolem(Golem):
     ) -> T: ...
 
     def await_promise_json(
-        self,
-        promise_id: Any,
-        type: Any = None,  # noqa: A002
-        *,
-        timeout: float = 10.0,
+        self, promise_id: Any, type: Any = None, *, timeout: float = 10.0
     ) -> Any:
         """Block until the promise is completed, and return its payload read as JSON.
 

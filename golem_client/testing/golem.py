@@ -28,7 +28,7 @@ from golem_client.testing.faults import (
 )
 from golem_client.testing.messages import Ending, ReceivedRequest, proxys_page, shown
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.routes import Installation, Routes
+from golem_client.testing.routes import Installation
 
 USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
 """The component of promises for which a test names none. It is deployed from the start."""
@@ -42,7 +42,6 @@ class Golem:
     def __init__(self, *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN) -> None:
         self._golem = Installation(dialect_for(dialect, token), token)
         self._golem.promises.components.add(USUAL_COMPONENT)
-        self._routes = Routes(self._golem)
         self._plan = FaultPlan()
         self._received: dict[int, ReceivedRequest] = {}
         self._closed = False
@@ -69,7 +68,7 @@ class Golem:
         component_id: ComponentId | UUID | str | None = None,
         oplog_idx: int | None = None,
     ) -> PromiseId:
-        """Create a promise, and the worker and the component if they are not there.
+        """Create a promise, its worker and its component if they are not there; return its id.
 
         Args:
             worker_name: The worker; by default always the same, with a name as workers of this
@@ -77,9 +76,6 @@ class Golem:
             component_id: The component; by default always the same.
             oplog_idx: Where in the worker's oplog the promise is created; by default after the
                 last. A promise that exists is returned as it is, as in a replay.
-
-        Returns:
-            Its id, as the worker would hand it out.
 
         Raises:
             ValueError: This generation does not accept the worker's name, or no id can hold it.
@@ -89,7 +85,7 @@ class Golem:
         dialect.check_name(name)
         worker = WorkerKey(_component(component_id), name)
         if oplog_idx is None:
-            oplog_idx = promises.next_idx(worker, dialect.first_oplog_idx, dialect.oplog_step)
+            oplog_idx = promises.next_idx(worker)
         promise_id = PromiseId(WorkerId(ComponentId(worker.component), name), oplog_idx)
         promises.create(PromiseKey.of(promise_id))
         return promise_id
@@ -125,7 +121,9 @@ class Golem:
         """
         if isinstance(worker_id, PromiseId):
             worker_id = worker_id.worker_id
-        self._golem.promises.delete_worker(WorkerKey.of(WorkerId.parse(worker_id)))
+        self._golem.promises.delete_worker(
+            PromiseKey.of(PromiseId(WorkerId.parse(worker_id), 0)).worker
+        )
 
     def forget_component(self, component_id: ComponentId | UUID | str | None = None) -> None:
         """Undeploy a component, by default the usual one; its promises cannot be completed then."""
@@ -146,7 +144,7 @@ class Golem:
         key = self._existing(promise_id)
         if "(" not in key.worker.name:
             raise ValueError(f"webhooks are for agents, and {key.worker.name!r} is not one")
-        return self.url + self._routes.webhook_path(key)
+        return self.url + self._golem.webhook_path(key)
 
     def drop_next(self, *, applied: bool, promise_id: Any = None, times: int = 1) -> FaultOrder:
         """Close the connection without a byte of an answer."""
@@ -200,8 +198,8 @@ class Golem:
                 409, 422, 500), and the page of an nginx for every other.
             retry_after: `Retry-After`: seconds, or any text.
             headers: More headers; a `Content-Type` and a `Date` win over the fake's.
-            promise_id: The promise whose requests are meant; None for any.
-            times: The number of requests that it is to meet.
+            promise_id: As for every fault.
+            times: As for every fault.
         """
         more = {} if retry_after is None else {"Retry-After": str(retry_after)}
         answer = self._golem.dialect.made_up(status, body, {**more, **(headers or {})})
@@ -273,8 +271,8 @@ class Golem:
             back_after: The seconds after which the executor is back. Golem itself then repeats
                 the request, so the answer comes that late, and with `applied=True` it is `false`
                 although this request stored the payload. None: a 500 is answered at once.
-            promise_id: The promise whose requests are meant; None for any.
-            times: The number of requests that it is to meet.
+            promise_id: As for every fault.
+            times: As for every fault.
         """
         fault = Fault(name="executor killed", takes=int(applied), wakes=False)
         if back_after is None:
@@ -300,13 +298,9 @@ class Golem:
         """Let each completion meet one of the faults with a probability of `rate`.
 
         The same seed gives the same faults: what the n-th request of a promise meets depends on
-        the seed, the promise and n alone. Faults on order go first.
-
-        Args:
-            rate: From 0 to 1; 0 ends it.
-            seed: Any number.
-            faults: The faults to choose from. The default is lost answers, broken ones and a
-                proxy's pages, all of which a client survives if it repeats the request.
+        the seed, the promise and n alone. Faults on order go first. The default faults are lost
+        answers, broken ones and a proxy's pages: a client survives them by repeating the request.
+        The rate is from 0 to 1; 0 ends it.
         """
         chosen = WEATHER if faults is None else tuple(faults)
         self._plan.change(RandomFaults(rate=rate, seed=seed, faults=chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import Enum
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 import attrs
@@ -62,7 +62,7 @@ class Answer:
     def wire(self) -> bytes:
         """Return the bytes of the answer, for those that do not go out whole."""
         headers = self.all_headers() | {"Content-Length": str(len(self.body))}
-        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
+        lines = [f"HTTP/1.1 {self.status} {responses.get(self.status, '')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
@@ -106,7 +106,7 @@ class Delivery:
 
 def proxys_page(status: int) -> Answer:
     """Return the page of an nginx before Golem."""
-    title = f"{status} {_phrase(status)}".strip()
+    title = f"{status} {responses.get(status, '')}".strip()
     page = (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
         f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
@@ -117,13 +117,6 @@ def proxys_page(status: int) -> Answer:
 def compact_json(value: Any) -> str:
     """Return JSON as Golem writes it: compact, in UTF-8."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 @attrs.frozen(kw_only=True)

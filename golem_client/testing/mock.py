@@ -122,9 +122,8 @@ class MockGolem:
             times: How often it is given; by default always.
 
         Raises:
-            InvalidIdError: It is not an id.
             TypeError: It is not an answer, or one that cannot have a body or headers.
-            ValueError: There is no such status, or `times` is less than 1.
+            ValueError: It is not an id or a status, or `times` is less than 1.
         """
         if times is not None and times < 1:
             raise ValueError(f"times is how often the answer is given, and {times} is never")

@@ -24,17 +24,18 @@ from golem_client.testing.promises import PromiseKey, Promises, WorkerKey
 _MAX_U64 = 2**64 - 1
 _JSON_TYPE = re.compile(r"\s*application/(?:json|[^\s;/]+\+json)\s*(?:;.*)?", re.IGNORECASE)
 _ORIGIN = re.compile(r"https://.*\.golem\.cloud")
+# About what a message to the executor has beside the payload and the worker's name.
 _ENVELOPE_BYTES = 64
-"""About what a message to the executor has beside the payload and the worker's name."""
 
 
 @attrs.frozen
 class Installation:
-    """One Golem: a generation, its token, and what it keeps."""
+    """One Golem: a generation, its token, and what it keeps; `read` is its HTTP side."""
 
     dialect: Dialect
     token: str = attrs.field(repr=False)
     promises: Promises = attrs.field(factory=Promises)
+    _webhooks: dict[PromiseKey, str] = attrs.field(factory=dict, repr=False)
 
     def key(self, promise_id: Any) -> PromiseKey:
         """Return the key of an id in any form that `PromiseId.parse` accepts."""
@@ -49,6 +50,73 @@ class Installation:
         """Return whether the request's token is this Golem's, or none is asked for."""
         read = self.dialect.read_token
         return read is None or self.secret(headers) == read(self.token)
+
+    def read(self, incoming: Incoming) -> Completion | Answer:
+        """Return the completion that the request asks for, or the answer to any other request."""
+        dialect = self.dialect
+        segments = incoming.path.partition("?")[0].split("/")
+        if dialect.has_webhooks and segments[:2] == ["", "webhooks"]:
+            return self._read_webhook(incoming, segments[2:])  # another port in a real Golem
+        origin = incoming.headers.get("Origin")
+        if dialect.read_token and origin is not None and not _ORIGIN.fullmatch(origin):
+            return Answer.text(403, "request-origin not allowed")
+        match segments:
+            case ["", "v1", "components", component, "workers", name, "complete"]:
+                return self._read_completion(incoming, component, name)
+            case ["", "healthcheck"]:
+                return _shown(incoming, {})
+            case ["", "version"]:
+                return _shown(incoming, {"version": dialect.version})
+        return Answer.text(404, "not found")
+
+    def _read_completion(
+        self, incoming: Incoming, component: str, name: str
+    ) -> Completion | Answer:
+        if incoming.method != "POST":
+            return _OTHER_METHOD
+        try:
+            worker = self._worker(component, name)
+            _check_content_type(incoming.headers.get("Content-Type"))
+            oplog_idx, payload = read_body(incoming.body)
+        except FrameworkError as error:
+            return Answer.text(error.status, str(error))
+        bad_name = None
+        try:
+            self.dialect.check_name(worker.name)
+        except BadNameError as error:
+            bad_name = str(error)
+        key = PromiseKey(worker, oplog_idx)
+        return Completion(self, key, payload, incoming.headers, bad_name)
+
+    def _worker(self, component: str, name: str) -> WorkerKey:
+        """Return the worker that the path names. It is percent-decoded once; `+` is a plus."""
+        try:
+            text, name = (unquote_to_bytes(segment).decode() for segment in (component, name))
+        except UnicodeDecodeError:
+            raise FrameworkError("invalid path params") from None
+        uuid = read_uuid(text)
+        if uuid is None:
+            reason = 'failed to parse "string(ComponentId)": not a UUID'
+            raise FrameworkError(f"failed to parse path `param0`: {reason}")
+        return WorkerKey(uuid, name)
+
+    def webhook_path(self, key: PromiseKey) -> str:
+        """Return the path of the promise's webhook: its agent's type, and an id that is secret."""
+        type_name = key.worker.name.partition("(")[0]
+        kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type_name).lower()
+        return f"/webhooks/{kebab}/{self._webhooks.setdefault(key, secrets.token_urlsafe(32))}"
+
+    def _read_webhook(self, incoming: Incoming, segments: list[str]) -> Completion | Answer:
+        if segments[2:] == [""]:
+            segments = segments[:2]
+        if len(segments) != 2 or incoming.method != "POST":
+            text = "Resolving route failed: No matching route for request"
+            return Answer.json(404, {"code": "ROUTE_NOT_FOUND", "error": text})
+        webhook_id = unquote(segments[1])
+        key = next((key for key, known in self._webhooks.items() if known == webhook_id), None)
+        if key is None:
+            return _unknown_webhook(webhook_id)
+        return WebhookCompletion(self, key, incoming.body)
 
 
 @attrs.frozen
@@ -153,82 +221,6 @@ class WebhookCompletion(Completion):
             return self._refused(refusal)
         text = f"Invocation failed: {refusal.text.format(call=self)}"
         return self.golem.dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
-
-
-class Routes:
-    """The HTTP side of one Golem."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._golem = installation
-        self._webhooks: dict[PromiseKey, str] = {}
-
-    def read(self, incoming: Incoming) -> Completion | Answer:
-        """Return the completion that the request asks for, or the answer to any other request."""
-        dialect = self._golem.dialect
-        segments = incoming.path.partition("?")[0].split("/")
-        if dialect.has_webhooks and segments[:2] == ["", "webhooks"]:
-            return self._read_webhook(incoming, segments[2:])  # another port in a real Golem
-        origin = incoming.headers.get("Origin")
-        if dialect.read_token and origin is not None and not _ORIGIN.fullmatch(origin):
-            return Answer.text(403, "request-origin not allowed")
-        match segments:
-            case ["", "v1", "components", component, "workers", name, "complete"]:
-                return self._read_completion(incoming, component, name)
-            case ["", "healthcheck"]:
-                return _shown(incoming, {})
-            case ["", "version"]:
-                return _shown(incoming, {"version": dialect.version})
-        return Answer.text(404, "not found")
-
-    def _read_completion(
-        self, incoming: Incoming, component: str, name: str
-    ) -> Completion | Answer:
-        if incoming.method != "POST":
-            return _OTHER_METHOD
-        try:
-            worker = self._worker(component, name)
-            _check_content_type(incoming.headers.get("Content-Type"))
-            oplog_idx, payload = read_body(incoming.body)
-        except FrameworkError as error:
-            return Answer.text(error.status, str(error))
-        bad_name = None
-        try:
-            self._golem.dialect.check_name(worker.name)
-        except BadNameError as error:
-            bad_name = str(error)
-        key = PromiseKey(worker, oplog_idx)
-        return Completion(self._golem, key, payload, incoming.headers, bad_name)
-
-    def _worker(self, component: str, name: str) -> WorkerKey:
-        """Return the worker that the path names. It is percent-decoded once; `+` is a plus."""
-        try:
-            text, name = (unquote_to_bytes(segment).decode() for segment in (component, name))
-        except UnicodeDecodeError:
-            raise FrameworkError("invalid path params") from None
-        uuid = read_uuid(text)
-        if uuid is None:
-            parameter = self._golem.dialect.component_parameter
-            reason = 'failed to parse "string(ComponentId)": not a UUID'
-            raise FrameworkError(f"failed to parse path `{parameter}`: {reason}")
-        return WorkerKey(uuid, name)
-
-    def webhook_path(self, key: PromiseKey) -> str:
-        """Return the path of the promise's webhook: its agent's type, and an id that is secret."""
-        type_name = key.worker.name.partition("(")[0]
-        kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type_name).lower()
-        return f"/webhooks/{kebab}/{self._webhooks.setdefault(key, secrets.token_urlsafe(32))}"
-
-    def _read_webhook(self, incoming: Incoming, segments: list[str]) -> Completion | Answer:
-        if segments[2:] == [""]:
-            segments = segments[:2]
-        if len(segments) != 2 or incoming.method != "POST":
-            text = "Resolving route failed: No matching route for request"
-            return Answer.json(404, {"code": "ROUTE_NOT_FOUND", "error": text})
-        webhook_id = unquote(segments[1])
-        key = next((key for key, known in self._webhooks.items() if known == webhook_id), None)
-        if key is None:
-            return _unknown_webhook(webhook_id)
-        return WebhookCompletion(self._golem, key, incoming.body)
 
 
 def _unknown_webhook(webhook_id: str) -> Answer:

@@ -21,11 +21,9 @@ from golem_client.testing.messages import Answer, Delivery, Ending, Incoming
 HOST = "127.0.0.1"
 
 _SLICE_SECONDS = 0.25
+# Slices in which the loop does nothing before it counts as blocked. Slices are counted, and not
+# the time: a process that was stopped for long is not blocked.
 _PATIENCE = 10
-"""Slices in which the loop does nothing before it counts as blocked.
-
-Slices are counted, and not the time: a process that was stopped for long is not blocked.
-"""
 
 _WORDS = (
     "The event loop of this FakeGolem is blocked, so that it cannot answer: a test that calls "
