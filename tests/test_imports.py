@@ -63,7 +63,7 @@ WITHOUT_ITS_EXTRA = {
         "OpenTelemetry needs opentelemetry-api, which the extra has: "
         'pip install "golem-client[otel]"'
     ),
-    "from golem_client.testing import mock_golem; mock_golem()": (
+    "from golem_client.testing import mock_golem; mock_golem().__enter__()": (
         "mock_golem() needs aioresponses: pip install aioresponses"
     ),
     "import golem_client.testing.strategies": (

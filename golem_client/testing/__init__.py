@@ -8,8 +8,8 @@ async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as cl
     assert await golem.await_promise_json(promise_id) == {"approved": True}
 
 `FakeGolem.in_thread()` is for tests that are not coroutines, `mock_golem()` for unit tests with
-aioresponses, `golem_client.testing.strategies` for Hypothesis. The package's pytest plugin has the
-fixtures `fake_golem`, `fake_golem_client`, `blocking_fake_golem` and `blocking_golem_client`.
+aioresponses, `golem_client.testing.strategies` for Hypothesis. The pytest plugin has the fixtures
+`fake_golem`, `fake_golem_client`, `blocking_fake_golem` and `blocking_golem_client`.
 """
 
 from golem_client.testing.fake import BlockingFakeGolem, FakeGolem

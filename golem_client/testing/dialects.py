@@ -198,8 +198,7 @@ def _promise_not_found(key: PromiseKey) -> Mapping[str, Any]:
 def _component_gone(key: PromiseKey) -> Mapping[str, Any]:
     component = {"componentId": str(key.worker.component), "version": 0}
     # Golem's own reason is not known; this one is ours.
-    reason = "Component not found"
-    return {"componentId": component, "reason": reason, "type": "ComponentDownloadFailed"}
+    return {"componentId": component, "reason": "not found", "type": "ComponentDownloadFailed"}
 
 
 _TOO_LARGE = (

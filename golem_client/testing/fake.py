@@ -31,49 +31,57 @@ T = TypeVar("T")
 class FakeGolem(Golem):
     """A small Golem for tests and local development.
 
-    It is a real HTTP server on 127.0.0.1 that answers as Golem does, with the workers' side
-    beside it, so that a whole loop fits in one test:
+    It is a real HTTP server on 127.0.0.1 that answers as Golem does, with
+    the workers' side beside it, so that a whole loop fits in one test:
 
-        async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
+        async with FakeGolem() as golem:
+            client = GolemClient(golem.url, token=golem.token)
             promise_id = golem.create_promise()
             await client.complete_json(promise_id, {"approved": True})
-            assert await golem.await_promise_json(promise_id) == {"approved": True}
+            golem.assert_completed_json(promise_id, {"approved": True})
+            await client.aclose()
 
     What a test can do with it:
 
-    - Play the worker: `create_promise`, `await_promise`, `await_promise_json`, `poll_promise`,
-      `complete_promise`, `delete_promise`, `delete_worker`, `forget_component`.
-    - Order a fault for the next request that completes a promise, by the methods named `…_next`.
-      `promise_id=` restricts it to one promise, `times=` repeats it. `applied=` says whether Golem
-      stores the payload before the fault; if it does, only the answer is lost. The order that is
-      returned counts how often it has `fired`.
-    - Let faults go on: `latency`, `random_faults`, `outage`, `drop_connections`.
-    - See what came: `requests`, `payload`, and the methods named `assert_…`, whose failures list
-      the requests. They also work under `python -O`.
+    - Play the worker: `create_promise`, `await_promise`, `poll_promise`,
+      `await_promise_json`, `complete_promise`, `delete_promise` …
+    - Order a fault for the next request that completes a promise, by the
+      methods named `…_next`. `promise_id=` restricts it to one promise,
+      `times=` repeats it. `applied=` says whether Golem stores the payload
+      before the fault; if it does, only the answer is lost. The order that
+      is returned counts how often it has `fired`.
+    - Let faults go on: `latency`, `random_faults`, `outage`,
+      `drop_connections`.
+    - See what came: `requests`, `payload`, and the methods `assert_…`,
+      whose failures list the requests, also under `python -O`.
 
-    Ids are accepted in any form that `PromiseId.parse` accepts. A promise that does not exist is a
-    LookupError; in a real worker, it is a trap.
+    Ids are accepted in any form that `PromiseId.parse` accepts. A promise
+    that does not exist is a LookupError; in a real worker, it is a trap.
 
-    Enter it once, with `async with`. It answers in the event loop of the test, so the test must
-    not block that loop: tests that are not coroutines use `FakeGolem.in_thread()`. After the
-    `async with`, what came and what is stored can still be read. All requests are kept with their
-    bodies until `clear_requests()`.
+    Enter it once, with `async with`. It answers in the event loop of the
+    test, so the test must not block that loop: tests that are not
+    coroutines use `FakeGolem.in_thread()`. Afterwards, what came and what
+    is stored can still be read. All requests are kept with their bodies
+    until `clear_requests()`.
 
-    It does not have: other endpoints than the completion, webhooks, `/healthcheck` and
-    `/version`; projects, accounts and permissions; workers that run. It does not play the bug of
-    Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
+    It does not have: other endpoints than the completion, webhooks,
+    `/healthcheck` and `/version`; accounts and permissions; workers that
+    run. It does not play the bug of Golem 1.3.0 to 1.5.7 by which a
+    waiting worker may get a duplicate's bytes.
 
-    A subclass may override `answer_instead`, to serve more paths, and `answered`, to log.
+    A subclass may override `answer_instead`, to serve more paths, and
+    `answered`, to log.
 
     Args:
         dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
-        token: The token that it knows; by default the well-known one of a local Golem. 1.1 and
-            1.2 ask for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
+        token: The token that it knows; by default the well-known one of a
+            local Golem. 1.1 and 1.2 ask for none, 1.3 wants a UUID, 1.5
+            sixteen characters or more of `[A-Za-z0-9_-]`.
         port: The port; by default one that the system chooses.
-        host: The address to listen on; "0.0.0.0" also serves containers and other machines.
+        host: The address to listen on; "0.0.0.0" serves containers too.
 
     Raises:
-        ValueError: There is no such dialect, or it does not accept such a token.
+        ValueError: No such dialect, or it accepts no such token.
     """
 
     def __init__(
@@ -87,8 +95,7 @@ class FakeGolem(Golem):
         super().__init__(dialect=dialect, token=token)
         self._serials = itertools.count()
         self._server = Server(self._respond, host)
-        self._wanted_port = port
-        self._port = 0
+        self._host, self._wanted_port = host, port
 
     @staticmethod
     def in_thread(
@@ -108,14 +115,6 @@ class FakeGolem(Golem):
             b'a client does this'
         """
         return BlockingFakeGolem(FakeGolem(dialect=dialect, token=token, port=port, host=host))
-
-    @property
-    def url(self) -> str:
-        """The base URL for a client, without a slash at its end."""
-        if not self._port:
-            raise RuntimeError("a FakeGolem has a URL only within its `with` or `async with`")
-        host = {"0.0.0.0": HOST, "::": "::1"}.get(self._server.host, self._server.host)  # noqa: S104
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def __enter__(self) -> NoReturn:
         raise TypeError(
@@ -227,7 +226,7 @@ class FakeGolem(Golem):
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.late:
-            answer = self._take_in(asked, serial)
+            answer = self._take_in(asked, serial, wakes=True)
         delivery = fault.deliver(answer)
         if whole := delivery.whole:
             self._note(serial, status=whole.status, answer=whole.body, answered_at=_now())
@@ -237,9 +236,7 @@ class FakeGolem(Golem):
             self.answered(self._received[serial])
         return delivery
 
-    def _take_in(
-        self, asked: Completion | Answer, serial: int, *, wakes: bool = True
-    ) -> Answer | None:
+    def _take_in(self, asked: Completion | Answer, serial: int, *, wakes: bool) -> Answer | None:
         if isinstance(asked, Answer):
             return asked
         writes = self._golem.promises.writes
@@ -311,10 +308,9 @@ class BlockingFakeGolem(Golem):
         key, payload = self._call(self._fake._payload_now, promise_id)
         if payload is not None:
             return payload
+        thread = self._running()
         try:
-            return self._running().run(
-                asyncio.wait_for(self._fake.await_promise(promise_id), timeout)
-            )
+            return thread.run(asyncio.wait_for(self._fake.await_promise(promise_id), timeout))
         except TimeoutError:
             raise TimeoutError(f"nobody completed {key} within {timeout:g} s") from None
 

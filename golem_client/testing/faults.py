@@ -54,10 +54,6 @@ class Fault:
         """Whether Golem takes the request in before the client gets anything."""
         return self.takes > self.late
 
-    def can_meet(self, *, is_completed: bool) -> bool:
-        """Return whether it can meet a request for a promise that is completed, or is not."""
-        return is_completed or not self.true_to_both
-
     def deliver(self, answer: Answer | None) -> Delivery:
         """Return what the client gets, given Golem's answer; None if there is none."""
         if self.true_to_both and answer == _FALSE:
@@ -187,11 +183,11 @@ class FaultPlan:
         nth = self._requests[key]
         self._requests[key] += 1
         fault = self._random_faults.fault_for(str(key), nth)
-        if not fault.can_meet(is_completed=is_completed):
+        if fault.true_to_both and not is_completed:
             fault = NO_FAULT
         for order in self.orders:
             fits = order.pending and order.promise_key in (None, key)
-            if fits and order.fault.can_meet(is_completed=is_completed):
+            if fits and (is_completed or not order.fault.true_to_both):
                 order.fired += 1
                 fault = order.fault
                 break

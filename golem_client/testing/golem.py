@@ -29,6 +29,7 @@ from golem_client.testing.faults import (
 from golem_client.testing.messages import Ending, ReceivedRequest, proxys_page, shown
 from golem_client.testing.promises import PromiseKey, WorkerKey
 from golem_client.testing.routes import Installation
+from golem_client.testing.server import HOST
 
 USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
 """The component of promises for which a test names none. It is deployed from the start."""
@@ -44,6 +45,7 @@ class Golem:
         self._golem.promises.components.add(USUAL_COMPONENT)
         self._plan = FaultPlan()
         self._received: dict[int, ReceivedRequest] = {}
+        self._host, self._port = HOST, 0
         self._closed = False
 
     @property
@@ -54,7 +56,10 @@ class Golem:
     @property
     def url(self) -> str:
         """The base URL for a client, without a slash at its end."""
-        raise NotImplementedError
+        if not self._port:
+            raise RuntimeError("a FakeGolem has a URL only within its `with` or `async with`")
+        host = {"0.0.0.0": HOST, "::": "::1"}.get(self._host, self._host)  # noqa: S104
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     @property
     def token(self) -> str:
@@ -107,10 +112,7 @@ class Golem:
         return self._golem.promises.payload(self._existing(promise_id))
 
     def delete_promise(self, promise_id: Any) -> None:
-        """Delete the promise and its payload.
-
-        Workers can do that in Golem 1.1 and 1.2 only; the fake lets them in every generation.
-        """
+        """Delete the promise and its payload; in a real Golem, only workers of 1.1 and 1.2 can."""
         self._golem.promises.delete(self._existing(promise_id))
 
     def delete_worker(self, worker_id: Any) -> None:
@@ -126,7 +128,7 @@ class Golem:
         )
 
     def forget_component(self, component_id: ComponentId | UUID | str | None = None) -> None:
-        """Undeploy a component, by default the usual one; its promises cannot be completed then."""
+        """Undeploy a component, by default the usual one: its promises cannot be completed."""
         self._golem.promises.components.discard(_component(component_id))
 
     def webhook_url(self, promise_id: Any) -> str:

@@ -25,6 +25,7 @@ from urllib.parse import unquote
 
 import aiohttp
 import attrs
+from aiohttp import hdrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import worker_json
@@ -42,7 +43,6 @@ _COMPLETION = re.compile(
     r"[^?#]*/v1/components/(?P<component>[^/?#]+)/workers/(?P<name>[^/?#]+)/complete\Z"
 )
 _ANYTHING = re.compile("")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def mock_golem(mocked: Any = None) -> Iterator[MockGolem]:
         except TypeError:  # its table of answers is made when it starts
             message = "the aioresponses that mock_golem() was given is not active"
             raise RuntimeError(message) from None
-        for method in _METHODS if mocked is None else ():
+        for method in hdrs.METH_ALL if mocked is None else ():
             active.add(_ANYTHING, method, callback=partial(mock._refuse, method), repeat=True)
         try:
             yield mock
@@ -242,8 +242,7 @@ def _read(url: URL, call: Mapping[str, Any]) -> tuple[PromiseId, ReceivedRequest
 
 
 def _is_exception(answer: object) -> bool:
-    kind = answer if isinstance(answer, type) else type(answer)
-    return issubclass(kind, BaseException)
+    return issubclass(answer if isinstance(answer, type) else type(answer), BaseException)
 
 
 def _answer(said: int, body: Body | None, headers: Mapping[str, str] | None) -> Answer:

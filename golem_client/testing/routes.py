@@ -138,10 +138,7 @@ class Completion:
     bad_name: str | None = None
 
     def run(self, *, wakes: bool = True) -> Answer | None:
-        """Complete the promise, and return what Golem answers; None if it never answers.
-
-        A second time is what Golem does with the same request again.
-        """
+        """Complete the promise, and return what Golem answers; None if it never answers."""
         dialect = self.golem.dialect
         if dialect.read_token is not None and self.golem.secret(self.headers) is None:
             return Answer.text(401, "authorization error")

@@ -33,8 +33,8 @@ _WORDS = (
 
 _log = logging.getLogger("golem_client.testing")
 
+# Given a request and the number of its connection, it returns what the client gets.
 Respond = Callable[[Incoming, int], Awaitable[Delivery]]
-"""Given a request and the number of its connection, returns what the client gets."""
 
 
 class Server:

@@ -26,8 +26,6 @@ except ImportError as _error:
         "golem_client.testing.strategies needs Hypothesis: pip install 'golem-client[hypothesis]'"
     ) from _error
 
-AnyId = ComponentId | WorkerId | PromiseId
-
 NAMES_LIKE_OTHER_THINGS = (
     "42", "w/1/42", "a/b", "a:b", "a:completed", ":", "/", " a ", "{", '"', "\\", "%2F", "...",
     "urn:worker:x", 'MyAgent("x", [1, 2])[f81d4fae-7dec-11d0-a765-00a0c91e6bf6]', "\u00a0",
@@ -42,10 +40,7 @@ def component_ids() -> SearchStrategy[ComponentId]:
 
 
 def worker_names() -> SearchStrategy[str]:
-    """Generate worker names, often ones that look like something else.
-
-    Which of them a Golem accepts depends on its version.
-    """
+    """Generate worker names, often odd ones; which a Golem accepts depends on its version."""
     characters = st.characters(exclude_categories=["Cc", "Cs"])
     of_any = st.text(characters, min_size=1, max_size=128).filter(lambda name: name.strip("."))
     return st.one_of(st.sampled_from(NAMES_LIKE_OTHER_THINGS), of_any)
@@ -61,7 +56,7 @@ def promise_ids() -> SearchStrategy[PromiseId]:
     return st.builds(PromiseId, worker_ids(), st.integers(0, 2**64 - 1))
 
 
-def spellings_of(an_id: AnyId) -> SearchStrategy[Any]:
+def spellings_of(an_id: ComponentId | WorkerId | PromiseId) -> SearchStrategy[Any]:
     """Generate spellings of an id: text, JSON, an answer around it, each also as text or bytes."""
     urn = [an_id.urn] if isinstance(an_id, WorkerId) else []
     forms = [str(an_id), *urn, *(_renamed(an_id.to_json(), names) for names in _KEYS)]
@@ -112,6 +107,7 @@ def fault_schedules(
     return st.lists(st.sampled_from(WEATHER if of is None else of), max_size=max_size)
 
 
+# What the languages of Golem's workers write in place of the keys of its REST API.
 _KEYS: tuple[dict[str, str], ...] = (
     {},
     {"workerId": "agentId", "workerName": "agentId"},
@@ -120,7 +116,6 @@ _KEYS: tuple[dict[str, str], ...] = (
     {"workerId": "agent-id", "componentId": "component-id", "workerName": "agent-id",
      "oplogIdx": "oplog-idx"},
 )  # fmt: skip
-"""What the languages of Golem's workers write in place of the keys of its REST API."""
 
 _ANSWERS: tuple[Callable[[Any], Any], ...] = (
     lambda value: value,

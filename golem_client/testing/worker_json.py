@@ -86,6 +86,7 @@ def _to_duration(value: timedelta) -> dict[str, int]:
     return {"secs": secs, "nanos": value.microseconds * 1000}
 
 
+# For each type, the types of JSON that it is read from, and what reads it.
 _READS: dict[type, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
     bool: ((bool,), bool),
     int: ((int,), int),
@@ -99,7 +100,6 @@ _READS: dict[type, tuple[tuple[type, ...], Callable[[Any], Any]]] = {
     time: ((str,), time.fromisoformat),
     timedelta: ((dict,), _from_duration),
 }
-"""For each type, the types of JSON that it is read from, and what reads it."""
 
 _WRITES: dict[type, Callable[[Any], Any]] = {
     bytes: list,
