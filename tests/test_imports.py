@@ -28,7 +28,6 @@ OPTIONAL = {
     "pydantic_core",
     "pytest",
     "requests",
-    "rich",
     "sqlalchemy",
     "starlette",
     "twilio",
