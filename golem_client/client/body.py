@@ -80,10 +80,12 @@ class Body(aiohttp.Payload):
         if connection.should_close:
             raise aiohttp.ClientConnectionError
         now = self._loop.time()
-        since = self._first_uses.setdefault(connection, now)
-        if since is not now:  # the very object: a clock may show the same time twice
+        first_use = self._first_uses.get(connection)
+        if first_use is None:
+            self._first_uses[connection] = now
+        else:
             self.is_reused = True
-            if self._fresh_since is not None and since < self._fresh_since:
+            if self._fresh_since is not None and first_use < self._fresh_since:
                 self.is_refused = True
                 raise aiohttp.ClientConnectionError
         pieces = self._value.pieces()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from golem_client.client.gate import Gate
-from golem_client.client.options import Options
+from golem_client.client.options import Settings
 
 if TYPE_CHECKING:
     from golem_client.client.call import Call
@@ -38,7 +38,6 @@ class Session:
     """What one client keeps in one event loop.
 
     Attributes:
-        loop: The loop that all of it belongs to.
         http: The aiohttp session. It has no default headers, because aiohttp sends those to a
             proxy, in the clear; and no cookies, limits of time or redirects.
         gate: Holds calls back while Golem is in trouble, or all slots are taken.
@@ -49,17 +48,13 @@ class Session:
         pid: The process that opened it.
     """
 
-    def __init__(self, options: Options) -> None:
-        borrowed = options.connector
+    def __init__(self, settings: Settings) -> None:
+        borrowed = settings.connector
         self.loop = asyncio.get_running_loop()
         try:
             self.http = aiohttp.ClientSession(
                 loop=self.loop,
-                connector=(
-                    aiohttp.TCPConnector(limit=options.max_connections)
-                    if borrowed is None
-                    else borrowed
-                ),
+                connector=borrowed or aiohttp.TCPConnector(limit=settings.max_connections),
                 connector_owner=borrowed is None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -67,20 +62,26 @@ class Session:
             )
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None
-        self.gate = Gate(self.loop, options.max_connections)
+        self.gate = Gate(self.loop, settings.max_connections)
         self.calls: set[Call] = set()
         self.first_uses: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-        self.is_answered = False
-        self.is_over = False
+        self.is_answered = self.is_over = False
         self.pid = os.getpid()
         self._borrowed = borrowed
         self._alarm: asyncio.TimerHandle | None = None
         self._until_loop_ends = self._end_with_the_loop()
+        with suppress(StopIteration):  # run it to its `yield`, as `await anext(…)` does
+            self._until_loop_ends.__anext__().send(None)
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed, or the connector that it borrows."""
         return self.is_over or (self._borrowed is not None and self._borrowed.closed)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its loop has ended, or is that of the process from which this one was forked."""
+        return self.loop.is_closed() or self.pid != os.getpid()
 
     def watch(self, until: float) -> None:
         """End the waits of calls at this time, if their `ends_at` still says so then.
@@ -91,9 +92,8 @@ class Session:
         if alarm is None or until < alarm.when():
             if alarm is not None:
                 alarm.cancel()
-            # A session that is dropped while the timer runs must go.
-            session: weakref.ref[Session] = weakref.ref(self)
-            self._alarm = self.loop.call_at(until, self._ring, session)
+            # Weak, so that the timer does not keep alive a session that is dropped.
+            self._alarm = self.loop.call_at(until, self._ring, weakref.ref(self))
 
     def ring(self) -> None:
         """End the waits that are over, and set the timer for the next."""
@@ -113,11 +113,8 @@ class Session:
         if found is not None:
             found.ring()
 
-    async def start(self) -> None:
-        """Have the loop close the session when it ends: `asyncio.run` closes async generators."""
-        await anext(self._until_loop_ends)
-
     async def _end_with_the_loop(self) -> AsyncGenerator[None]:
+        """Close the session when the loop ends: `asyncio.run` closes async generators."""
         try:
             yield
         finally:
@@ -151,38 +148,33 @@ class Sessions:
         self._lock = threading.Lock()
         self._of_parents: list[Session] = []
 
-    async def open(self, options: Options) -> Session:
+    def here(self, settings: Settings) -> Session:
         """Return the session of the running loop; open it where there is none.
 
         Raises:
             RuntimeError: The client is closed, or in use in another loop that is alive.
         """
-        with self._lock:  # several threads may make their first calls at the same time
-            session = self.usable_here()
-            if session is not None:
-                return session
-            session = self.current = Session(options)
-        await session.start()
+        session = self.current
+        if session is None or session.loop is not asyncio.get_running_loop() or session.is_over:
+            with self._lock:  # several threads may make their first calls at the same time
+                session = self.current = self._usable() or Session(settings)
         return session
 
-    def usable_here(self) -> Session | None:
-        """Return the session if it belongs to the running loop; None where one must be opened.
-
-        Raises:
-            RuntimeError: As in `open`.
-        """
+    def _usable(self) -> Session | None:
         session = self.current
-        if session is not None and session.loop is asyncio.get_running_loop():
-            return None if session.is_over else session
         if self.is_closed:
             raise RuntimeError(CLOSED)
-        if session is None or session.loop.is_closed():
-            return None
+        if session is None or session.loop is asyncio.get_running_loop():
+            return None if session is None or session.is_over else session
+        if not session.is_elsewhere:
+            raise RuntimeError(_OTHER_LOOP)
+        self._keep(session)
+        return None
+
+    def _keep(self, session: Session) -> None:
+        # The connections of a parent are its own: they must not even be closed here.
         if session.pid != os.getpid():
-            # A fork: its connections are the parent's, so it is kept and left as it is.
             self._of_parents.append(session)
-            return None
-        raise RuntimeError(_OTHER_LOOP)
 
     async def close(self) -> None:
         """Close the session.
@@ -192,8 +184,8 @@ class Sessions:
         """
         with self._lock:
             session = self.current
-            if session is not None and (session.loop.is_closed() or session.pid != os.getpid()):
-                self._of_parents.append(session)
+            if session is not None and session.is_elsewhere:
+                self._keep(session)
                 session = None
             if session is not None and session.loop is not asyncio.get_running_loop():
                 raise RuntimeError(_OTHER_LOOP)
