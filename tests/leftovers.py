@@ -13,7 +13,7 @@ def leftovers(client: GolemClient) -> list[str]:
     connector = session.http.connector
     assert connector is not None
     left = {
-        "calls": len(session.calls),
+        "calls": len(session.waits),
         "slots": client._settings.max_connections - session.gate.free,
         "places in the gate": session.gate.state.under_way,
         "waiters at the gate": session.gate.pressure().waiting,

@@ -63,8 +63,7 @@ class Body(aiohttp.Payload):
             fresh_since: Refuse a connection that was first used before this time.
         """
         self._value = request
-        self._first_uses = session.first_uses
-        self._loop = session.loop
+        self._session = session
         self._on_progress = on_progress
         self._fresh_since = fresh_since
 
@@ -75,14 +74,17 @@ class Body(aiohttp.Payload):
         return self._value.size
 
     async def write(self, writer: Any) -> None:
-        """Write the body, unless the connection holds an answer already, or may be stale."""
-        connection = writer.protocol
-        if connection.should_close:
+        """Write the body, unless the connection holds an answer already, or may be stale.
+
+        Nor is it written where the client was closed since the request began.
+        """
+        connection, session = writer.protocol, self._session
+        if connection.should_close or session.is_closed:
             raise aiohttp.ClientConnectionError
-        now = self._loop.time()
-        first_use = self._first_uses.get(connection)
+        now = session.loop.time()
+        first_use = session.first_uses.get(connection)
         if first_use is None:
-            self._first_uses[connection] = now
+            session.first_uses[connection] = now
         else:
             self.is_reused = True
             if self._fresh_since is not None and first_use < self._fresh_since:
@@ -96,7 +98,7 @@ class Body(aiohttp.Payload):
             self._on_progress()
             await asyncio.sleep(0)  # a fast reader never makes a write wait
             piece = following
-            now = self._loop.time()
+            now = session.loop.time()
         self.sent = Sent.ALL
         self.sent_at = now
         await writer.write(piece)

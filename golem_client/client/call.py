@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import attrs
@@ -21,7 +21,7 @@ from golem_client.client.events import AttemptEvent, observed
 from golem_client.client.failures import FAILURES, is_stale, reason, sent_before, silence_of
 from golem_client.client.gate import HeldError, Ticket
 from golem_client.client.options import Settings, bearer
-from golem_client.client.session import Session
+from golem_client.client.session import Session, Wait
 from golem_client.config import Secret, checked_token, proxy_for
 from golem_client.errors import (
     AuthenticationError,
@@ -44,38 +44,29 @@ T = TypeVar("T")
 _UNASKED = "the connection held an answer to something else"
 
 
-class Call:
-    """One call of the client's.
+class Call(Wait):
+    """One call of the client's, and what it waits in.
 
     Attributes:
-        wait: The active timeout. `Session` ends it at `ends_at`, and when it is closed.
-        ends_at: When that is, by the loop's clock.
+        promise_id: The promise; None behind a webhook.
         seconds_waited: How long the call waited at the gate, in seconds.
     """
 
-    wait: asyncio.Timeout | None = None
-    ends_at = float("inf")
     seconds_waited = 0.0
     _may_renew_token = _needs_token = False
     _fresh_since: float | None = None
-    _task: asyncio.Task[Any] | None = None
-    _cancelling = 0
 
     def __init__(
         self, settings: Settings, session: Session, promise_id: PromiseId | None, timeout: float
     ) -> None:
+        super().__init__(session)
         self.settings = settings
-        self.promise_id = promise_id  # None behind a webhook
-        self._session = session
+        self.promise_id = promise_id
         self._timeout = timeout
         self._deadline = session.loop.time() + timeout
         self._is_gated = settings.overload == "wait"
         self._proxy = settings.proxy
         self._verdicts: list[Verdict] = []
-        if settings.connector is not None:
-            # A borrowed connector that its owner closes cancels those who wait in it.
-            self._task = asyncio.current_task()
-            self._cancelling = self._task.cancelling() if self._task is not None else 0
 
     async def run(self, make: Callable[[], Request]) -> Completion:
         """Encode, attempt once, and have `retry` repeat where that is useful.
@@ -91,7 +82,7 @@ class Call:
                 self._proxy = proxy_for(request.url) if settings.trust_env else None
             elif settings.token.source is not None:
                 self._needs_token = self._may_renew_token = True
-            session.calls.add(self)
+            session.waits.add(self)
             first = await self._attempt()
             if first.repeat:
                 note = await repeat(
@@ -110,7 +101,7 @@ class Call:
             error.promise_id = self.promise_id
             raise
         finally:
-            session.calls.discard(self)
+            session.waits.discard(self)
 
     async def _attempt(self) -> Verdict:
         """Wait for the token, the gate and a slot, then send the request once."""
@@ -194,7 +185,7 @@ class Call:
         while True:
             body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
             try:
-                async with self._until(end):
+                with self.until(end):
                     response = await session.http.request(
                         request.method,
                         self._url,
@@ -207,7 +198,7 @@ class Call:
                     head_at = session.loop.time()
                     if event is not None:
                         event.status = response.status
-                    if body.is_taken and body.sent is Sent.NOTHING:
+                    if not body.sent_at and body.is_taken and body.sent is Sent.NOTHING:
                         response.close()  # and not read: it may have no end
                         return wire.read_silence(
                             Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
@@ -224,7 +215,7 @@ class Call:
                 return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
             break
         session.is_answered = True
-        if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
+        if not body.sent_at and body.is_taken and response.status < 300:
             return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
         return wire.read_answer(
             request,
@@ -237,14 +228,15 @@ class Call:
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""
-        if not self._session.is_closed:
-            again = self._session.loop.time() + self.settings.attempt_timeout
+        again = self._session.loop.time() + self.settings.attempt_timeout
+        if self.ends_at <= self._deadline:  # the attempt still waits
             self.ends_at = min(self._deadline, again)
 
     def _is_cancelled_by_the_connectors_owner(self) -> bool:
-        connector, task = self.settings.connector, self._task
+        """Whether those who wait in a borrowed connector were cancelled, because it was closed."""
+        connector = self.settings.connector
         is_closed = connector is not None and connector.closed
-        return is_closed and task is not None and task.cancelling() == self._cancelling
+        return is_closed and self._task.cancelling() == self._cancelling
 
     def _no_answer(self, error: BaseException, body: Body) -> Verdict:
         """Judge an attempt that ended with an exception of aiohttp's."""
@@ -300,7 +292,7 @@ class Call:
         if seconds <= 0:
             return
         try:
-            async with self._until(self._deadline):
+            with self.until(self._deadline):
                 if self._is_gated:
                     await self._session.gate.doze(seconds, self._deadline)
                 else:
@@ -314,23 +306,15 @@ class Call:
         Raises:
             GolemError: The deadline passed, or the client was closed.
         """
-        wait = self._until(self._deadline)
         try:
-            async with wait:
+            with self.until(self._deadline):
                 return await waiting
         except TimeoutError:
-            if not wait.expired():
+            if not self.is_expired:
                 raise
         if self._session.is_closed:
             raise self._closed()
         raise self._told(self._late(f"while the call waited {what}"))
-
-    def _until(self, when: float) -> asyncio.Timeout:
-        # Closing wakes those who wait already; nobody would wake one who begins to wait later.
-        self.ends_at = when = float("-inf") if self._session.is_closed else when
-        self._session.watch(when)
-        self.wait = asyncio.timeout(None)
-        return self.wait
 
     def _closed(self) -> GolemError:
         return self._told(ConnectionFailedError(Silence.CLOSED.value))

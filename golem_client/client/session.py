@@ -9,15 +9,13 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 
 from golem_client.client.gate import Gate
 from golem_client.client.options import Settings
-
-if TYPE_CHECKING:
-    from golem_client.client.call import Call
 
 # Golem answers with few and short headers, but what stands before it may add many.
 _LIMITS = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1000}
@@ -34,6 +32,58 @@ _OTHER_LOOP = (
 )
 
 
+_NEVER = float("inf")
+
+
+class Wait:
+    """What a call waits in, one wait after another: `with wait.until(when): await …`.
+
+    It ends as `asyncio.timeout` does, with a TimeoutError, and when the session is closed. All
+    waits of a session share one timer, which makes them cheap.
+
+    Attributes:
+        ends_at: When the present wait ends, by the loop's clock; infinity where there is none.
+        is_expired: Whether the present wait, or the last one, was ended so.
+    """
+
+    ends_at = _NEVER
+    is_expired = False
+
+    def __init__(self, session: Session) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        self._session = session
+        self._task = task
+        self._cancelling = task.cancelling()
+
+    def until(self, when: float) -> Self:
+        """Prepare a wait that ends at this time; at once where the session is closed."""
+        # Closing wakes those who wait already; nobody would wake one who begins to wait later.
+        self.ends_at = when = -_NEVER if self._session.is_closed else when
+        self._session.watch(when)
+        return self
+
+    def expire(self) -> None:
+        """End the present wait."""
+        self.ends_at, self.is_expired = _NEVER, True
+        self._task.cancel()
+
+    def __enter__(self) -> None:
+        self.is_expired = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.ends_at = _NEVER
+        # Where somebody else cancels the task as well, that wins.
+        is_ours = self.is_expired and self._task.uncancel() <= self._cancelling
+        if is_ours and kind is asyncio.CancelledError:
+            raise TimeoutError
+
+
 class Session:
     """What one client keeps in one event loop.
 
@@ -41,7 +91,7 @@ class Session:
         http: The aiohttp session. It has no default headers, because aiohttp sends those to a
             proxy, in the clear; and no cookies, limits of time or redirects.
         gate: Holds calls back while Golem is in trouble, or all slots are taken.
-        calls: The calls under way.
+        waits: What the calls under way wait in.
         first_uses: When each connection carried its first request.
         is_answered: Whether any attempt has had an answer.
         is_over: Whether the session was closed, by the client or with its loop.
@@ -63,7 +113,7 @@ class Session:
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None
         self.gate = Gate(self.loop, settings.max_connections)
-        self.calls: set[Call] = set()
+        self.waits: set[Wait] = set()
         self.first_uses: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.is_answered = self.is_over = False
         self.pid = os.getpid()
@@ -84,10 +134,7 @@ class Session:
         return self.loop.is_closed() or self.pid != os.getpid()
 
     def watch(self, until: float) -> None:
-        """End the waits of calls at this time, if their `ends_at` still says so then.
-
-        One timer for all of them costs a tenth of what `asyncio.timeout` pays for its own.
-        """
+        """End waits at this time, if their `ends_at` still says so then."""
         alarm = self._alarm
         if alarm is None or until < alarm.when():
             if alarm is not None:
@@ -99,13 +146,12 @@ class Session:
         """End the waits that are over, and set the timer for the next."""
         self._alarm = None
         now = self.loop.time()
-        for call in self.calls:
-            if call.ends_at <= now and call.wait is not None:
-                with suppress(RuntimeError):  # it is just ending by itself
-                    call.wait.reschedule(now)
-        later = [call.ends_at for call in self.calls if call.ends_at > now]
-        if later:
-            self.watch(min(later))
+        for wait in self.waits:
+            if wait.ends_at <= now:
+                wait.expire()
+        earliest = min((wait.ends_at for wait in self.waits), default=_NEVER)
+        if earliest < _NEVER:
+            self.watch(earliest)
 
     @staticmethod
     def _ring(session: weakref.ref[Session]) -> None:
@@ -125,9 +171,9 @@ class Session:
         if self.is_over:
             return
         self.is_over = True
-        for call in self.calls:
-            call.ends_at = float("-inf")
-        self.ring()
+        for wait in self.waits:
+            if wait.ends_at < _NEVER:
+                wait.expire()
         try:
             await asyncio.sleep(0)
         finally:  # also where the closing is cancelled: nobody would come again
