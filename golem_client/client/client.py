@@ -59,8 +59,8 @@ class GolemClient:
     as long as that loop lives; a call in another loop is then a RuntimeError, before anything is
     sent. When the loop ends (`asyncio.run` once per task), its connections are closed, and the
     next call opens new ones. Threads need `golem_client.blocking.BlockingGolemClient`. After a
-    fork, the child uses the client in a loop of its own only if the parent had not used it; make
-    the client in each process, or use the blocking one. Close it with `async with` or `aclose()`.
+    fork, the child can use the client only in a loop of its own. Close it with `async with` or
+    `aclose()`.
 
     While Golem is down or overloaded, the calls of a client wait together, within their own
     deadlines, while single attempts find out whether it is back: see `pressure`.
@@ -84,15 +84,15 @@ class GolemClient:
         converter: Encodes JSON payloads; start from `make_converter()`.
         headers: More headers for each request.
         max_connections: The most attempts at the same time; others wait for their turn.
-        max_payload_bytes: The largest payload. 4,000,000 bytes is what every Golem takes: a
-            message over 4 MiB makes 1.5.0 hang for ever. 1.5.1 and later take 32 MiB.
+        max_payload_bytes: The largest payload. Every Golem takes 4,000,000 bytes; more makes
+            1.5.0 hang for ever. 1.5.1 and later take 32 MiB.
         ssl: False to accept any certificate, or an `ssl.SSLContext`, or a fingerprint.
         trust_env: Whether to use the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`).
         connector: An aiohttp connector to borrow. It is never closed, keeps its own limits
             (`max_connections` should not exceed them) and its own loop.
-        overload: "wait" has calls wait together while Golem is down or overloaded; "ignore" has
-            each call try for itself.
-        observers: Who is shown each call and attempt; see `golem_client.telemetry`.
+        overload: "wait" has calls wait together while Golem is down; "ignore" has each try for
+            itself.
+        observers: What is shown each call and attempt; see `golem_client.telemetry`.
 
     Raises:
         ValueError: An option makes no sense, before any I/O.
@@ -169,10 +169,10 @@ class GolemClient:
     ) -> Self:
         """Return a client of the Golem that the environment names.
 
-        Arguments win over `GOLEM_URL` and `GOLEM_AUTH_TOKEN`, these over the profile of golem-cli
-        (`GOLEM_PROFILE`, or the default one), and where there is none of all that, it is the Golem
-        on this machine. A profile's token is sent to its own server alone. Times and retries are
-        `GOLEM_CLIENT_TIMEOUT` and its like: `golem_client.config.environment` has the table.
+        Arguments win over `GOLEM_URL` and `GOLEM_AUTH_TOKEN`, these over golem-cli's profile
+        (`GOLEM_PROFILE`, or the default one); the last resort is the Golem on this machine. A
+        profile's token is sent to its own server alone. `golem_client.config.environment` has the
+        table of the other variables, `GOLEM_CLIENT_TIMEOUT` and its like.
 
         Raises:
             ValueError: A variable, or golem-cli's file, is wrong: the text says where, what to do,
@@ -235,10 +235,9 @@ class GolemClient:
         __exit__ = __enter__
 
     async def aclose(self) -> None:
-        """Close the connections; calls under way end with an error that says so.
+        """Close the connections, those of every client that `with_options` made of this one too.
 
-        It closes every client that `with_options` made of this one, too. A second time it does
-        nothing.
+        Calls under way end with an error that says so. A second time it does nothing.
 
         Raises:
             RuntimeError: The client is in use in another event loop; nothing was closed.
@@ -270,10 +269,7 @@ class GolemClient:
 
     @property
     def pressure(self) -> Pressure:
-        """How much Golem is in trouble, as this client sees it at this moment.
-
-        Safe to read from any task; it sends nothing.
-        """
+        """How much Golem is in trouble, as this client sees it at this moment; it sends nothing."""
         session = self._sessions.current
         if session is None or session.is_closed:
             return Pressure(True, self._settings.max_connections, 0, 0.0)  # noqa: FBT003
