@@ -84,8 +84,8 @@ class GolemClient:
         converter: Encodes JSON payloads; start from `make_converter()`.
         headers: More headers for each request.
         max_connections: The most attempts at the same time; others wait for their turn.
-        max_payload_bytes: The largest payload. Every Golem takes 4,000,000 bytes; more makes
-            1.5.0 hang for ever. 1.5.1 and later take 32 MiB.
+        max_payload_bytes: The largest payload. Every Golem takes 4,000,000 bytes; over 4 MiB,
+            1.5.0 hangs for ever. 1.5.1 and later take 32 MiB.
         ssl: False to accept any certificate, or an `ssl.SSLContext`, or a fingerprint.
         trust_env: Whether to use the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`).
         connector: An aiohttp connector to borrow. It is never closed, keeps its own limits
