@@ -6,8 +6,8 @@ import asyncio
 import gc
 import threading
 import warnings
-from typing import Any
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 import pytest
