@@ -157,8 +157,7 @@ class BulkStoppedError(GolemError):
 
     Attributes:
         reason: The error that stopped the run; it was the result of an item as well.
-        unsent: The number of items that were not sent; None where the source does not tell its
-            length.
+        unsent: The number of items that were not sent; None where the source has no length.
     """
 
     def __init__(self, message: str, reason: GolemError, unsent: int | None = None) -> None:

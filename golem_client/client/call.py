@@ -69,11 +69,7 @@ class Call(Wait):
         self._verdicts: list[Verdict] = []
 
     async def run(self, make: Callable[[], Request]) -> Completion:
-        """Encode, attempt once, and have `retry` repeat where that is useful.
-
-        Args:
-            make: Encodes the payload and makes the request; its time counts.
-        """
+        """Encode (in `make`), attempt once, and have `retry` repeat where that is useful."""
         session, settings, note = self._session, self.settings, ""
         try:
             request = self._request = make()
@@ -301,11 +297,7 @@ class Call(Wait):
             return
 
     async def _in_time(self, what: str, waiting: Awaitable[T]) -> T:
-        """Wait for something, at most until the deadline.
-
-        Raises:
-            GolemError: The deadline passed, or the client was closed.
-        """
+        """Wait for something; a GolemError where the deadline passes or the client is closed."""
         try:
             with self.until(self._deadline):
                 return await waiting

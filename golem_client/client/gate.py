@@ -62,13 +62,7 @@ class Pressure:
 
 
 class GateState:
-    """The rules of the gate.
-
-    Attributes:
-        width: The number of attempts that may be under way.
-        is_down: Whether single attempts probe.
-        closed_at: When the gate closed last.
-    """
+    """The rules of the gate; `is_down` means that single attempts probe."""
 
     def __init__(self, max_width: int) -> None:
         self.width = max_width
@@ -163,12 +157,7 @@ class GateState:
 
 
 class HeldError(Exception):
-    """The server asked for a pause that outlasts the call's deadline.
-
-    Attributes:
-        cause: The error of the answer that asked for it.
-        seconds: How much longer the pause is, in seconds.
-    """
+    """An answer, `cause`, asked for a pause that outlasts the deadline: so many seconds more."""
 
     def __init__(self, cause: ResponseError, seconds: float) -> None:
         super().__init__()
@@ -184,12 +173,9 @@ _Queue: TypeAlias = "OrderedDict[asyncio.Future[Ticket], float]"
 class Gate:
     """The gate of one session, with the calls that wait at it.
 
-    It has the slots, too: one for each attempt under way, also of calls that ignore its state.
-    The wait for one is outside of the attempt, so that a burst does not abandon requests that it
-    has just sent.
-
-    Attributes:
-        free: The number of slots that are free.
+    It has the slots, too: one for each attempt under way, also of calls that ignore its state;
+    `free` is how many are left. The wait for one is outside of the attempt, so that a burst does
+    not abandon requests that it has just sent.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_width: int) -> None:
@@ -230,15 +216,12 @@ class Gate:
     async def enter(
         self, deadline: float, *, is_return: bool = False, ignores: bool = False
     ) -> Ticket:
-        """Wait until an attempt may begin.
+        """Wait until an attempt may begin; a HeldError where it may not before the deadline.
 
         Args:
             deadline: The call's; only a pause that the server asked for is compared with it.
             is_return: Whether the call has made an attempt before.
             ignores: Whether it waits for a slot alone. Such an attempt only ever is `cut_off`.
-
-        Raises:
-            HeldError: It may not before the deadline.
         """
         now, error = self._loop.time(), self._hold_error
         seconds = self.state.seconds_held(now)

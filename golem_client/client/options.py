@@ -63,12 +63,9 @@ class ClientOptions(ChangeableOptions, total=False):
 
 @attrs.frozen
 class Token:
-    """Where the token of each call comes from.
+    """Where the token of each call comes from: it is fixed, or a callable returns it, or neither.
 
-    Attributes:
-        fixed: The token; None where a callable returns it, or there is none.
-        source: The callable; None where there is none.
-        takes_refresh: Whether the callable takes the keyword `refresh`.
+    `takes_refresh` says whether the callable takes the keyword `refresh`.
     """
 
     fixed: Secret | None = None
@@ -177,11 +174,7 @@ class Settings:
         return headers
 
     def changed(self, changes: ChangeableOptions) -> Settings:
-        """Return the same settings with other options.
-
-        Raises:
-            TypeError: One of them cannot be changed.
-        """
+        """Return the same settings with other options; a TypeError where one cannot be changed."""
         unknown = sorted(changes.keys() - ChangeableOptions.__annotations__.keys())
         if unknown:
             raise TypeError(f"with_options() cannot change {', '.join(unknown)}")
@@ -189,11 +182,7 @@ class Settings:
 
 
 def checked_webhook_url(url: str) -> str:
-    """Return the URL of a webhook, checked.
-
-    Raises:
-        ValueError: It is not https, nor http to this machine. The text does not show it.
-    """
+    """Return the URL of a webhook; a ValueError that does not show it, where it is none."""
     if not isinstance(url, str):
         raise TypeError("url must be a string")
     url = checked_url(url, name="url")

@@ -58,7 +58,7 @@ class Wait:
 
     def until(self, when: float) -> Self:
         """Prepare a wait that ends at this time; at once where the session is closed."""
-        # Closing wakes those who wait already; nobody would wake one who begins to wait later.
+        # Closing wakes the calls that wait already; nothing would wake one that begins later.
         self.ends_at = when = -_NEVER if self._session.is_closed else when
         self._session.watch(when)
         return self
@@ -78,7 +78,7 @@ class Wait:
         traceback: TracebackType | None,
     ) -> None:
         self.ends_at = _NEVER
-        # Where somebody else cancels the task as well, that wins.
+        # A cancellation of the task by anybody else wins.
         is_ours = self.is_expired and self._task.uncancel() <= self._cancelling
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError
@@ -87,15 +87,14 @@ class Wait:
 class Session:
     """What one client keeps in one event loop.
 
+    The aiohttp session has no default headers, because aiohttp sends those to a proxy, in the
+    clear; and no cookies and no limits of time.
+
     Attributes:
-        http: The aiohttp session. It has no default headers, because aiohttp sends those to a
-            proxy, in the clear; and no cookies, limits of time or redirects.
-        gate: Holds calls back while Golem is in trouble, or all slots are taken.
         waits: What the calls under way wait in.
         first_uses: When each connection carried its first request.
         is_answered: Whether any attempt has had an answer.
         is_over: Whether the session was closed, by the client or with its loop.
-        pid: The process that opened it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -176,17 +175,12 @@ class Session:
                 wait.expire()
         try:
             await asyncio.sleep(0)
-        finally:  # also where the closing is cancelled: nobody would come again
+        finally:  # also where the closing is cancelled: it is not repeated
             await self.http.close()
 
 
 class Sessions:
-    """The session of a client, shared with every client that `with_options` made of it.
-
-    Attributes:
-        is_closed: Whether one of these clients was closed.
-        current: The session of the loop in use; None before the first call.
-    """
+    """The session of a client, shared with every client that `with_options` made of it."""
 
     def __init__(self) -> None:
         self.is_closed = False
@@ -195,11 +189,7 @@ class Sessions:
         self._of_parents: list[Session] = []
 
     def here(self, settings: Settings) -> Session:
-        """Return the session of the running loop; open it where there is none.
-
-        Raises:
-            RuntimeError: The client is closed, or in use in another loop that is alive.
-        """
+        """Return the session of the running loop; open it where there is none."""
         session = self.current
         if session is None or session.loop is not asyncio.get_running_loop() or session.is_over:
             with self._lock:  # several threads may make their first calls at the same time
@@ -223,11 +213,7 @@ class Sessions:
             self._of_parents.append(session)
 
     async def close(self) -> None:
-        """Close the session.
-
-        Raises:
-            RuntimeError: It is in use in another loop that is alive; nothing was changed.
-        """
+        """Close the session, unless it is in use in another loop that is alive: a RuntimeError."""
         with self._lock:
             session = self.current
             if session is not None and session.is_elsewhere:
