@@ -129,6 +129,18 @@ OWN_HEADERS = CIMultiDict(
 """The headers of each request. One to a webhook has no others: they may be secret."""
 
 
+def _all_headers(settings: Settings) -> CIMultiDict[str]:
+    headers = OWN_HEADERS.copy()
+    headers.update(settings.headers)
+    if settings.token.fixed is not None:
+        headers.update(bearer(settings.token.fixed))
+    return headers
+
+
+def _proxy(settings: Settings) -> str | None:
+    return proxy_for(settings.base_url) if settings.trust_env else None
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The address, the token and every option of a client, each with its default and its check.
@@ -158,20 +170,12 @@ class Settings:
     )
     overload: Overload = attrs.field(default="wait", validator=_by(_is_overload))
     observers: Sequence[Observer] = attrs.field(default=(), validator=_is_any_of(Sequence))
-    proxy: str | None = attrs.field(init=False, repr=False)
-    request_headers: CIMultiDict[str] = attrs.field(init=False, repr=False)
-
-    @proxy.default
-    def _proxy_of_the_environment(self) -> str | None:
-        return proxy_for(self.base_url) if self.trust_env else None
-
-    @request_headers.default
-    def _all_headers(self) -> CIMultiDict[str]:
-        headers = OWN_HEADERS.copy()
-        headers.update(self.headers)
-        if self.token.fixed is not None:
-            headers.update(bearer(self.token.fixed))
-        return headers
+    proxy: str | None = attrs.field(
+        init=False, repr=False, default=attrs.Factory(_proxy, takes_self=True)
+    )
+    request_headers: CIMultiDict[str] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(_all_headers, takes_self=True)
+    )
 
     def changed(self, changes: ChangeableOptions) -> Settings:
         """Return the same settings with other options; a TypeError where one cannot be changed."""

@@ -139,7 +139,8 @@ class Session:
             if alarm is not None:
                 alarm.cancel()
             # Weak, so that the timer does not keep alive a session that is dropped.
-            self._alarm = self.loop.call_at(until, self._ring, weakref.ref(self))
+            session: weakref.ref[Session] = weakref.ref(self)
+            self._alarm = self.loop.call_at(until, self._ring, session)
 
     def ring(self) -> None:
         """End the waits that are over, and set the timer for the next."""
