@@ -20,7 +20,7 @@ from golem_client.client.body import Body
 from golem_client.client.events import AttemptEvent, observed
 from golem_client.client.failures import FAILURES, is_stale, reason, sent_before, silence_of
 from golem_client.client.gate import HeldError, Ticket
-from golem_client.client.options import Settings, bearer
+from golem_client.client.options import Settings, TokenSource, bearer
 from golem_client.client.session import Session, Wait
 from golem_client.config import Secret, checked_token, proxy_for
 from golem_client.errors import (
@@ -76,7 +76,7 @@ class Call(Wait):
             self._url = URL(request.url, encoded=True)
             if request.is_webhook:
                 self._proxy = proxy_for(request.url) if settings.trust_env else None
-            elif settings.token.source is not None:
+            elif callable(settings.token):
                 self._needs_token = self._may_renew_token = True
             session.waits.add(self)
             first = await self._attempt()
@@ -264,11 +264,11 @@ class Call(Wait):
         return late
 
     async def _fetch_token(self) -> None:
-        token = self.settings.token
-        assert token.source is not None  # noqa: S101 - for the type checker
-        refresh = {"refresh": True} if self._verdicts and token.takes_refresh else {}
+        source = self.settings.token
+        assert callable(source)  # noqa: S101 - for the type checker
+        refresh = {"refresh": True} if self._verdicts and _takes_refresh(source) else {}
         try:
-            text = await self._in_time("for its token", _awaitable(token.source(**refresh)))
+            text = await self._in_time("for its token", _awaitable(source(**refresh)))
         except GolemError:
             raise
         except Exception as error:
@@ -342,6 +342,14 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if not content.at_eof() or response.status < 200:
             response.close()
     return answer
+
+
+def _takes_refresh(source: TokenSource) -> bool:
+    try:
+        inspect.signature(source).bind(refresh=True)
+    except (TypeError, ValueError):  # a ValueError: a callable written in C has no signature
+        return False
+    return True
 
 
 def _awaitable(token: Awaitable[str]) -> Awaitable[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -61,34 +60,12 @@ class ClientOptions(ChangeableOptions, total=False):
     observers: Sequence[Observer]
 
 
-@attrs.frozen
-class Token:
-    """Where the token of each call comes from: it is fixed, or a callable returns it, or neither.
-
-    `takes_refresh` says whether the callable takes the keyword `refresh`.
-    """
-
-    fixed: Secret | None = None
-    source: TokenSource | None = None
-    takes_refresh: bool = False
-
-
-def _token(token: str | TokenSource | Token | None) -> Token:
-    if token is None or isinstance(token, Token):
-        return token or Token()
+def _token(token: str | TokenSource | Secret | None) -> TokenSource | Secret | None:
     if isinstance(token, str):
-        return Token(Secret(checked_token(token)))
-    if not callable(token):
-        raise TypeError("token must be a string or an async callable that returns one")
-    return Token(None, token, _takes_refresh(token))
-
-
-def _takes_refresh(source: TokenSource) -> bool:
-    try:
-        inspect.signature(source).bind(refresh=True)
-    except (TypeError, ValueError):  # a ValueError: a callable written in C has no signature
-        return False
-    return True
+        return Secret(checked_token(token))
+    if token is None or isinstance(token, Secret) or callable(token):
+        return token
+    raise TypeError("token must be a string or an async callable that returns one")
 
 
 def _by(check: Callable[[str, Any], object]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -132,8 +109,8 @@ OWN_HEADERS = CIMultiDict(
 def _all_headers(settings: Settings) -> CIMultiDict[str]:
     headers = OWN_HEADERS.copy()
     headers.update(settings.headers)
-    if settings.token.fixed is not None:
-        headers.update(bearer(settings.token.fixed))
+    if isinstance(settings.token, Secret):
+        headers.update(bearer(settings.token))
     return headers
 
 
@@ -153,7 +130,7 @@ class Settings:
     """
 
     base_url: str = attrs.field(converter=checked_url)
-    token: Token = attrs.field(converter=_token)
+    token: TokenSource | Secret | None = attrs.field(converter=_token)
     timeout: float = attrs.field(default=30.0, validator=_by(checked_seconds))
     attempt_timeout: float = attrs.field(default=10.0, validator=_by(checked_seconds))
     retry: RetryPolicy = attrs.field(default=RetryPolicy(), validator=_is_any_of(RetryPolicy))

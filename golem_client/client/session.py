@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 import weakref
@@ -17,13 +16,8 @@ import aiohttp
 from golem_client.client.gate import Gate
 from golem_client.client.options import Settings
 
-# Golem answers with few and short headers, but what stands before it may add many.
-_LIMITS = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1000}
-_LIMITS = {
-    name: limit
-    for name, limit in _LIMITS.items()
-    if name in inspect.signature(aiohttp.ClientSession).parameters  # max_headers: aiohttp 3.14
-}
+# Golem answers with short headers, but what stands before it may add long ones.
+_LONGEST_HEADER = 64 * 1024
 
 CLOSED = "this GolemClient is closed: make a new one"
 _OTHER_LOOP = (
@@ -107,7 +101,8 @@ class Session:
                 connector_owner=borrowed is None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                **_LIMITS,  # type: ignore[arg-type]
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
             )
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None
