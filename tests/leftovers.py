@@ -15,7 +15,7 @@ def leftovers(client: GolemClient) -> list[str]:
     left = {
         "calls": len(session.waits),
         "slots": client._settings.max_connections - session.gate.free,
-        "places in the gate": session.gate.state.under_way,
+        "places in the gate": session.gate.under_way,
         "waiters at the gate": session.gate.pressure().waiting,
         "connections in use": len(connector._acquired),
     }

@@ -86,7 +86,7 @@ class Call(Wait):
                     self._attempt,
                     policy=settings.retry,
                     seconds_left=self._deadline - session.loop.time(),
-                    is_down=lambda: self._is_gated and session.gate.state.is_down,
+                    is_down=lambda: self._is_gated and session.gate.is_down,
                     pause=self._pause,
                     on_repeat=lambda verdict, seconds: self._log(
                         logging.INFO, verdict, f"; the next follows in {seconds:.3g} s"

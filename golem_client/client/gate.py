@@ -1,8 +1,6 @@
 """How many attempts may be under way while Golem is in trouble.
 
 Calls share what they learn here: a failure narrows the gate for all of them, an answer widens it.
-`GateState` has the rules, without a clock: `now` is always an argument. `Gate` has the calls that
-wait, and the slots.
 
 Theory of operation. The width is the number of attempts that may be under way. An attempt that is
 to be repeated halves it, but only if no attempt has been answered since that one began: one dead
@@ -61,101 +59,6 @@ class Pressure:
     seconds_down: float
 
 
-class GateState:
-    """The rules of the gate; `is_down` means that single attempts probe."""
-
-    def __init__(self, max_width: int) -> None:
-        self.width = max_width
-        self.is_down = False
-        self.closed_at = 0.0
-        self._max_width = max_width
-        self._counted: dict[Ticket, None] = {}  # in the order of their beginning
-        self._answers = 0
-        self._probe_at = self._held_until = 0.0
-        self._probe_delay = _FIRST_PROBE
-
-    @property
-    def under_way(self) -> int:
-        """The number of attempts under way that count against the width."""
-        return len(self._counted)
-
-    def is_open(self, now: float) -> bool:
-        """Whether more than single attempts are let through."""
-        return not self.is_down and now >= self._held_until
-
-    def may_begin(self, now: float) -> bool:
-        """Whether an attempt may begin at this time."""
-        if now < self._held_until:
-            return False
-        return now >= self._probe_at if self.is_down else len(self._counted) < self.width
-
-    def opens_at(self) -> float | None:
-        """Return when an attempt may begin; None where only the end of another can decide that."""
-        if self.is_down:
-            return max(self._probe_at, self._held_until)
-        return self._held_until if len(self._counted) < self.width else None
-
-    def seconds_held(self, now: float) -> float:
-        """Return how much longer the server's pause is; 0 where there is none."""
-        return max(self._held_until - now, 0.0)
-
-    def begin(self, now: float) -> Ticket:
-        """Let an attempt through."""
-        if self.is_down:
-            self._plan_probe(now)
-        ticket = Ticket(self._answers)
-        self._counted[ticket] = None
-        return ticket
-
-    def answered(self, ticket: Ticket) -> None:
-        """An attempt ended with an answer that is not to be repeated."""
-        if self.is_down:
-            self.is_down = False
-            self._counted.clear()
-        elif len(self._counted) > self.width and ticket in self._counted:
-            while (oldest := next(iter(self._counted))) is not ticket:
-                del self._counted[oldest]
-        self._counted.pop(ticket, None)
-        self._answers += 1
-        if self.width < self._max_width:
-            self.width += 1
-
-    def failed(self, ticket: Ticket, now: float) -> bool:
-        """An attempt ended in a way that asks for a repeat; return whether that closes the gate."""
-        self.cut_off(ticket)
-        if self.is_down or self._answers != ticket.answers:
-            return False
-        if self.width > 1:
-            self.width //= 2
-            return False
-        self._note_closing(now)
-        self.is_down = True
-        self._probe_delay = _FIRST_PROBE
-        self._plan_probe(now)
-        return True
-
-    def cut_off(self, ticket: Ticket) -> None:
-        """An attempt ended because of its own call: its deadline, a cancellation."""
-        self._counted.pop(ticket, None)
-
-    def hold(self, now: float, seconds: float) -> bool:
-        """Close the gate for a while; return whether that is longer than it was held already."""
-        until = now + min(seconds, _LONGEST_HOLD)
-        if until <= max(self._held_until, now):
-            return False
-        self._note_closing(now)
-        self._held_until = until
-        return True
-
-    def _note_closing(self, now: float) -> None:
-        if self.is_open(now):
-            self.closed_at = now
-
-    def _plan_probe(self, now: float) -> None:
-        self._probe_at = now + self._probe_delay
-        self._probe_delay = min(2 * self._probe_delay, _LAST_PROBE)
-
-
 class HeldError(Exception):
     """An answer, `cause`, asked for a pause that outlasts the deadline: so many seconds more."""
 
@@ -179,27 +82,56 @@ class Gate:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_width: int) -> None:
-        self.state = GateState(max_width)
-        self.free = max_width
+        self.width = self.free = self._max_width = max_width
+        self.is_down = False
         self._loop = loop
+        self._counted: dict[Ticket, None] = {}  # in the order of their beginning
+        self._answers = 0
+        self._closed_at = self._probe_at = self._held_until = 0.0
+        self._probe_delay = _FIRST_PROBE
+        self._hold_error: ResponseError | None = None
         self._fresh: _Queue = OrderedDict()
         self._returned: _Queue = OrderedDict()
         self._ignoring: _Queue = OrderedDict()
         self._dozing: dict[asyncio.Future[None], float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._hold_error: ResponseError | None = None
+
+    @property
+    def under_way(self) -> int:
+        """The number of attempts under way that count against the width."""
+        return len(self._counted)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more than single attempts are let through."""
+        return not self.is_down and self._loop.time() >= self._held_until
 
     @property
     def seconds_down(self) -> float:
         """How long the gate has been closed, in seconds; 0 where it is open."""
-        now = self._loop.time()
-        return 0.0 if self.state.is_open(now) else now - self.state.closed_at
+        return 0.0 if self.is_open else self._loop.time() - self._closed_at
+
+    @property
+    def seconds_held(self) -> float:
+        """How much longer the server's pause is, in seconds; 0 where there is none."""
+        return max(self._held_until - self._loop.time(), 0.0)
 
     def pressure(self) -> Pressure:
         """Return the state at this moment."""
-        is_open = self.state.is_open(self._loop.time())
         waiting = len(self._fresh) + len(self._returned) + len(self._ignoring)
-        return Pressure(is_open, self.state.width, waiting, self.seconds_down)
+        return Pressure(self.is_open, self.width, waiting, self.seconds_down)
+
+    def may_begin(self, now: float) -> bool:
+        """Whether the state of the gate lets an attempt begin."""
+        if now < self._held_until:
+            return False
+        return now >= self._probe_at if self.is_down else len(self._counted) < self.width
+
+    def opens_at(self) -> float | None:
+        """Return when an attempt may begin; None where only the end of another can decide that."""
+        if self.is_down:
+            return max(self._probe_at, self._held_until)
+        return self._held_until if len(self._counted) < self.width else None
 
     def try_enter(self, now: float, *, ignores: bool = False) -> Ticket | None:
         """Let an attempt through at once; None where it has to wait."""
@@ -208,10 +140,9 @@ class Gate:
         if ignores:
             self.free -= 1
             return Ticket(0)
-        if self._fresh or self._returned or not self.state.may_begin(now):
+        if self._fresh or self._returned or not self.may_begin(now):
             return None
-        self.free -= 1
-        return self.state.begin(now)
+        return self._begin(now)
 
     async def enter(
         self, deadline: float, *, is_return: bool = False, ignores: bool = False
@@ -223,9 +154,8 @@ class Gate:
             is_return: Whether the call has made an attempt before.
             ignores: Whether it waits for a slot alone. Such an attempt only ever is `cut_off`.
         """
-        now, error = self._loop.time(), self._hold_error
-        seconds = self.state.seconds_held(now)
-        if error is not None and seconds and now + seconds > deadline and not ignores:
+        error, seconds = self._hold_error, self.seconds_held
+        if error is not None and seconds and self._held_until > deadline and not ignores:
             raise HeldError(error, seconds)
         turn: asyncio.Future[Ticket] = self._loop.create_future()
         queue = self._returned if is_return else self._fresh
@@ -256,74 +186,107 @@ class Gate:
             del self._dozing[awake]
 
     def answered(self, ticket: Ticket) -> None:
-        """Note an answer that is not to be repeated."""
+        """Note an attempt that ended with an answer that is not to be repeated."""
         self.free += 1
-        was_down = self.state.is_down
-        self.state.answered(ticket)
-        if was_down:
-            seconds = self._loop.time() - self.state.closed_at
+        if self.is_down:
+            self.is_down = False
+            seconds = self._loop.time() - self._closed_at
             logger.info("Golem answers again, after %.3g s", seconds)
+            self._counted.clear()
             for awake in self._dozing:
                 _wake(awake)
+        elif len(self._counted) > self.width and ticket in self._counted:
+            while (oldest := next(iter(self._counted))) is not ticket:
+                del self._counted[oldest]
+        self._counted.pop(ticket, None)
+        self._answers += 1
+        if self.width < self._max_width:
+            self.width += 1
         if self._fresh or self._returned or self._ignoring:
             self._admit()
 
     def failed(self, ticket: Ticket) -> None:
-        """Note an attempt that is to be repeated."""
+        """Note an attempt that ended in a way that asks for a repeat."""
         self.free += 1
-        if self.state.failed(ticket, self._loop.time()):
-            logger.info("Golem is down or overloaded: calls wait, and single attempts probe")
+        self._counted.pop(ticket, None)
+        if not self.is_down and self._answers == ticket.answers:
+            if self.width > 1:
+                self.width //= 2
+            else:
+                self._close()
         self._admit()
 
     def cut_off(self, ticket: Ticket) -> None:
-        """Note an attempt that its own call ended."""
+        """Note an attempt that ended because of its own call: its deadline, a cancellation."""
         self.free += 1
-        self.state.cut_off(ticket)
+        self._counted.pop(ticket, None)
         self._admit()
 
     def hold(self, seconds: float, error: ResponseError) -> None:
         """Close the gate, because this answer asked for a pause of so many seconds."""
-        now = self._loop.time()
-        if not self.state.hold(now, seconds):
+        now, seconds = self._loop.time(), min(seconds, _LONGEST_HOLD)
+        until = now + seconds
+        if until <= max(self._held_until, now):
             return
+        self._note_closing()
+        self._held_until = until
         self._hold_error = error = copy.copy(error)  # the call adds notes of its own to it
-        seconds = self.state.seconds_held(now)
         logger.info("the server asks all calls to wait for %.3g s", seconds)
         for queue in (self._returned, self._fresh):
-            for turn in [each for each, deadline in queue.items() if deadline < now + seconds]:
+            for turn in [each for each, deadline in queue.items() if deadline < until]:
                 del queue[turn]
                 if not turn.done():
                     turn.set_exception(HeldError(error, seconds))
         for awake, deadline in self._dozing.items():
-            if deadline < now + seconds:
+            if deadline < until:
                 _wake(awake)
         self._admit()
 
+    def _begin(self, now: float) -> Ticket:
+        if self.is_down:
+            self._plan_probe(now)
+        self.free -= 1
+        ticket = Ticket(self._answers)
+        self._counted[ticket] = None
+        return ticket
+
+    def _close(self) -> None:
+        self._note_closing()
+        self.is_down = True
+        self._probe_delay = _FIRST_PROBE
+        self._plan_probe(self._loop.time())
+        logger.info("Golem is down or overloaded: calls wait, and single attempts probe")
+
+    def _note_closing(self) -> None:
+        if self.is_open:
+            self._closed_at = self._loop.time()
+
+    def _plan_probe(self, now: float) -> None:
+        self._probe_at = now + self._probe_delay
+        self._probe_delay = min(2 * self._probe_delay, _LAST_PROBE)
+
     def _admit(self) -> None:
         """Let through the calls that may begin, and come back when more may."""
-        now, state = self._loop.time(), self.state
+        now = self._loop.time()
         while self._ignoring and self.free:
             turn, _ = self._ignoring.popitem(last=False)
             if not turn.done():
-                self._let_through(turn, Ticket(0))
-        while (self._fresh or self._returned) and self.free and state.may_begin(now):
+                self.free -= 1
+                turn.set_result(Ticket(0))
+        while (self._fresh or self._returned) and self.free and self.may_begin(now):
             first, second = self._returned, self._fresh
-            if state.is_down:
+            if self.is_down:
                 first, second = second, first
             turn, _ = (first or second).popitem(last=False)
             if not turn.done():
-                self._let_through(turn, state.begin(now))
+                turn.set_result(self._begin(now))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         waits = self.free and (self._fresh or self._returned)
-        opens_at = state.opens_at() if waits else None
+        opens_at = self.opens_at() if waits else None
         if opens_at is not None:
             self._timer = self._loop.call_at(opens_at, self._admit)
-
-    def _let_through(self, turn: asyncio.Future[Ticket], ticket: Ticket) -> None:
-        self.free -= 1
-        turn.set_result(ticket)
 
 
 def _wake(awake: asyncio.Future[None]) -> None:
