@@ -105,7 +105,7 @@ async def test_a_large_body_lets_others_have_their_turn_between_its_pieces() -> 
 
     request = completion_request("http://h", PROMISE_ID, LARGE, {})
     async with GolemClient("http://localhost") as client:
-        session = await client._sessions.open(client._settings.options)
+        session = client._sessions.here(client._settings)
         task = asyncio.create_task(others())
         await Body(request, session, lambda: None, None).write(Greedy())
         task.cancel()
@@ -267,7 +267,7 @@ async def test_when_a_connection_was_stale(
     """It ended before any byte of an answer, and had carried a request before."""
     request = completion_request("http://h", PROMISE_ID, b"x", {})
     async with GolemClient("http://localhost") as client:
-        session = await client._sessions.open(client._settings.options)
+        session = client._sessions.here(client._settings)
         body = Body(request, session, lambda: None, None)
     usual = {"is_taken": True, "is_reused": True, "sent": Sent.ALL}
     for name, value in (usual | facts).items():
