@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum, Flag, StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
 from uuid import UUID
 
@@ -196,7 +196,7 @@ def test_hooks_that_return_each_other_are_refused() -> None:
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: Name(money.currency))
     converter.register_unstructure_hook(Name, lambda name: Money(Decimal(1), name))
-    with pytest.raises(PayloadError, match=r"^\$\[0\]: is converted again and again"):
+    with pytest.raises(PayloadError, match=r"^\$\[0\]: is nested too deep for the hooks"):
         encode_json([Name("a")], converter=converter)
 
 
@@ -381,17 +381,8 @@ class Branch:
     right: Any
 
 
-@attrs.define(eq=False)
-class Only:
-    inner: Any
-
-
 class Typed(TypedDict):
     a: int
-
-
-class Bits(Flag):
-    ONE = 1
 
 
 Decision = Approved | Rejected
@@ -575,31 +566,17 @@ def test_threads_may_share_a_converter() -> None:
 
 def test_a_cycle_of_variants_is_a_cycle() -> None:
     """Found as such, and a bomb of variants as quickly as any other."""
-    converter = make_converter(externally_tagged={Branch | Approved: {Branch: "Branch(..)"}})
+    converter = make_converter(externally_tagged=Branch | Approved)
     value = Branch(SECRET, None)
     value.right = [value]
-    with pytest.raises(PayloadError, match=r"^\$\.Branch\[1\]\[0\]\.Branch: contains itself"):
+    path = r"^\$\.Branch\.right\[0\]\.Branch: contains itself"
+    with pytest.raises(PayloadError, match=path):
         encode_json(value, converter=converter)
     bomb = Branch("a" * 40, None)
     for _ in range(60):
         bomb = Branch(bomb, bomb)
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json(bomb, converter=converter, max_bytes=100_000)
-
-
-def test_a_cycle_of_newtypes_is_too_deep() -> None:
-    """Each tag is a level, though no list and no object of fields is between."""
-    converter = make_converter(externally_tagged={Only | Approved: {Only: "Only(..)"}})
-    only = Only(None)
-    only.inner = only
-    with pytest.raises(PayloadError, match="nested deeper than the 127 levels"):
-        encode_json(only, converter=converter)
-
-
-def test_a_named_tuple_may_be_said_to_be_one() -> None:
-    """It is a tuple variant with the mark as without it."""
-    converter = make_converter(externally_tagged={Shift | Approved: {Shift: "Moved(..)"}})
-    assert _written(converter, Shift(1)) == '{"Moved":1}'
 
 
 def test_a_tuple_is_content_as_it_is() -> None:
@@ -617,8 +594,8 @@ def test_an_alias_can_be_tagged() -> None:
 
 def test_a_single_class_can_be_tagged() -> None:
     """A Rust enum of one variant, or a Python enum by itself."""
-    converter = make_converter(externally_tagged={Rejected: {}, Colour: {Colour.RED: "Red"}})
-    assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"Red"]'
+    converter = make_converter(externally_tagged=[Rejected, Colour])
+    assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"red"]'
     assert _written(converter, Rejected("a"), Rejected) == '{"Rejected":{"reason":"a"}}'
 
 
@@ -690,9 +667,13 @@ def test_a_users_hook_for_the_union_wins() -> None:
 
 def test_variants_are_checked_inside() -> None:
     """With the path through the tag."""
-    converter = make_converter(externally_tagged={Decision: {Rejected: "Rejected(..)"}})
-    with pytest.raises(PayloadError, match=r"^\$\[0\]\.Rejected: is of type int, where str"):
+    converter = make_converter(externally_tagged=Approved | Rejected | Shift)
+    with pytest.raises(
+        PayloadError, match=r"^\$\[0\]\.Rejected\.reason: is of type int, where str"
+    ):
         encode_json([Rejected(5)], converter=converter)  # type: ignore[arg-type]
+    with pytest.raises(PayloadError, match=r"^\$\[0\]\.Shift: is of type str, where int"):
+        encode_json([Shift("a")], converter=converter)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -708,13 +689,10 @@ def test_variants_are_checked_inside() -> None:
             "several variants of one class",
         ),
         ([Approved | Typed], TypeError, "cannot be a variant"),
-        ([Approved | Bits], TypeError, "cannot be a variant"),
         ([Approved | Literal["a"]], TypeError, "cannot be"),
         ([Any], TypeError, "cannot be"),
         ([None], TypeError, "no variants"),
         ([5], TypeError, "cannot be"),
-        ({Approved | str: {str: "Text(..)"}}, ValueError, "choice of form"),
-        ({Shift | Approved: {Shift: "Shift{..}"}}, ValueError, "choice of form"),
     ],
     ids=lambda case: str(case)[:40],
 )
@@ -724,14 +702,15 @@ def test_unions_that_cannot_be_tagged(tagged: Any, error: type[Exception], words
         make_converter(externally_tagged=tagged)
 
 
-def test_a_variant_that_cannot_be_written_cannot_be_tagged() -> None:
-    """Its own refusal comes when the converter is made."""
+def test_a_variant_that_cannot_be_written_is_refused() -> None:
+    """With its own refusal, when it is used."""
 
     class Forgotten(Rejected):
         more: int = 0
 
-    with pytest.raises(TypeError, match=r"cannot be externally tagged: .* 'more' is no field"):
-        make_converter(externally_tagged=[Approved | Forgotten])
+    converter = make_converter(externally_tagged=[Approved | Forgotten])
+    with pytest.raises(PayloadError, match="'more' is no field"):
+        encode_json(Forgotten("a"), converter=converter)
 
 
 def test_the_types_of_the_converters_methods_resolve() -> None:
@@ -756,17 +735,17 @@ def test_an_unknown_key_style_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("style", "keys"),
     [
-        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]),
-        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY", "straße"]),
-        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY", "Straße"]),
-        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y", "straße"]),
-        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y", "STRAßE"]),
-        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y", "STRAßE"]),
+        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y"]),
+        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY"]),
+        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY"]),
+        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y"]),
+        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y"]),
+        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y"]),
     ],
 )
 def test_key_styles_are_serdes(style: Any, keys: list[str]) -> None:
     """As `rename_all` writes fields."""
-    names = ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]
+    names = ["first_name", "_hidden", "a1_b", "URL", "x__y"]
     cls = attrs.make_class("Styled", {name: attrs.field(default=0) for name in names})
     tree: Mapping[str, int] = make_converter(key_style=style).unstructure(cls())
     assert list(tree) == keys

@@ -438,7 +438,9 @@ def _changed() -> Row:
     return row
 
 
-_NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='error') says why"
+_NOT_WRITTEN = (
+    "could not be written by pydantic: {}; call model_dump_json(warnings='error') to see why"
+)
 
 
 @pytest.mark.parametrize(
@@ -454,7 +456,7 @@ _NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='
         (Keys(by_key={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
         (OtherInJson(tags={"a": {1, 2}}), "is a pydantic model with a set in it"),
         (Mixed(groups={frozenset("ab"), frozenset("c")}), "is a pydantic model with a set in it"),
-        (pydantic_v1.create_model("Old")(), "is a model of pydantic.v1"),
+        (pydantic_v1.create_model("Old")(), "is of type Old, which cannot be written as JSON"),
     ],
     ids=lambda case: case[:30] if isinstance(case, str) else type(case).__name__,
 )
@@ -479,8 +481,6 @@ def test_what_pydantic_writes_is_checked() -> None:
         encode_json(Free(value=_deep(127)))
     with pytest.raises(PayloadError, match=r"^\$\[0\]\.value.*nested deeper"):
         encode_json([Free(value=_deep(126))])
-    with pytest.raises(PayloadError, match=r"^\$\.value\.x: is an integer of over 308 digits"):
-        encode_json(Free(value={"x": 10**400}))
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json([Row(id=1)] * 10, max_bytes=100)
 
@@ -509,16 +509,6 @@ def test_a_model_is_not_another() -> None:
     """As as_type, a model is a class like any other."""
     with pytest.raises(PayloadError, match=r"^\$: is of type Aliased, where Inner is declared"):
         encode_json(Aliased(), Inner)
-
-
-def test_an_old_pydantic_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not an AttributeError."""
-    monkeypatch.setattr(pydantic, "VERSION", "2.6.4")
-    with pytest.raises(PayloadError, match=r"^\$: is a model of pydantic 2\.6\.4; models are writ"):
-        encode_json(Row(id=1), converter=make_converter())
-    for version in ("2.7.0", "2.14.0b1"):
-        monkeypatch.setattr(pydantic, "VERSION", version)
-        assert encode_json(Row(id=1), converter=make_converter())
 
 
 def test_uuid_keys_collide_with_their_text() -> None:

@@ -213,7 +213,6 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (tuple[int, ...], (1, 2), "[1,2]"),
     (tuple[int, str], (1, "a"), '[1,"a"]'),
     (tuple[()], (), "[]"),
-    (tuple[int, *tuple[str, ...]], (1, "a", "b"), '[1,"a","b"]'),
     (dict, {1: "a"}, '{"1":"a"}'),
     (dict[str, int], {"a": 1}, '{"a":1}'),
     (dict[Colour, list[int]], {Colour.RED: [1]}, '{"red":[1]}'),
@@ -267,8 +266,6 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (T, 5, "5"),
     (Listed[int], [1], "[1]"),
     (Vague, Vague(Decimal(1)), '{"value":"1","count":1}'),  # type: ignore[arg-type]
-    (Annotated[int, ["no hash"]], 5, "5"),
-    (list[Annotated[int, {"no": "hash"}]], [5], "[5]"),
 ]
 
 REFUSED: list[tuple[Any, Any, str]] = [
@@ -306,7 +303,6 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (dict[int, int], {"1": 1}, "$"),
     (dict[Colour, int], {"red": 1}, "$"),
     (dict[str, int], [("a", 1)], "$"),
-    (Counter[str], Counter({"a": 1.5}), "$.a"),
     (int | None, "a", "$"),
     (list[int] | list[str], [1, "a"], "$"),
     (Strict | Other, {"name": "a"}, "$"),
@@ -385,12 +381,12 @@ def test_a_typed_dict_says_what_is_wrong_with_its_keys() -> None:
         encode_json({"count": 1, "hunter2": "a"}, Strict)
 
 
-def test_ambiguous_members_are_refused() -> None:
-    """A value that two members write differently is not written."""
+def test_the_first_member_that_can_write_a_value_does() -> None:
+    """Also where another one would write it differently."""
     converter = make_converter()
     converter.register_unstructure_hook(Name, lambda name: {"name": name})
-    with pytest.raises(PayloadError, match=r"fits several members of .* written differently"):
-        encode_json(["a"], list[str] | list[Name], converter)
+    assert encode_json(["a"], list[str] | list[Name], converter) == b'["a"]'
+    assert encode_json([1], list[Name] | list[int], converter) == b"[1]"
 
 
 def test_what_members_were_tried_leaves_no_trace() -> None:

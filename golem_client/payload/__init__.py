@@ -105,7 +105,7 @@ def encode_json(
     try:
         return _encoded(value, as_type, converter or _DEFAULT, max_bytes)
     except RefusedError as refusal:
-        message = f"{refusal.json_path}: {refusal.reason}"
+        message = refusal.message
     except RuntimeError:  # RecursionError is one
         message = "$: could not be read: it changed meanwhile, or the stack was full; try again"
     # Raised out here, so that no traceback holds the value: not by the error above, which would

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import string
-import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
-from types import NoneType, SimpleNamespace, UnionType
+from types import NoneType, UnionType
 from typing import Any, ForwardRef, Literal, NamedTuple, NotRequired, Required, get_args, get_origin
 
 import attrs
@@ -94,8 +92,6 @@ def target_of(declared: Any) -> Any:
     origin, arguments = get_origin(declared), get_args(declared)
     if isinstance(declared, typing.NewType):
         return declared.__supertype__
-    if declared is typing.LiteralString:
-        return str
     # The type statement of Python 3.12, which typing_extensions has as well.
     if hasattr(origin, "__value__") and not isinstance(origin, type):
         return _filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
@@ -113,10 +109,16 @@ def types_of(declared: Any) -> dict[str, Any]:
     is written by its own class, as everything without a declaration is.
     """
     cls = class_of(declared)
-    try:
-        hints = typing.get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001  an annotation may be any expression
-        hints = _types_one_by_one(cls)
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names = dict(vars(base))
+        for name, said in names.get("__annotations__", {}).items():
+            # One at a time, because one that fails makes get_type_hints fail for all.
+            one = type("", (), {"__annotations__": {name: said}, "__module__": base.__module__})
+            try:
+                hints |= typing.get_type_hints(one, None, names, include_extras=True)
+            except Exception:  # noqa: BLE001  an annotation may be any expression
+                hints[name] = Any
     parameters = getattr(get_origin(declared), "__parameters__", ())
     values = dict(zip(parameters, get_args(declared), strict=False))
     return {name: _filled(hint, values) for name, hint in hints.items()}
@@ -154,19 +156,6 @@ def named_fields_of(declared: Any) -> dict[str, Any]:
     """Return the types of a NamedTuple's fields, by name."""
     types = types_of(declared)
     return {name: types.get(name, Any) for name in class_of(declared)._fields}
-
-
-def _types_one_by_one(cls: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        module = vars(sys.modules.get(base.__module__, typing))
-        for name, said in vars(base).get("__annotations__", {}).items():
-            one = SimpleNamespace(__annotations__={name: said})
-            try:
-                found |= typing.get_type_hints(one, module, dict(vars(base)), include_extras=True)
-            except Exception:  # noqa: BLE001  as above
-                found[name] = Any
-    return found
 
 
 def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
@@ -212,21 +201,16 @@ def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
     return _STYLES[style]
 
 
-# serde changes ASCII letters only.
-_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-
-
 def _pascal(name: str) -> str:
     # Not str.capitalize(), which lowers the rest of a word.
-    return "".join(word[:1].translate(_UPPER) + word[1:] for word in name.split("_"))
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 _STYLES: dict[str | None, Callable[[str], str]] = {
     None: str,
-    "camelCase": lambda name: _pascal(name)[:1].translate(_LOWER) + _pascal(name)[1:],
+    "camelCase": lambda name: _pascal(name)[:1].lower() + _pascal(name)[1:],
     "PascalCase": _pascal,
     "kebab-case": lambda name: name.replace("_", "-"),
-    "SCREAMING_SNAKE_CASE": lambda name: name.translate(_UPPER),
-    "SCREAMING-KEBAB-CASE": lambda name: name.translate(_UPPER).replace("_", "-"),
+    "SCREAMING_SNAKE_CASE": str.upper,
+    "SCREAMING-KEBAB-CASE": lambda name: name.upper().replace("_", "-"),
 }

@@ -26,16 +26,12 @@ class RefusedError(Exception):
         self.path = list(path)
 
     @property
-    def json_path(self) -> str:
-        """The path as text."""
+    def message(self) -> str:
+        """The path as text, and the reason."""
         steps = [_step(key) for key in reversed(self.path)]
         if len(steps) > 12:
             steps[8:-4] = ["…"]
-        return "".join(["$", *steps])
-
-
-class TooDeepError(RefusedError):
-    """The value is nested too deep, or contains itself."""
+        return f"${''.join(steps)}: {self.reason}"
 
 
 class TooLargeError(RefusedError):
@@ -48,23 +44,35 @@ class TooLargeError(RefusedError):
         )
 
 
-class UnstructureError(PayloadError):
-    """What `converter.unstructure` raises: a PayloadError that keeps path and reason apart."""
+class TooDeepError(RefusedError):
+    """The value is nested too deep, or contains itself.
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
+    Attributes:
+        containers: The `id` of the container of each key in the path; None for a tag.
+    """
 
-    def __reduce__(self) -> tuple[type[PayloadError], tuple[str]]:
-        return PayloadError, (self.message,)
+    def __init__(self, *path: Any) -> None:
+        super().__init__(TOO_DEEP, *path)
+        self.containers: list[int | None] = []
+
+    def explained(self) -> RefusedError:
+        """Return the refusal of the first container that contains itself, or else this one."""
+        seen: set[int | None] = set()
+        for length, container in enumerate(reversed(self.containers)):
+            if container is not None and container in seen:
+                reason = "contains itself; JSON has no references, so send an id instead"
+                return RefusedError(reason, *self.path[-length:])
+            seen.add(container)
+        return self
 
 
-def refused(error: Exception, key: Any = None) -> RefusedError:
+def refused(error: Exception, key: Any = None, container: Any = None) -> RefusedError:
     """Return the refusal for any exception, with one more key. The exception's text is dropped."""
-    if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
-        inner = error.path.removeprefix("$").removeprefix(".")
-        error = RefusedError(error.reason, *([(f"..{inner}",)] if inner else []))
+    if isinstance(error, PayloadError) and error.message.startswith("$"):
+        # It is from a converter that a hook called; `..` is JSONPath's "somewhere below".
+        path, _, reason = error.message.partition(": ")
+        inner = path.removeprefix("$").removeprefix(".")
+        error = RefusedError(reason, *([(f"..{inner}",)] if inner else []))
     elif isinstance(error, RecursionError):
         error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
     elif not isinstance(error, RefusedError):
@@ -72,6 +80,8 @@ def refused(error: Exception, key: Any = None) -> RefusedError:
         error = RefusedError(f"could not be read: {name} was raised by a hook or a property")
     if key is not None and not isinstance(error, TooLargeError):
         error.path.append(key)
+        if isinstance(error, TooDeepError):
+            error.containers.append(None if container is None else id(container))
     return error
 
 

@@ -7,7 +7,6 @@ containers, so that a good payload pays nothing for it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 BUILTINS = SCALARS | {dict, list}
-_TEXT = frozenset({str})
+TEXT: frozenset[type] = frozenset({str})
 
 
 @attrs.define(eq=False)
@@ -123,21 +122,22 @@ def refusing_rule(declared: Any, reason: str) -> Rule:
 class Room:
     """How much may still be written, and how deep the writing is."""
 
-    __slots__ = ("_depth", "_max_bytes", "_open", "left")
+    __slots__ = ("_depth", "_max_bytes", "left")
 
-    def __init__(self, max_bytes: float = math.inf, *, finds_cycles: bool = False) -> None:
+    def __init__(self, max_bytes: float) -> None:
         self._max_bytes = max_bytes
         # Each element takes at least two bytes. This bounds what is small in memory, because its
         # parts are shared, and huge when written.
         self.left = max_bytes / 2
         self._depth = 0
-        self._open: list[int] | None = [] if finds_cycles else None
 
-    def take(self, length: int, container: Any = None) -> None:
+    def take(self, length: int) -> None:
         """Count the elements of a container, before they are written."""
         self.left -= length
-        if self.left < 0 or self._depth >= MAX_DEPTH or self._open is not None:
-            self._refuse(container)
+        if self.left < 0:
+            raise refusals.TooLargeError(self._max_bytes)
+        if self._depth >= MAX_DEPTH:
+            raise refusals.TooDeepError
 
     def are_plain(self, elements: list[Any]) -> bool:
         """Return whether all is plain and needs no rules, and count it: level by level, in C."""
@@ -152,14 +152,14 @@ class Room:
             level = [each for each in level if type(each) not in SCALARS]
             left -= sum(map(len, level))
             keys = chain.from_iterable(each for each in level if type(each) is dict)
-            if left < 0 or not _TEXT.issuperset(map(type, keys)):
+            if left < 0 or not TEXT.issuperset(map(type, keys)):
                 return False
             parts = (each.values() if type(each) is dict else each for each in level)
             level = [*chain.from_iterable(parts)]
         return False
 
     def written(
-        self, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
+        self, container: Any, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
     ) -> dict[Any, Any]:
         """Return the elements of a container, by key, each written by its rule."""
         plain: dict[Any, Any] = {}
@@ -169,21 +169,10 @@ class Room:
             for key, element, rule in zip(keys, elements, rules):  # noqa: B905  some have no end
                 plain[key] = element if type(element) in rule.plains else rule.write(element, self)
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            raise refused(error, key) from None
+            raise refused(error, key, container) from None
         finally:
             self._depth -= 1
         return plain
-
-    def _refuse(self, container: Any) -> None:
-        if self.left < 0:
-            raise refusals.TooLargeError(self._max_bytes)
-        if self._open is not None:
-            del self._open[self._depth :]
-            if container is not None and id(container) in self._open:
-                raise RefusedError("contains itself; JSON has no references, so send an id instead")
-            self._open.append(id(container))
-        if self._depth >= MAX_DEPTH:
-            raise refusals.TooDeepError(refusals.TOO_DEEP)
 
 
 @attrs.define(eq=False)
