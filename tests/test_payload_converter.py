@@ -233,13 +233,14 @@ def test_cattrs_own_hooks_are_the_users() -> None:
 
 
 def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
-    """`..` stands for what only the hook knows."""
+    """Only the hook knows the part between."""
     converter = make_converter()
     converter.register_unstructure_hook(
         Bill, make_dict_unstructure_fn(Bill, converter, at=override(rename="type"))
     )
     bill = Bill(Money(Decimal("NaN")), MOMENT)
-    with pytest.raises(PayloadError, match=r"^\$\.bills\[0\]\.\.amount: is not a finite number"):
+    expected = r"^\$\.bills\[0\]: in what a hook wrote, \$\.amount: is not a finite number"
+    with pytest.raises(PayloadError, match=expected):
         encode_json({"bills": [bill]}, converter=converter)
 
 
@@ -290,8 +291,9 @@ def test_a_hook_that_raises_is_a_refusal(declared: Any) -> None:
     with pytest.raises(PayloadError) as caught:
         encode_json(BILL, declared, converter)
     error = caught.value
-    assert (
-        error.message == "$.total: could not be read: BoomError was raised by a hook or a property"
+    assert error.message == (
+        "$.total: could not be read: BoomError was raised by a hook, a property or a field that is "
+        "not set"
     )
     assert (error.__cause__, error.__context__) == (None, None)
     assert not hasattr(error, "__notes__")

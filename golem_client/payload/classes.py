@@ -22,6 +22,7 @@ from golem_client.payload.refusals import RefusedError, described, mismatch, typ
 from golem_client.payload.rules import (
     BUILTINS,
     SCALARS,
+    STANDARD_MODULES,
     TEXT,
     LazyRule,
     Room,
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
 IDS = (ComponentId, WorkerId, PromiseId)
-# The type arguments of their classes are the types of what is in them.
-_STANDARD = frozenset({"builtins", "collections", "collections.abc", "types"})
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
-_FEW = 32  # more elements than these are looked at together
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
 _TWICE = "is the text of two keys, of which one would be lost; rename one"
@@ -69,8 +67,8 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
 def _record_rule(declared: Any, converter: PayloadConverter) -> Rule:
     """Return the rule of an attrs class or a dataclass: all of its fields."""
     fields = declarations.fields_of(declared, converter.key_of)
-    names, keys = [field.name for field in fields], [field.key for field in fields]
-    rules = [converter.rule_for(field.declared) for field in fields]
+    names, keys = [name for name, _, _ in fields], [key for _, key, _ in fields]
+    rules = [converter.rule_for(each) for _, _, each in fields]
     twice = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
     get = attrgetter(*names, "__class__", "__class__")  # of several names, so it gets a tuple
 
@@ -78,21 +76,9 @@ def _record_rule(declared: Any, converter: PayloadConverter) -> Rule:
         if twice is not None:
             raise RefusedError(_TWICE, twice)
         room.take(len(names))
-        try:
-            parts: Iterable[Any] = get(value)
-        except Exception:  # noqa: BLE001  a field may be a property, which may raise anything
-            parts = [_part_of(value, name) for name in names]
-        return room.written(value, keys, parts, rules)
+        return room.written(value, keys, get(value), rules)
 
     return class_rule(declared, converter, write)
-
-
-def _part_of(value: Any, field: str) -> Any:
-    try:
-        return getattr(value, field)
-    except Exception as error:  # noqa: BLE001  as above
-        name = type_name(type(error))
-    raise RefusedError(f"could not be read: {name}; set the field, or mend its property", field)
 
 
 def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Rule:
@@ -110,7 +96,7 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
         is_set = elements is not value and isinstance(value, set | frozenset)
         kinds = set(map(type, elements))
         is_plain = kinds <= item.made().plains
-        if has_no_hooks and not is_plain and len(elements) > _FEW:
+        if has_no_hooks and not is_plain:
             is_plain = room.are_plain(elements)
         if not is_plain:
             rule = converter.rule_of(*kinds) if is_open and len(kinds) == 1 else item
@@ -121,7 +107,7 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
             elements = [*room.written(value, path, elements, repeat(rule)).values()]
         return in_order(elements) if is_set else elements
 
-    return class_rule(declared, converter, write, fits, _takes(converter))
+    return class_rule(declared, converter, write, fits, takes_subclasses=True)
 
 
 def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item: Rule) -> Rule:
@@ -135,7 +121,7 @@ def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item
             return named
         return room.written(value, named, named.values(), repeat(item))
 
-    return class_rule(declared, converter, write, None, _takes(converter))
+    return class_rule(declared, converter, write, takes_subclasses=True)
 
 
 def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
@@ -166,7 +152,7 @@ def _text(key: Any, rule: LazyRule, room: Room) -> str:
 
 
 def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule | None:
-    is_standard, arguments = cls.__module__ in _STANDARD, get_args(declared)
+    is_standard, arguments = cls.__module__ in STANDARD_MODULES, get_args(declared)
     if issubclass(cls, abc.Mapping):
         key, value = arguments if is_standard and len(arguments) == 2 else (Any, Any)
         return mapping_rule(declared, converter, converter.rule_for(key), converter.rule_for(value))
@@ -199,7 +185,7 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) 
         room.take(len(rules))
         return [*room.written(value, count(), value, rules).values()]
 
-    return class_rule(declared, converter, write, fits, _takes(converter))
+    return class_rule(declared, converter, write, fits, takes_subclasses=True)
 
 
 def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -217,16 +203,11 @@ def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
         room.take(len(value))
         return room.written(value, value, value.values(), map(rules.__getitem__, value))
 
-    return class_rule(declared, converter, write, _is_dict, _takes(converter))
+    return class_rule(declared, converter, write, _is_dict, takes_subclasses=True)
 
 
 def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
-
-
-def _takes(converter: PayloadConverter) -> Callable[[type], bool]:
-    """Return what the rule of a container takes: also subclasses that the user has no hook for."""
-    return lambda kind: kind.__module__ in _STANDARD or not converter.user_hook(kind)
 
 
 def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -307,8 +288,6 @@ def _iso(base: Any, value: Any) -> str:
 
 
 def _duration(value: timedelta) -> dict[str, int]:
-    if type(value) is not timedelta:  # others count more than microseconds, or months
-        raise RefusedError(f"is a {type_name(type(value))}; convert it to a plain timedelta first")
     if value < timedelta(0):
         raise RefusedError(
             "is a negative timedelta, which serde's Duration cannot be; send a number"

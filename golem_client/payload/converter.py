@@ -46,7 +46,7 @@ class PayloadConverter(cattrs.Converter):
     """
 
     key_of: Callable[[str], str] = str
-    _names_by_union: Mapping[Any, Mapping[Any, str]] = MappingProxyType({})
+    names_by_union: Mapping[Any, Mapping[Any, str]] = MappingProxyType({})
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.forget_rules()
@@ -59,17 +59,11 @@ class PayloadConverter(cattrs.Converter):
         for id_class in classes.IDS:
             self.register_structure_hook(id_class, lambda value, cls: cls.parse(value))
 
-    def set_up(
-        self, names_by_union: Mapping[Any, Mapping[Any, str]], key_of: Callable[[str], str]
-    ) -> None:
-        """Take the options of `make_converter`."""
-        self._names_by_union, self.key_of = names_by_union, key_of
-        self.forget_rules()
-
     def copy(self, *args: Any, **options: Any) -> PayloadConverter:
         """Return a converter with the same hooks and rules."""
         copied = super().copy(*args, **options)
-        copied.set_up(self._names_by_union, self.key_of)
+        copied.names_by_union, copied.key_of = self.names_by_union, self.key_of
+        copied.forget_rules()
         return copied
 
     register_unstructure_hook = _forgetting(cattrs.Converter.register_unstructure_hook)
@@ -86,19 +80,14 @@ class PayloadConverter(cattrs.Converter):
             if not isinstance(unstructure_as, LazyRule):
                 to_json(tree, math.inf)  # for its checks
             return resolved(tree)
-        except RefusedError as refusal:
-            message = refusal.message
-        raise PayloadError(message)  # out here, so that the refusal is not the context of it
+        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
+            message = refused(error).message
+        raise PayloadError(message)  # out here, so that the error is not the context of it
 
     def tree(self, value: Any, declared: Any, max_bytes: float) -> Any:
-        """Return the plain tree of a value. Nothing but RefusedError is raised."""
-        try:
-            rule = self if declared is None else self._rule_as(declared, value)
-            return rule.write(value, Room(max_bytes))
-        except refusals.TooDeepError as error:
-            raise error.explained() from None
-        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            raise refused(error) from None
+        """Return the plain tree of a value, unchecked."""
+        rule = self if declared is None else self._rule_as(declared, value)
+        return rule.write(value, Room(max_bytes))
 
     def _rule_as(self, declared: Any, value: Any) -> Rule:
         """Return the rule for a value with `as_type`, or in a hook that calls the rule it wraps."""
@@ -113,11 +102,7 @@ class PayloadConverter(cattrs.Converter):
 
     def write(self, value: Any, room: Room) -> Any:
         """Write a value that nothing is declared of: its own class decides."""
-        kind = type(value)
-        write = self._by_class.get(kind)
-        if write is None:
-            write = self._by_class[kind] = self.rule_of(kind).write
-        return write(value, room)
+        return self.rule_of(type(value)).write(value, room)
 
     def write_enum_member(self, member: Enum, room: Room) -> Any:
         """Write what the user's hook for every enum returns, or the member's value."""
@@ -126,7 +111,8 @@ class PayloadConverter(cattrs.Converter):
 
     def rule_of(self, cls: type) -> Rule:
         """Return the rule of a class where nothing is declared."""
-        return self._variants.get(cls) or self.rule_for(cls).made()
+        found = self._by_class.get(cls)
+        return found or self._by_class.setdefault(cls, self.rule_for(cls).made())
 
     def rule_for(self, declared: Any) -> LazyRule:
         """Return the rule of a type: the user's hook where there is one, else our rule."""
@@ -189,14 +175,13 @@ class PayloadConverter(cattrs.Converter):
         """Drop all rules that were made, because a new hook can change them."""
         self._rules: dict[Any, LazyRule] = {}
         self._own_rules: dict[Any, LazyRule] = {}
-        self._by_class: dict[type, Callable[[Any, Room], Any]] = {}
         # Declared as object, because what is declared as Any is written by the rule of its class.
         part = LazyRule(object, self, lambda _: Rule(lambda _: True, self._write_returned, SCALARS))
         items = classes.array_rule(Sequence, self, part)
         self._returned: dict[Any, Rule] = {list: items, tuple: items}
         self._returned[dict] = classes.mapping_rule(dict, self, part, part)
-        self.tagged = tuple(Tagged(*each, self) for each in self._names_by_union.items())
-        self._variants: dict[Any, Rule] = {}
+        self.tagged = tuple(Tagged(*each, self) for each in self.names_by_union.items())
+        self._by_class: dict[type, Rule] = {}
         for union in self.tagged:
             for cls in filter(has_own_name, union.names):
                 is_clear = all(
@@ -206,7 +191,7 @@ class PayloadConverter(cattrs.Converter):
                 reason = (
                     f"is of type {type_name(cls)}, which several tagged unions write differently"
                 )
-                self._variants[cls] = (
+                self._by_class[cls] = (
                     union.rule
                     if is_clear
                     else refusing_rule(cls, f"{reason}; name one with as_type=")
@@ -218,8 +203,9 @@ def make_converter(
 ) -> cattrs.Converter:
     """Return a cattrs converter with the payload rules, to extend and to pass to the client.
 
-    Your own hooks win over the rules, for plain types such as `str` too. What a hook returns is
-    only checked. Register hooks before several threads use the converter.
+    Your own hooks win over the rules, for a class and its subclasses, for plain types such as
+    `str` too. What a hook returns is only checked; values in it that are not plain are written by
+    the rules. Register hooks before several threads use the converter.
 
     A declared union of several classes must be tagged. Where the Rust enum is `untagged`, or its
     tag is a field of its own, say so: `converter.register_unstructure_hook(A | B,
@@ -256,7 +242,9 @@ def make_converter(
         'Approved'
     """
     converter = PayloadConverter()
-    converter.set_up(_names_by_union(externally_tagged), declarations.key_style_of(key_style))
+    converter.names_by_union = _names_by_union(externally_tagged)
+    converter.key_of = declarations.key_style_of(key_style)
+    converter.forget_rules()
     return converter
 
 

@@ -6,10 +6,11 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from types import NoneType, UnionType
-from typing import Any, ForwardRef, Literal, NamedTuple, NotRequired, Required, get_args, get_origin
+from typing import Any, ForwardRef, Literal, NotRequired, Required, get_args, get_origin
 
 import attrs
 from cattrs import override
+from typing_extensions import Format, get_annotations
 
 from golem_client.payload.refusals import RefusedError, type_name
 
@@ -21,14 +22,6 @@ _NO_OVERRIDE = override()
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
 _VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
-
-
-class Field(NamedTuple):
-    """A field of an attrs class or a dataclass: attribute, key in the object, type."""
-
-    name: str
-    key: str
-    declared: Any
 
 
 def is_record(cls: Any) -> bool:
@@ -112,8 +105,8 @@ def types_of(declared: Any) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names = dict(vars(base))
-        for name, said in names.get("__annotations__", {}).items():
-            # One at a time, because one that fails makes get_type_hints fail for all.
+        for name, said in get_annotations(base, format=Format.FORWARDREF).items():
+            # One at a time, because one that fails would hide all others.
             one = type("", (), {"__annotations__": {name: said}, "__module__": base.__module__})
             try:
                 hints |= typing.get_type_hints(one, None, names, include_extras=True)
@@ -124,18 +117,22 @@ def types_of(declared: Any) -> dict[str, Any]:
     return {name: _filled(hint, values) for name, hint in hints.items()}
 
 
-def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[Field]:
-    """Return all fields, those with init=False too: a payload loses nothing silently."""
+def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[tuple[str, str, Any]]:
+    """Return the name, the key and the type of each field, of those with init=False too."""
     cls, types = class_of(declared), types_of(declared)
     given: Any = attrs.fields(cls) if attrs.has(cls) else dataclass_fields(cls)
-    _require_decorator(cls, {each.name for each in given})
+    if not vars(cls).keys() & {"__attrs_attrs__", "__dataclass_fields__"}:  # its base has them
+        own = get_annotations(cls, format=Format.FORWARDREF).keys() - {each.name for each in given}
+        if lost := [name for name in sorted(own) if "ClassVar" not in str(types[name])]:
+            reason = f"whose {lost[0]!r} is no field; decorate it as its base is"
+            raise RefusedError(f"is of type {type_name(cls)}, {reason}")
     found = []
     for each in given:
         # attrs has None for a field without an annotation; one of None is NoneType.
         hint = types.get(each.name, Any if each.type is None else each.type)
         said = _override(each.name, hint)
         if not said.omit:
-            found.append(Field(each.name, said.rename or key_of(each.name), hint))
+            found.append((each.name, said.rename or key_of(each.name), hint))
     return found
 
 
@@ -169,17 +166,6 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
         return hint[tuple(values.get(each, Any) for each in parameters)]
     except TypeError:  # ParamSpec and TypeVarTuple, which no payload tells apart
         return Any
-
-
-def _require_decorator(cls: Any, names: set[str]) -> None:
-    """Refuse a subclass that was forgotten to be decorated, and whose fields would be lost."""
-    own = vars(cls)
-    annotated = own.get("__annotations__", {})
-    if "__attrs_attrs__" not in own and "__dataclass_fields__" not in own:
-        for name in sorted(annotated.keys() - names):
-            if "ClassVar" not in str(annotated[name]):
-                reason = f"whose {name!r} is no field; decorate it as its base is"
-                raise RefusedError(f"is of type {type_name(cls)}, {reason}")
 
 
 def _override(name: str, hint: Any) -> Any:

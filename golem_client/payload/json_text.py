@@ -10,6 +10,7 @@ import math
 from functools import partial
 from itertools import chain
 from typing import Any
+from uuid import uuid4
 
 from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
 from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
@@ -26,7 +27,7 @@ _encoder = partial(
     check_circular=False,
 )
 _JSON = _encoder()
-_MARK = "\0golem-client\0"
+_MARK = str(uuid4())  # that no payload holds as a text
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
@@ -73,9 +74,7 @@ def _spliced(tree: Any) -> bytes:
         written.append(node.text)
         return _MARK
 
-    between = _encoder(default=mark).encode(tree).encode().split(json.dumps(_MARK).encode())
-    if len(between) != len(written) + 1:  # the payload holds the mark as a text of its own
-        return _JSON.encode(resolved(tree)).encode()
+    between = _encoder(default=mark).encode(tree).encode().split(f'"{_MARK}"'.encode())
     return b"".join(chain.from_iterable(zip(between, [*written, b""], strict=True)))
 
 

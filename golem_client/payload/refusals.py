@@ -8,6 +8,7 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
+ITSELF = "contains itself; JSON has no references, so send an id instead"
 TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
@@ -55,29 +56,28 @@ class TooDeepError(RefusedError):
         super().__init__(TOO_DEEP, *path)
         self.containers: list[int | None] = []
 
-    def explained(self) -> RefusedError:
-        """Return the refusal of the first container that contains itself, or else this one."""
+    @property
+    def message(self) -> str:
+        """The path of the first container that contains itself, or else of the depth."""
         seen: set[int | None] = set()
         for length, container in enumerate(reversed(self.containers)):
             if container is not None and container in seen:
-                reason = "contains itself; JSON has no references, so send an id instead"
-                return RefusedError(reason, *self.path[-length:])
+                return RefusedError(ITSELF, *self.path[-length:]).message
             seen.add(container)
-        return self
+        return super().message
 
 
 def refused(error: Exception, key: Any = None, container: Any = None) -> RefusedError:
     """Return the refusal for any exception, with one more key. The exception's text is dropped."""
-    if isinstance(error, PayloadError) and error.message.startswith("$"):
-        # It is from a converter that a hook called; `..` is JSONPath's "somewhere below".
-        path, _, reason = error.message.partition(": ")
-        inner = path.removeprefix("$").removeprefix(".")
-        error = RefusedError(reason, *([(f"..{inner}",)] if inner else []))
+    if isinstance(error, PayloadError):  # of the converter, called by a hook
+        error = RefusedError(f"in what a hook wrote, {error.message}")
     elif isinstance(error, RecursionError):
         error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
     elif not isinstance(error, RefusedError):
         name = type_name(type(error))
-        error = RefusedError(f"could not be read: {name} was raised by a hook or a property")
+        error = RefusedError(
+            f"could not be read: {name} was raised by a hook, a property or a field that is not set"
+        )
     if key is not None and not isinstance(error, TooLargeError):
         error.path.append(key)
         if isinstance(error, TooDeepError):
@@ -106,8 +106,8 @@ def type_name(declared: Any) -> str:
 
 
 def _step(key: Any) -> str:
-    if isinstance(key, tuple):  # an element of a set, or what is inside a hook
-        return key[0] if isinstance(key[0], str) else "[*]"
+    if isinstance(key, tuple):  # an element of a set
+        return "[*]"
     if isinstance(key, int):
         return f"[{key}]"
     shown = key if len(key) <= 40 else f"{key[:39]}…"

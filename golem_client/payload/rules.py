@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 BUILTINS = SCALARS | {dict, list}
+# The type arguments of their classes are the types of what is in them.
+STANDARD_MODULES = frozenset({"builtins", "collections", "collections.abc", "types"})
 TEXT: frozenset[type] = frozenset({str})
 
 
@@ -86,13 +88,14 @@ def class_rule(
     converter: PayloadConverter,
     write: Callable[[Any, Room], Any],
     fits: Callable[[Any], bool] | None = None,
-    takes: Callable[[type], bool] = lambda _: False,
+    *,
+    takes_subclasses: bool = False,
     **more: Any,
 ) -> Rule:
     """Return the rule of a class.
 
-    `write` gets the values of exactly this class, and of the subclasses that `takes` accepts. Other
-    values that fit are written by the rules of their own classes.
+    `write` gets the values of exactly this class. Those of subclasses are written by the rules of
+    their own classes; with `takes_subclasses` only where the user has a hook for them.
     """
     cls = class_of(declared)
     fits = fits or (lambda value: isinstance(value, cls))
@@ -103,7 +106,10 @@ def class_rule(
             return write(value, room)
         if not fits(value):
             raise mismatch(value, declared)
-        return write(value, room) if takes(kind) else converter.write(value, room)
+        is_taken = takes_subclasses and (
+            kind.__module__ in STANDARD_MODULES or not converter.user_hook(kind)
+        )
+        return write(value, room) if is_taken else converter.write(value, room)
 
     return Rule(fits, checked, **more)
 
