@@ -221,8 +221,10 @@ class Refused:
 
 _NOT_FINITE = "is not a finite number; JSON has no NaN or Infinity, so send None or text."
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text."
-_TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it."
-_ITSELF = "contains itself; JSON has no references, so send an id instead."
+_TOO_DEEP = (
+    "is nested deeper than the 127 levels that serde_json reads, or contains itself; flatten it, "
+    "or send an id instead."
+)
 _TOO_LONG = "is more than 100000 bytes of JSON (max_payload_bytes); send a reference to it instead."
 _KEYS = "keys are text, integers, enums of those, or UUIDs."
 _HOOK = "register_unstructure_hook() on a converter of make_converter()."
@@ -299,7 +301,7 @@ REFUSED = [
         )
         for name, key, said in [
             ("bool", True, "of type bool"),
-            ("None", None, "None"),
+            ("None", None, "of type NoneType"),
             ("float", 1.5, "of type float"),
             ("tuple", (SECRET,), "of type tuple"),
             ("bytes", SECRET.encode(), "of type bytes"),
@@ -341,8 +343,10 @@ REFUSED = [
     ),
     Refused("bomb in a long list", _wide(), f"$: {_TOO_LONG}"),
     Refused("second key", {"a": 1, 1.5: 2}, f"$: has a key that is of type float; {_KEYS}"),
-    Refused("cycle", _cycle(), f"$.a[1].back: {_ITSELF}"),
-    Refused("cycle of classes", _cyclic_class(), f"$.next[0]: {_ITSELF}"),
+    Refused("cycle", _cycle(), f"$.a{'[1].back' * 3}[1]…[1].back[1].back: {_TOO_DEEP}"),
+    Refused(
+        "cycle of classes", _cyclic_class(), f"${'.next[0]' * 4}…[0].next[0].next: {_TOO_DEEP}"
+    ),
     Refused("128 levels", _deep(128), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
     Refused("10000 levels", _deep(10_000), f"${'[0]' * 8}…{'[0]' * 4}: {_TOO_DEEP}"),
     Refused(

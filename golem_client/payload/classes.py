@@ -13,12 +13,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
+from typing_extensions import is_typeddict
+
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload import declarations
 from golem_client.payload.declarations import class_of
 from golem_client.payload.json_text import NOT_FINITE, in_order
 from golem_client.payload.models import model_rule
-from golem_client.payload.refusals import RefusedError, described, mismatch, type_name
+from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import (
     BUILTINS,
     SCALARS,
@@ -51,7 +53,7 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
         raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
     if declarations.is_model(cls):
         return model_rule(cls, converter)
-    if declarations.is_typed_dict(cls):
+    if is_typeddict(cls):
         return _typed_dict_rule(declared, converter)
     if issubclass(cls, Enum):
         return class_rule(cls, converter, converter.write_enum_member)
@@ -76,7 +78,7 @@ def _record_rule(declared: Any, converter: PayloadConverter) -> Rule:
         if twice is not None:
             raise RefusedError(_TWICE, twice)
         room.take(len(names))
-        return room.written(value, keys, get(value), rules)
+        return room.written(keys, get(value), rules)
 
     return class_rule(declared, converter, write)
 
@@ -104,7 +106,7 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
                 return written
             # A tuple is the path of an element of a set, which has no index.
             path: Iterable[Any] = zip(count()) if is_set else count()
-            elements = [*room.written(value, path, elements, repeat(rule)).values()]
+            elements = [*room.written(path, elements, repeat(rule)).values()]
         return in_order(elements) if is_set else elements
 
     return class_rule(declared, converter, write, fits, takes_subclasses=True)
@@ -119,7 +121,7 @@ def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item
         named = value if is_plain and str in key.plains else _with_text_keys(value, key, room)
         if item.plains.issuperset(map(type, named.values())):
             return named
-        return room.written(value, named, named.values(), repeat(item))
+        return room.written(named, named.values(), repeat(item))
 
     return class_rule(declared, converter, write, takes_subclasses=True)
 
@@ -140,7 +142,7 @@ def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
 
 
 def _text(key: Any, rule: LazyRule, room: Room) -> str:
-    reason = f"is {described(key)}; keys are text, integers, enums of those, or UUIDs"
+    reason = f"is of type {type_name(type(key))}; keys are text, integers, enums of those, or UUIDs"
     if isinstance(key, str | int | Enum | UUID) or rule.converter.user_hook(type(key)):
         try:
             text = rule.write(key, room)
@@ -183,7 +185,7 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) 
         if len(value) != len(rules):
             raise mismatch(value, declared)
         room.take(len(rules))
-        return [*room.written(value, count(), value, rules).values()]
+        return [*room.written(count(), value, rules).values()]
 
     return class_rule(declared, converter, write, fits, takes_subclasses=True)
 
@@ -196,18 +198,16 @@ def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
 
     def write(value: Any, room: Room) -> Any:
         keys = value.keys()
-        if keys != allowed and not required <= keys:
+        if not required <= keys:
             raise RefusedError(f"lacks the key {min(required - keys)!r} of {name}; add it")
-        if keys != allowed and not keys <= allowed:
+        if not keys <= allowed:
             raise RefusedError(f"has a key that {name} lacks; remove it, or correct its spelling")
         room.take(len(value))
-        return room.written(value, value, value.values(), map(rules.__getitem__, value))
+        return room.written(value, value.values(), map(rules.__getitem__, value))
 
-    return class_rule(declared, converter, write, _is_dict, takes_subclasses=True)
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
+    return class_rule(
+        declared, converter, write, lambda value: isinstance(value, dict), takes_subclasses=True
+    )
 
 
 def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -295,10 +295,6 @@ def _duration(value: timedelta) -> dict[str, int]:
     return {"secs": value.days * 86_400 + value.seconds, "nanos": value.microseconds * 1000}
 
 
-def _id(value: Any) -> Any:
-    return value.to_json()
-
-
 WRITERS: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
@@ -314,5 +310,5 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     date: partial(_iso, date),
     time: _time,
     timedelta: _duration,
-    **dict.fromkeys(IDS, _id),
+    **dict.fromkeys(IDS, lambda id_: id_.to_json()),
 }

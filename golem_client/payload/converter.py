@@ -16,9 +16,9 @@ from golem_client.errors import PayloadError
 from golem_client.frames import made_without_locals
 from golem_client.payload import classes, declarations, refusals
 from golem_client.payload.declarations import KeyStyle
-from golem_client.payload.json_text import to_json
+from golem_client.payload.json_text import resolved, to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
-from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule, resolved
+from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule
 from golem_client.payload.unions import Tagged, has_own_name, union_rule
 
 TaggedUnions: TypeAlias = (
@@ -51,7 +51,8 @@ class PayloadConverter(cattrs.Converter):
     def __init__(self, *args: Any, **options: Any) -> None:
         self.forget_rules()
         super().__init__(*args, **options)
-        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
+        # cattrs passes the converter because of the second argument: a copy is another one.
+        self.register_unstructure_hook_factory(lambda _: True, lambda each, c: c.own_rule_for(each))
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -154,9 +155,6 @@ class PayloadConverter(cattrs.Converter):
     def _made_own_rule(self, declared: Any) -> Rule:
         if declarations.is_vague(declared):
             return Rule(lambda _: True, self.write, self.without_hooks(SCALARS))
-        for union in self.tagged:
-            if union.members == {declared}:
-                return union.rule
         target = declarations.target_of(declared)
         if target is not None:
             return self.rule_for(target).made()
@@ -184,18 +182,12 @@ class PayloadConverter(cattrs.Converter):
         self._by_class: dict[type, Rule] = {}
         for union in self.tagged:
             for cls in filter(has_own_name, union.names):
-                is_clear = all(
-                    union.names[cls] == each.names.get(cls, union.names[cls])
-                    for each in self.tagged
-                )
+                ways = {each.names[cls] for each in self.tagged if cls in each.names}
                 reason = (
-                    f"is of type {type_name(cls)}, which several tagged unions write differently"
+                    f"is of type {type_name(cls)}, which several tagged unions name differently"
                 )
-                self._by_class[cls] = (
-                    union.rule
-                    if is_clear
-                    else refusing_rule(cls, f"{reason}; name one with as_type=")
-                )
+                unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
+                self._by_class[cls] = union.rule if len(ways) == 1 else unclear
 
 
 def make_converter(
@@ -253,7 +245,3 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
-
-
-def _own_rule(declared: Any, converter: Any) -> Any:
-    return converter.own_rule_for(declared)

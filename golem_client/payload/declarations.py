@@ -29,11 +29,6 @@ def is_record(cls: Any) -> bool:
     return hasattr(cls, "__attrs_attrs__") or hasattr(cls, "__dataclass_fields__")
 
 
-def is_typed_dict(cls: Any) -> bool:
-    """Return whether it is a TypedDict, of typing or of typing_extensions."""
-    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
-
-
 def is_named_tuple(cls: Any) -> bool:
     """Return whether it is a NamedTuple."""
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")

@@ -12,9 +12,12 @@ from itertools import chain
 from typing import Any
 from uuid import uuid4
 
-from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
-from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
+import attrs
 
+from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
+
+# serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
+MAX_DEPTH = 127
 NOT_FINITE = "is not a finite number; JSON has no NaN or Infinity, so send None or text"
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text"
 _UNKNOWN = "could not be written: it has a number of thousands of digits, or was changed meanwhile"
@@ -31,6 +34,22 @@ _MARK = str(uuid4())  # that no payload holds as a text
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
+
+
+@attrs.define(eq=False)
+class WrittenJson:
+    """A part of the tree that is JSON already."""
+
+    text: bytes
+
+
+def resolved(tree: Any) -> Any:
+    """Return a copy of the tree with what is JSON already read back."""
+    if type(tree) is list:
+        return [resolved(each) for each in tree]
+    if type(tree) is dict:
+        return {key: resolved(each) for key, each in tree.items()}
+    return json.loads(tree.text) if type(tree) is WrittenJson else tree
 
 
 def to_json(tree: Any, max_bytes: float) -> bytes:

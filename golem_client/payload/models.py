@@ -6,9 +6,9 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from golem_client.payload.json_text import in_order
+from golem_client.payload.json_text import WrittenJson, in_order
 from golem_client.payload.refusals import RefusedError, type_name
-from golem_client.payload.rules import Room, Rule, WrittenJson, class_rule
+from golem_client.payload.rules import Room, Rule, class_rule
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter

@@ -8,8 +8,6 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
-ITSELF = "contains itself; JSON has no references, so send an id instead"
-TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
 
@@ -46,28 +44,17 @@ class TooLargeError(RefusedError):
 
 
 class TooDeepError(RefusedError):
-    """The value is nested too deep, or contains itself.
-
-    Attributes:
-        containers: The `id` of the container of each key in the path; None for a tag.
-    """
+    """The value is nested too deep, or contains itself: then the steps of its path repeat."""
 
     def __init__(self, *path: Any) -> None:
-        super().__init__(TOO_DEEP, *path)
-        self.containers: list[int | None] = []
-
-    @property
-    def message(self) -> str:
-        """The path of the first container that contains itself, or else of the depth."""
-        seen: set[int | None] = set()
-        for length, container in enumerate(reversed(self.containers)):
-            if container is not None and container in seen:
-                return RefusedError(ITSELF, *self.path[-length:]).message
-            seen.add(container)
-        return super().message
+        super().__init__(
+            "is nested deeper than the 127 levels that serde_json reads, or contains itself; "
+            "flatten it, or send an id instead",
+            *path,
+        )
 
 
-def refused(error: Exception, key: Any = None, container: Any = None) -> RefusedError:
+def refused(error: Exception, key: Any = None) -> RefusedError:
     """Return the refusal for any exception, with one more key. The exception's text is dropped."""
     if isinstance(error, PayloadError):  # of the converter, called by a hook
         error = RefusedError(f"in what a hook wrote, {error.message}")
@@ -80,22 +67,15 @@ def refused(error: Exception, key: Any = None, container: Any = None) -> Refused
         )
     if key is not None and not isinstance(error, TooLargeError):
         error.path.append(key)
-        if isinstance(error, TooDeepError):
-            error.containers.append(None if container is None else id(container))
     return error
 
 
 def mismatch(value: Any, declared: Any) -> RefusedError:
     """Return the refusal of a value that is not of the declared type."""
     return RefusedError(
-        f"is {described(value)}, where {type_name(declared)} is declared; "
+        f"is of type {type_name(type(value))}, where {type_name(declared)} is declared; "
         "pass a value of that type, or correct the declaration"
     )
-
-
-def described(value: Any) -> str:
-    """Return what kind of value it is, without the value."""
-    return "None" if value is None else f"of type {type_name(type(value))}"
 
 
 def type_name(declared: Any) -> str:

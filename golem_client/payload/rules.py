@@ -6,7 +6,6 @@ containers, so that a good payload pays nothing for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,12 @@ import attrs
 from golem_client.frames import made_without_locals
 from golem_client.payload import refusals
 from golem_client.payload.declarations import class_of
+from golem_client.payload.json_text import MAX_DEPTH, WrittenJson
 from golem_client.payload.refusals import RefusedError, mismatch, refused
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
-# serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
-MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 BUILTINS = SCALARS | {dict, list}
 # The type arguments of their classes are the types of what is in them.
@@ -60,8 +58,7 @@ class LazyRule(Rule):
             lambda value: self.made().fits(value),
             lambda value, room: self.made().write(value, room),
         )
-        self.declared = declared
-        self.converter = converter
+        self.declared, self.converter = declared, converter
         self._make: Callable[[Any], Rule] | None = make
 
     def made(self) -> LazyRule:
@@ -117,8 +114,7 @@ def class_rule(
 def refusing_rule(declared: Any, reason: str) -> Rule:
     """Return the rule of a type of which nothing can be written."""
 
-    def write(value: Any, room: Room) -> Any:
-        del value, room
+    def write(_value: Any, _room: Room) -> Any:
         raise RefusedError(reason)
 
     cls = class_of(declared)
@@ -165,7 +161,7 @@ class Room:
         return False
 
     def written(
-        self, container: Any, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
+        self, keys: Iterable[Any], elements: Iterable[Any], rules: Iterable[Rule]
     ) -> dict[Any, Any]:
         """Return the elements of a container, by key, each written by its rule."""
         plain: dict[Any, Any] = {}
@@ -175,23 +171,7 @@ class Room:
             for key, element, rule in zip(keys, elements, rules):  # noqa: B905  some have no end
                 plain[key] = element if type(element) in rule.plains else rule.write(element, self)
         except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            raise refused(error, key, container) from None
+            raise refused(error, key) from None
         finally:
             self._depth -= 1
         return plain
-
-
-@attrs.define(eq=False)
-class WrittenJson:
-    """A part of the tree that is JSON already."""
-
-    text: bytes
-
-
-def resolved(tree: Any) -> Any:
-    """Return a copy of the tree with what is JSON already read back."""
-    if type(tree) is list:
-        return [resolved(each) for each in tree]
-    if type(tree) is dict:
-        return {key: resolved(each) for key, each in tree.items()}
-    return json.loads(tree.text) if type(tree) is WrittenJson else tree

@@ -8,6 +8,8 @@ from enum import Enum
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import is_typeddict
+
 from golem_client.payload import declarations, models, refusals
 from golem_client.payload.classes import own_rule
 from golem_client.payload.declarations import class_of, members_of
@@ -70,7 +72,7 @@ def _first_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -> 
 
 
 def _kind(declared: Any) -> Any:
-    return dict if declarations.is_typed_dict(class_of(declared)) else class_of(declared)
+    return dict if is_typeddict(class_of(declared)) else class_of(declared)
 
 
 def _advice(
@@ -134,7 +136,7 @@ class Tagged:
 
         def write(value: Any, room: Room) -> Any:
             room.take(1)
-            return room.written(None, [name], [value[0] if is_newtype else value], [content])
+            return room.written([name], [value[0] if is_newtype else value], [content])
 
         return class_rule(cls, self._converter, write)
 
@@ -144,24 +146,22 @@ class Tagged:
         is_record = declarations.is_record(cls)
         return is_record and not declarations.fields_of(member, self._converter.key_of)
 
-    def _names_of(self, member: Any, names: Mapping[Any, str]) -> list[str]:
+    def _names_of(self, member: Any, names: Mapping[Any, str]) -> tuple[str, ...]:
         cls = class_of(member)
         is_class = isinstance(cls, type) and cls not in (Any, object)
-        if not is_class or declarations.is_typed_dict(cls):
+        if not is_class or is_typeddict(cls):
             raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
         if _is_enum(cls):
-            return [_variant_name(each) for each in cls]
+            return tuple(map(_variant_name, cls))
         if member not in names and not has_own_name(member):
             raise ValueError(
                 f"variant {type_name(member)} needs a name: externally_tagged="
                 f"{{{type_name(self._declared)}: {{{type_name(member)}: 'Name'}}}}"
             )
-        return [names.get(member, cls.__name__)]
+        return (names.get(member, cls.__name__),)
 
     def _require_difference(self, names: Mapping[Any, str], count: int) -> None:
         """Raise where there is no variant, or no variant of a name, or several."""
-        if not self.members:
-            raise TypeError(f"{type_name(self._declared)} has no variants")
         if len(self.names) < count:
             raise TypeError(f"{type_name(self._declared)} has several variants of one class")
         if unknown := set(names) - self.members:
