@@ -24,7 +24,6 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
-    ParamSpec,
     Protocol,
     Required,
     TypedDict,
@@ -95,15 +94,6 @@ class Pair(Generic[K, T]):
 class Spot(NamedTuple):
     x: int
     label: str | None = None
-
-
-P = ParamSpec("P")
-
-
-@attrs.frozen
-class Call(Generic[P, T]):
-    result: T
-    call: Callable[P, T] | None = None
 
 
 class Frozen(datetime):
@@ -251,8 +241,6 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (Box, Box[Any]("a", [1]), '{"content":"a","more":[1]}'),
     (Pair[int, Base], Pair({1: Derived()}), '{"by_key":{"1":{"a":1,"b":2}}}'),
     (Spot, Spot(1), "[1,null]"),
-    (Call[[int], str], Call("a"), '{"result":"a","call":null}'),
-    (Call, Call("a"), '{"result":"a","call":null}'),
     (Base, Undecorated(), '{"a":1}'),
     (Point[str], Point("a"), '["a"]'),
     (Options, {"count": 1}, '{"count":1}'),

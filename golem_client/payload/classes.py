@@ -24,7 +24,6 @@ from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import (
     BUILTINS,
     SCALARS,
-    STANDARD_MODULES,
     TEXT,
     LazyRule,
     Room,
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
 IDS = (ComponentId, WorkerId, PromiseId)
+# The type arguments of their classes are the types of what is in them.
+_STANDARD = frozenset({"builtins", "collections", "collections.abc", "types"})
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
@@ -154,7 +155,7 @@ def _text(key: Any, rule: LazyRule, room: Room) -> str:
 
 
 def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule | None:
-    is_standard, arguments = cls.__module__ in STANDARD_MODULES, get_args(declared)
+    is_standard, arguments = cls.__module__ in _STANDARD, get_args(declared)
     if issubclass(cls, abc.Mapping):
         key, value = arguments if is_standard and len(arguments) == 2 else (Any, Any)
         return mapping_rule(declared, converter, converter.rule_for(key), converter.rule_for(value))
@@ -261,13 +262,6 @@ def _decimal(value: Decimal) -> str:
     return Decimal.__str__(value)
 
 
-def _datetime(value: datetime) -> str:
-    offset = value.utcoffset()
-    if offset is not None and offset % timedelta(minutes=1):
-        raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
-    return _iso(datetime, value)
-
-
 def _time(value: time) -> str:
     if value.tzinfo is not None:
         raise RefusedError(
@@ -306,7 +300,7 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     bytes: list,
     bytearray: list,
     memoryview: lambda value: list(value.tobytes()),
-    datetime: _datetime,
+    datetime: partial(_iso, datetime),
     date: partial(_iso, date),
     time: _time,
     timedelta: _duration,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -175,9 +175,11 @@ class PayloadConverter(cattrs.Converter):
         self._own_rules: dict[Any, LazyRule] = {}
         # Declared as object, because what is declared as Any is written by the rule of its class.
         part = LazyRule(object, self, lambda _: Rule(lambda _: True, self._write_returned, SCALARS))
-        items = classes.array_rule(Sequence, self, part)
-        self._returned: dict[Any, Rule] = {list: items, tuple: items}
-        self._returned[dict] = classes.mapping_rule(dict, self, part, part)
+        self._returned: dict[Any, Rule] = {
+            list: classes.array_rule(list, self, part),
+            tuple: classes.array_rule(tuple, self, part),
+            dict: classes.mapping_rule(dict, self, part, part),
+        }
         self.tagged = tuple(Tagged(*each, self) for each in self.names_by_union.items())
         self._by_class: dict[type, Rule] = {}
         for union in self.tagged:

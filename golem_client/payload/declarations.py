@@ -21,7 +21,7 @@ _NO_OVERRIDE = override()
 # What stands around a type in a declaration, and says nothing about its JSON.
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
-_VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
+_VAGUE = (type(typing.Self), typing.TypeVar, ForwardRef, str)
 
 
 def is_record(cls: Any) -> bool:
@@ -157,10 +157,7 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
     parameters = getattr(hint, "__parameters__", ())
     if not parameters or isinstance(hint, type):
         return hint
-    try:
-        return hint[tuple(values.get(each, Any) for each in parameters)]
-    except TypeError:  # ParamSpec and TypeVarTuple, which no payload tells apart
-        return Any
+    return hint[tuple(values.get(each, Any) for each in parameters)]
 
 
 def _override(name: str, hint: Any) -> Any:

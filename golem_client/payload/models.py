@@ -69,10 +69,8 @@ def _json_of(model: Any) -> bytes:
         return bytes(type(model).__pydantic_serializer__.to_json(model, warnings="error"))
     except Exception as error:  # noqa: BLE001  serializers of the user may raise anything
         name = type_name(type(error))
-    raise RefusedError(
-        f"could not be written by pydantic: {name}; call model_dump_json(warnings='error') to see "
-        "why, with pydantic 2.7 or later"
-    )
+    way = "call model_dump_json(warnings='error') to see why, with pydantic 2.7 or later"
+    raise RefusedError(f"could not be written by pydantic: {name}; {way}")
 
 
 def _has_own_dump(cls: Any) -> bool:

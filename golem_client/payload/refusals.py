@@ -58,8 +58,6 @@ def refused(error: Exception, key: Any = None) -> RefusedError:
     """Return the refusal for any exception, with one more key. The exception's text is dropped."""
     if isinstance(error, PayloadError):  # of the converter, called by a hook
         error = RefusedError(f"in what a hook wrote, {error.message}")
-    elif isinstance(error, RecursionError):
-        error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
     elif not isinstance(error, RefusedError):
         name = type_name(type(error))
         error = RefusedError(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 BUILTINS = SCALARS | {dict, list}
-# The type arguments of their classes are the types of what is in them.
-STANDARD_MODULES = frozenset({"builtins", "collections", "collections.abc", "types"})
 TEXT: frozenset[type] = frozenset({str})
 
 
@@ -92,7 +90,7 @@ def class_rule(
     """Return the rule of a class.
 
     `write` gets the values of exactly this class. Those of subclasses are written by the rules of
-    their own classes; with `takes_subclasses` only where the user has a hook for them.
+    their own classes; with `takes_subclasses` only if the user has a hook for them.
     """
     cls = class_of(declared)
     fits = fits or (lambda value: isinstance(value, cls))
@@ -103,9 +101,7 @@ def class_rule(
             return write(value, room)
         if not fits(value):
             raise mismatch(value, declared)
-        is_taken = takes_subclasses and (
-            kind.__module__ in STANDARD_MODULES or not converter.user_hook(kind)
-        )
+        is_taken = takes_subclasses and not converter.user_hook(kind)
         return write(value, room) if is_taken else converter.write(value, room)
 
     return Rule(fits, checked, **more)
