@@ -246,6 +246,11 @@ REFUSED = [
         [timedelta(microseconds=-1)],
         "$[0]: is a negative timedelta, which serde's Duration cannot be; send a number.",
     ),
+    Refused(
+        "odd offset",
+        [datetime.min.replace(tzinfo=ZoneInfo("Europe/Berlin"))],
+        "$[0]: has an offset with seconds, which ISO 8601 lacks; convert it to UTC.",
+    ),
     *(
         Refused(
             f"time with {name}",

@@ -262,6 +262,12 @@ def _decimal(value: Decimal) -> str:
     return Decimal.__str__(value)
 
 
+def _datetime(value: datetime) -> str:
+    if (value.utcoffset() or timedelta()) % timedelta(minutes=1):  # zones had them before 1900
+        raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
+    return _iso(datetime, value)
+
+
 def _time(value: time) -> str:
     if value.tzinfo is not None:
         raise RefusedError(
@@ -300,7 +306,7 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     bytes: list,
     bytearray: list,
     memoryview: lambda value: list(value.tobytes()),
-    datetime: partial(_iso, datetime),
+    datetime: _datetime,
     date: partial(_iso, date),
     time: _time,
     timedelta: _duration,
