@@ -158,6 +158,14 @@ class Vague:
     count: int = 1
 
 
+@dataclass
+class Dated:
+    """Its field has the name of its type, and a default."""
+
+    date: date | None = None
+    datetime: datetime | None = None
+
+
 Name = NewType("Name", str)
 Unresolved = TypeAliasType("Unresolved", "list[Base]")
 Listed = TypeAliasType("Listed", list[T], type_params=(T,))
@@ -242,6 +250,7 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (Pair[int, Base], Pair({1: Derived()}), '{"by_key":{"1":{"a":1,"b":2}}}'),
     (Spot, Spot(1), "[1,null]"),
     (Base, Undecorated(), '{"a":1}'),
+    (Dated, Dated(DAY), '{"date":"2026-01-01","datetime":null}'),
     (Point[str], Point("a"), '["a"]'),
     (Options, {"count": 1}, '{"count":1}'),
     (Strict, {"note": "a", "count": 1}, '{"note":"a","count":1}'),
@@ -325,6 +334,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Backported, {"count": "a"}, "$.count"),
     (Shape, Base(), "$"),
     (Closes, Base(), "$"),
+    (Dated, Dated(5), "$.date"),  # type: ignore[arg-type]
     (Listed[int], ["a"], "$[0]"),
     (Vague, Vague(1, "a"), "$.count"),  # type: ignore[arg-type]
     (type[int], int, "$"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
@@ -99,7 +100,9 @@ def types_of(declared: Any) -> dict[str, Any]:
     cls = class_of(declared)
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        names = dict(vars(base))
+        parameters = {each.__name__: each for each in getattr(base, "__type_params__", ())}
+        # As in get_type_hints, names of the module come first: `date: date | None = None`.
+        names = vars(base) | vars(sys.modules.get(base.__module__, typing)) | parameters
         for name, said in get_annotations(base, format=Format.FORWARDREF).items():
             # One at a time, because one that fails would hide all others.
             one = type("", (), {"__annotations__": {name: said}, "__module__": base.__module__})
@@ -107,8 +110,8 @@ def types_of(declared: Any) -> dict[str, Any]:
                 hints |= typing.get_type_hints(one, None, names, include_extras=True)
             except Exception:  # noqa: BLE001  an annotation may be any expression
                 hints[name] = Any
-    parameters = getattr(get_origin(declared), "__parameters__", ())
-    values = dict(zip(parameters, get_args(declared), strict=False))
+    generic = getattr(get_origin(declared), "__parameters__", ())
+    values = dict(zip(generic, get_args(declared), strict=False))
     return {name: _filled(hint, values) for name, hint in hints.items()}
 
 
