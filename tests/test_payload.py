@@ -27,7 +27,7 @@ from tests.serde.table import ROWS, Row
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_table(row: Row) -> None:
-    """Each row of tests/serde/table.py is written as it says."""
+    """Each row of tests/serde/table.py is written as its JSON."""
     assert row.json.encode() == encode_json(row.value, row.as_type, row.converter)
 
 
@@ -73,7 +73,7 @@ def _as_json(value: Any) -> Any:
 @settings(deadline=None)
 @given(_VALUES)
 def test_plain_values_round_trip(value: Any) -> None:
-    """What is written reads back as the same value, and says nothing about how it was written."""
+    """What is written reads back as the same value, whichever way it was written."""
     encoded = encode_json(value)
     assert _as_json(value) == json.loads(encoded)
     assert encoded == encode_json(value, object), "the walk writes what json writes at once"
@@ -313,7 +313,7 @@ def test_only_text_is_text(value: Any) -> None:
         encode_text(value)
 
 
-def test_a_lone_surrogate_is_no_text() -> None:
+def test_text_with_a_lone_surrogate_is_refused() -> None:
     """Half a character cannot be UTF-8; the text is not shown."""
     with pytest.raises(PayloadError, match="lone surrogate at index 7") as caught:
         encode_text("hunter2\ud800")

@@ -99,13 +99,13 @@ def test_a_hook_for_a_class_wins() -> None:
     ],
 )
 def test_a_hook_for_any_type_wins(cls: Any, hook: Any, value: Any, expected: str) -> None:
-    """Plain types, the standard library's, enums, keys, ids, and types that have no rule."""
+    """Plain types, the standard library's, enums, keys, ids, and types that the rules refuse."""
     converter = make_converter()
     converter.register_unstructure_hook(cls, hook)
     assert _written(converter, value) == expected
 
 
-def test_a_hook_for_dates_is_none_for_datetimes() -> None:
+def test_a_hook_for_dates_is_not_used_for_datetimes() -> None:
     """A datetime is a date, and would lose its time."""
     converter = make_converter()
     converter.register_unstructure_hook(date, lambda day: day.strftime("%d.%m.%Y"))
@@ -245,7 +245,7 @@ def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
 
 
 def test_an_override_renames_and_omits() -> None:
-    """`Annotated[T, override(...)]` is cattrs' own way to say it on the field."""
+    """`Annotated[T, override(...)]` is cattrs' own way to do it on the field."""
 
     @attrs.frozen
     class Renamed:
@@ -488,7 +488,7 @@ def test_classes_with_hooks_of_their_own_need_no_tag() -> None:
 
 
 def test_a_class_beside_a_tagged_union_must_be_tagged_too() -> None:
-    """The wider union is no variant of the tagged one."""
+    """The wider union is not the tagged one."""
     converter = make_converter(externally_tagged=Decision)
     with pytest.raises(PayloadError, match="externally_tagged"):
         encode_json(Moved(1, 2), Decision | Moved, converter)
@@ -545,7 +545,7 @@ def test_a_variant_that_a_hook_returns_is_tagged() -> None:
 
 
 def test_the_value_of_an_enum_is_final() -> None:
-    """A hook for every text does not change what an enum says."""
+    """A hook for every text does not change the value of an enum."""
 
     class Status(Enum):
         DONE = "done"
@@ -601,7 +601,7 @@ def test_a_single_class_can_be_tagged() -> None:
     assert _written(converter, Rejected("a"), Rejected) == '{"reason":"a"}'
 
 
-def test_a_subclass_of_a_variant_is_no_variant() -> None:
+def test_a_subclass_of_a_variant_is_not_a_variant() -> None:
     """Rust has no name for it: as the union it is refused, by itself it is itself."""
     converter = make_converter(externally_tagged=[Decision])
     assert _written(converter, Late("a")) == '{"reason":"a","by":0}'
@@ -646,7 +646,7 @@ def test_the_exact_class_wins_in_a_union() -> None:
     assert _written(converter, [Coin(Decimal(1))], list[Money | Coin]) == '["gold"]'
 
 
-def test_a_tag_is_no_field() -> None:
+def test_a_key_style_leaves_tags_alone() -> None:
     """Key styles are for fields; names of variants stay."""
     union = Moved | Approved
     converter = make_converter(externally_tagged={union: {}}, key_style="SCREAMING_SNAKE_CASE")
@@ -710,7 +710,7 @@ def test_a_variant_that_cannot_be_written_is_refused() -> None:
         more: int = 0
 
     converter = make_converter(externally_tagged=[Approved | Forgotten])
-    with pytest.raises(PayloadError, match="'more' is no field"):
+    with pytest.raises(PayloadError, match="'more' is not a field"):
         encode_json(Forgotten("a"), converter=converter)
 
 
@@ -729,7 +729,7 @@ def test_the_examples_of_make_converter() -> None:
 
 def test_an_unknown_key_style_is_an_error() -> None:
     """Not silently none."""
-    with pytest.raises(ValueError, match="key_style='camel' is none of camelCase"):
+    with pytest.raises(ValueError, match="key_style='camel' is not one of camelCase"):
         make_converter(key_style="camel")  # type: ignore[arg-type]
 
 

@@ -226,7 +226,7 @@ def test_a_simple_model_is_written_byte_by_byte_as_pydantic_does() -> None:
 
 
 def test_dataclasses_of_pydantic_are_written_by_pydantic() -> None:
-    """They have no model_dump_json; TypeAdapter says the same."""
+    """They have no model_dump_json; TypeAdapter writes the same."""
     data = Data(date(2020, 1, 1))
     expected = pydantic.TypeAdapter(Data).dump_json(data)
     assert encode_json(data) == expected == b'{"past":"2020-01-01","took":"PT2S"}'
@@ -311,7 +311,7 @@ def test_models_are_variants() -> None:
 
 
 def test_a_computed_field_is_content() -> None:
-    """A model of nothing else is no unit variant."""
+    """A model with nothing but computed fields is not a unit variant."""
 
     class Now(pydantic.BaseModel):
         @pydantic.computed_field  # type: ignore[prop-decorator]
@@ -412,7 +412,7 @@ class Keys(pydantic.BaseModel):
 
 
 class OtherInJson(pydantic.BaseModel):
-    """A dump to Python does not say where the sets are in the JSON."""
+    """A dump to Python does not show where the sets are in the JSON."""
 
     tags: Annotated[
         Any, pydantic.PlainSerializer(lambda tags: {**tags, "n": len(tags)}, when_used="json")
@@ -487,7 +487,7 @@ def test_what_pydantic_writes_is_checked() -> None:
 
 @pytest.mark.parametrize("text", ['"', "\\", '\\"', '"]', "]]", '[\\"['])
 def test_no_text_hides_the_depth(text: str) -> None:
-    """Brackets, quotes and backslashes in a text are no structure."""
+    """Brackets, quotes and backslashes in a text do not count as structure."""
     assert encode_json(Free(value=[text, _deep(125), text]))
     with pytest.raises(PayloadError, match="nested deeper"):
         encode_json(Free(value=[text, _deep(126), text]))

@@ -98,7 +98,7 @@ class Unknown:
 
 
 class Duck:
-    """What a mock with a spec does: it says that it is a Card."""
+    """As a mock with a spec: its `__class__` is Card."""
 
     @property
     def __class__(self) -> Any:
@@ -220,8 +220,8 @@ _TOO_LONG = "is more than 100000 bytes of JSON (max_payload_bytes); send a refer
 _KEYS = "keys are text, integers, enums of those, or UUIDs."
 _HOOK = "register_unstructure_hook() on a converter of make_converter()."
 _NO_RULE = f"which cannot be written as JSON; convert it first, or {_HOOK}"
-_MIXED = f"which has fields and is a value of its own as well; {_HOOK}"
-_TWICE = "is the text of two keys, of which one would be lost; rename one."
+_MIXED = f"which has fields and is also text, a number or a container; {_HOOK}"
+_TWICE = "is the text of two keys, so one would be lost; rename one."
 
 REFUSED = [
     Refused("NaN", {"items": [1, 2, {"price": float("nan")}]}, f"$.items[2].price: {_NOT_FINITE}"),
@@ -255,7 +255,7 @@ REFUSED = [
         Refused(
             f"time with {name}",
             [clock(1, tzinfo=zone)],
-            "$[0]: is a time with a time zone, which nothing of chrono reads; send a datetime, "
+            "$[0]: is a time with a time zone, which no type of chrono reads; send a datetime, "
             "or replace(tzinfo=None).",
         )
         for name, zone in [
@@ -280,7 +280,7 @@ REFUSED = [
         Refused(
             f"{type(value).__name__} writes none",
             value,
-            "$: does not write itself as ISO 8601; convert it to a plain datetime first.",
+            "$: has an isoformat() that is not ISO 8601; convert it to a plain datetime first.",
         )
         for value in (NoText(2026, 1, 1, tzinfo=UTC), NoDay(2026, 1, 1), NoClock(1))
     ),
@@ -395,7 +395,7 @@ REFUSED = [
     Refused(
         "subclass without its decorator",
         [Forgotten(SECRET)],
-        "$[0]: is of type Forgotten, whose 'label' is no field; decorate it as its base is.",
+        "$[0]: is of type Forgotten, whose 'label' is not a field; decorate the class as its base",
     ),
     Refused(
         "raises while it is read",
@@ -406,7 +406,7 @@ REFUSED = [
         Refused(
             f"{type(value).__name__} as the value",
             value,
-            "$: is bytes, not JSON; use complete_bytes, or say as_type=bytes.",
+            "$: is bytes, not JSON; use complete_bytes, or pass as_type=bytes.",
             as_type,
         )
         for value, as_type in [
@@ -511,7 +511,7 @@ def test_the_127th_level_is_written(wrap: Any) -> None:
         encode_json(_deep(128, wrap))
 
 
-def test_what_is_shared_is_no_cycle() -> None:
+def test_a_shared_value_is_not_a_cycle() -> None:
     """The same value twice is written twice, at whatever depth it is met."""
     shared = {"tags": ["a" * 40, {"b": ID}]}
     text = f'{{"tags":["{"a" * 40}",{{"b":"{ID}"}}]}}'

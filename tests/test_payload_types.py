@@ -135,7 +135,7 @@ class Many(TypedDict, Generic[T]):
 
 
 class Shape:
-    """A base class of which there is no rule."""
+    """A base class that the rules refuse."""
 
 
 @attrs.frozen
@@ -394,7 +394,7 @@ def test_what_members_were_tried_leaves_no_trace() -> None:
     assert encode_json(value, list[list[str] | list[int]], max_bytes=len(encoded)) == encoded
 
 
-def test_what_is_too_large_or_too_deep_is_so_for_every_member() -> None:
+def test_a_value_that_is_too_large_or_too_deep_is_refused_in_a_union() -> None:
     """The refusal names the size or the depth, not the type."""
     either: Any = list[Any] | list[list[Any]]
     with pytest.raises(PayloadError, match="max_payload_bytes"):
@@ -446,7 +446,7 @@ def test_a_cycle_is_found_behind_a_union() -> None:
 
 
 def test_fields_of_a_class_inside_a_function_are_written_by_their_classes() -> None:
-    """Annotations that cannot be resolved say nothing; nothing is lost."""
+    """Annotations that cannot be resolved are ignored; no field is lost."""
 
     @attrs.frozen
     class Local:

@@ -160,5 +160,5 @@ def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> 
     if not isinstance(converter, PayloadConverter):
         raise RefusedError("the converter is not from make_converter(), whose rules are needed")
     if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
-        raise RefusedError("is bytes, not JSON; use complete_bytes, or say as_type=bytes")
+        raise RefusedError("is bytes, not JSON; use complete_bytes, or pass as_type=bytes")
     return to_json(converter.tree(value, as_type, max_bytes), max_bytes)

@@ -41,7 +41,7 @@ _STANDARD = frozenset({"builtins", "collections", "collections.abc", "types"})
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
-_TWICE = "is the text of two keys, of which one would be lost; rename one"
+_TWICE = "is the text of two keys, so one would be lost; rename one"
 _HOOK = "register_unstructure_hook() on a converter of make_converter()"
 
 
@@ -51,7 +51,9 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     if cls is Literal:
         return _literal_rule(declared, converter)
     if not isinstance(cls, type):
-        raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
+        raise RefusedError(
+            f"is declared as {type_name(declared)}, which is not a type; declare a type"
+        )
     if declarations.is_model(cls):
         return model_rule(cls, converter)
     if is_typeddict(cls):
@@ -62,7 +64,7 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     if not declarations.is_record(cls) or issubclass(cls, IDS):
         return found or _unknown_rule(declared, cls, converter)
     if found:
-        reason = "which has fields and is a value of its own as well"
+        reason = "which has fields and is also text, a number or a container"
         raise RefusedError(f"is of type {type_name(cls)}, {reason}; {_HOOK}")
     return _record_rule(declared, converter)
 
@@ -235,15 +237,12 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
 
 
 def _scalar_rule(cls: type, converter: PayloadConverter) -> Rule | None:
-    """Return the rule of a class of `WRITERS`, or of a subclass, which inherits how it is written.
-
-    An int is a float, because what reads a float reads it. A bool is no int and a datetime no date.
-    """
+    """Return the rule of a class of `WRITERS`, or of a subclass, which is written in the same way."""
     base = next((each for each in cls.__mro__ if each in WRITERS), None)
     if base is None:
         return None
     writer = WRITERS[base]
-    accepted: Any = (int, float) if cls is float else (cls,)
+    accepted: Any = (int, float) if cls is float else (cls,)  # what reads a float reads an int
     others: Any = {int: bool, float: bool, date: datetime}.get(cls, ())
 
     def fits(value: Any) -> bool:
@@ -271,7 +270,7 @@ def _datetime(value: datetime) -> str:
 def _time(value: time) -> str:
     if value.tzinfo is not None:
         raise RefusedError(
-            "is a time with a time zone, which nothing of chrono reads; "
+            "is a time with a time zone, which no type of chrono reads; "
             "send a datetime, or replace(tzinfo=None)"
         )
     return _iso(time, value)
@@ -284,7 +283,9 @@ def _iso(base: Any, value: Any) -> str:
             return text
     except (TypeError, ValueError):
         pass
-    raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
+    raise RefusedError(
+        "has an isoformat() that is not ISO 8601; convert it to a plain datetime first"
+    )
 
 
 def _duration(value: timedelta) -> dict[str, int]:

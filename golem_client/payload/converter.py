@@ -219,8 +219,8 @@ def make_converter(
             which have alias generators.
 
     Raises:
-        TypeError: What is to be tagged is no union, or has members that cannot be told apart.
-        ValueError: A name is missing, unknown or repeated, or there is no such key style.
+        TypeError: A union has a member that cannot be a variant, or several of one class.
+        ValueError: A name is missing, unknown or repeated, or the key style is unknown.
 
     Examples:
         >>> import attrs

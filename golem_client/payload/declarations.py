@@ -19,7 +19,7 @@ KeyStyle = Literal[
     "camelCase", "PascalCase", "kebab-case", "SCREAMING_SNAKE_CASE", "SCREAMING-KEBAB-CASE"
 ]
 _NO_OVERRIDE = override()
-# What stands around a type in a declaration, and says nothing about its JSON.
+# They stand around a type in a declaration, and do not change its JSON.
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
 _VAGUE = (type(typing.Self), typing.TypeVar, ForwardRef, str)
@@ -46,7 +46,7 @@ def class_of(declared: Any) -> Any:
 
 
 def is_vague(declared: Any) -> bool:
-    """Return whether it says nothing: the value's own class decides."""
+    """Return whether it leaves the type open: the value's own class decides."""
     return declared is Any or isinstance(declared, _VAGUE)
 
 
@@ -122,11 +122,11 @@ def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[tuple[str, st
     if not vars(cls).keys() & {"__attrs_attrs__", "__dataclass_fields__"}:  # its base has them
         own = get_annotations(cls, format=Format.FORWARDREF).keys() - {each.name for each in given}
         if lost := [name for name in sorted(own) if "ClassVar" not in str(types[name])]:
-            reason = f"whose {lost[0]!r} is no field; decorate it as its base is"
+            reason = f"whose {lost[0]!r} is not a field; decorate the class as its base class is"
             raise RefusedError(f"is of type {type_name(cls)}, {reason}")
     found = []
     for each in given:
-        # attrs has None for a field without an annotation; one of None is NoneType.
+        # attrs has None for a field without an annotation; the annotation None is NoneType.
         hint = types.get(each.name, Any if each.type is None else each.type)
         said = _override(each.name, hint)
         if not said.omit:
@@ -164,7 +164,7 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
 
 
 def _override(name: str, hint: Any) -> Any:
-    """Return what cattrs' `Annotated[T, override(...)]` says; refuse what is not done here."""
+    """Return cattrs' `Annotated[T, override(...)]`; refuse what only cattrs' own functions do."""
     found = (each for each in getattr(hint, "__metadata__", ()) if type(each) is type(_NO_OVERRIDE))
     said = next(found, _NO_OVERRIDE)
     if said.omit_if_default or said.unstruct_hook:
@@ -178,7 +178,7 @@ def _override(name: str, hint: Any) -> Any:
 def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
     """Return the function that makes a field's name a key, as serde's `rename_all` does."""
     if style not in _STYLES:
-        raise ValueError(f"key_style={style!r} is none of {', '.join(get_args(KeyStyle))}")
+        raise ValueError(f"key_style={style!r} is not one of {', '.join(get_args(KeyStyle))}")
     return _STYLES[style]
 
 

@@ -31,7 +31,7 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
     hooked = [converter.rule_for(each) for each in parts]
     by_hooks = {member for each in parts for member in members_of(each)}
     tagged = [each for each in converter.tagged if each.members <= set(members)]
-    # A member of a tagged union is written by it, or not at all: a subclass is no variant.
+    # A member of a tagged union is written by it, or not at all: a subclass is not a variant.
     rest = [each for each in members if not any(each in union.members for union in tagged)]
     rules = [converter.rule_for(each).made() for each in rest]
     advice = _advice(declared, [each for each in rest if each not in by_hooks], tagged, converter)
@@ -161,7 +161,7 @@ class Tagged:
         return (names.get(member, cls.__name__),)
 
     def _require_difference(self, names: Mapping[Any, str], count: int) -> None:
-        """Raise where there is no variant, or no variant of a name, or several."""
+        """Raise where a name has no variant, or two variants have one class or one name."""
         if len(self.names) < count:
             raise TypeError(f"{type_name(self._declared)} has several variants of one class")
         if unknown := set(names) - self.members:

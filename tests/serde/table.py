@@ -257,7 +257,7 @@ class Row:
 
 
 class Reading(Sequence[int]):
-    """A sequence that is none of Python's."""
+    """A sequence of the user's own."""
 
     def __len__(self) -> int:
         return 2
@@ -267,7 +267,7 @@ class Reading(Sequence[int]):
 
 
 class Lookup(Mapping[str, int]):
-    """A mapping that is none of Python's."""
+    """A mapping of the user's own."""
 
     def __len__(self) -> int:
         return 1
