@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -321,46 +318,6 @@ def test_a_computed_field_is_content() -> None:
 
     converter = make_converter(externally_tagged=Now)
     assert encode_json(Now(), converter=converter) == b'{"Now":{"year":2026}}'
-
-
-_SETS = """
-from typing import Any
-import pydantic
-from golem_client.payload import encode_json
-
-class Tags(pydantic.BaseModel):
-    tags: set[str]
-    any: Any
-    by_name: dict[str, frozenset[int]] = {}
-
-class Odd(pydantic.BaseModel):
-    metadata: set[str]
-    default: list[set[str]]
-    type: str = "x"
-
-words = {"a", "b", "cc", "d", "e"}
-tags = Tags(tags=words, any=[{"x": words}], by_name={"n": frozenset({3, 10, 1})})
-odd = Odd(metadata=words, default=[words])
-print(encode_json([tags, {"t": tags}, odd]).decode())
-"""
-
-
-def test_sets_in_models_have_an_order() -> None:
-    """The same in every process, also where a field declares nothing."""
-    written = {
-        subprocess.run(
-            [sys.executable, "-c", _SETS],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    words = '["a","b","cc","d","e"]'
-    tags = f'{{"tags":{words},"any":[{{"x":{words}}}],"by_name":{{"n":[1,3,10]}}}}'
-    odd = f'{{"metadata":{words},"default":[{words}],"type":"x"}}'
-    assert written == {f'[{tags},{{"t":{tags}}},{odd}]'}
 
 
 def test_a_set_of_models_has_an_order() -> None:

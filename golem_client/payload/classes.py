@@ -237,7 +237,7 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
 
 
 def _scalar_rule(cls: type, converter: PayloadConverter) -> Rule | None:
-    """Return the rule of a class of `WRITERS`, or of a subclass, which is written in the same way."""
+    """Return the rule of a class of `WRITERS`, or of a subclass, which is written like it."""
     base = next((each for each in cls.__mro__ if each in WRITERS), None)
     if base is None:
         return None

@@ -89,8 +89,8 @@ def class_rule(
 ) -> Rule:
     """Return the rule of a class.
 
-    `write` gets the values of exactly this class. Those of subclasses are written by the rules of
-    their own classes; with `takes_subclasses` only if the user has a hook for them.
+    `write` gets the values of exactly this class, and with `takes_subclasses` those of subclasses
+    without a hook of the user's. Other values that fit are written by the rules of their classes.
     """
     cls = class_of(declared)
     fits = fits or (lambda value: isinstance(value, cls))
