@@ -153,8 +153,9 @@ def test_what_a_hook_returns_is_not_converted_twice() -> None:
     converter.register_unstructure_hook(Coin, lambda coin: coin.metal)
     with pytest.raises(PayloadError):
         encode_json(Money(Decimal(1)), converter=converter)  # it returns itself, for ever
-    converter.register_unstructure_hook(Money, lambda m: {"eur": ["a", m.amount, Coin(m.amount)]})
-    assert _written(converter, [Money(Decimal("1.0")), "b"]) == '[{"eur":["a","1.0","gold"]},"<b>"]'
+    converter.register_unstructure_hook(Money, lambda m: {"eur": ("a", [m.amount], Coin(m.amount))})
+    expected = '[{"eur":["a",["1.0"],"gold"]},"<b>"]'
+    assert _written(converter, [Money(Decimal("1.0")), "b"]) == expected
 
 
 def test_a_hook_that_changes_nothing_leaves_the_rule() -> None:

@@ -166,6 +166,10 @@ class Dated:
     datetime: datetime | None = None
 
 
+class Ranked(list[tuple[int, T]], Generic[T]):
+    """Its argument is not the type of its elements."""
+
+
 Name = NewType("Name", str)
 Unresolved = TypeAliasType("Unresolved", "list[Base]")
 Listed = TypeAliasType("Listed", list[T], type_params=(T,))
@@ -207,6 +211,7 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (AbstractSet[int], frozenset({1}), "[1]"),
     (deque[int], deque([1]), "[1]"),
     (set[UUID], {ID}, f'["{ID}"]'),
+    (Ranked[str], Ranked([(1, "a")]), '[[1,"a"]]'),
     (tuple, (1, "a"), '[1,"a"]'),
     (tuple[int, ...], (1, 2), "[1,2]"),
     (tuple[int, str], (1, "a"), '[1,"a"]'),
