@@ -82,7 +82,8 @@ class OpenTelemetry:
 
     No span, event or metric has a token, a payload, or any part of a worker's name, and no error's
     text, which may quote the name. Baggage is never sent. One object may serve many clients, in
-    many threads. With an SDK a small call takes more than twice the CPU, most of it the SDK's own.
+    many threads. With an SDK a small call takes about 2.2 times the CPU, and 1.7 times where its
+    trace is not sampled: the same spans and metrics made by hand take nearly as much.
 
     Args:
         tracer_provider: Makes the tracer; the global one by default.
