@@ -171,7 +171,7 @@ class TestCalls:
         command = [sys.executable, "-W", "error", "-c", program]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         assert (
-            "BlockingOutbox needs sqlalchemy, which the extra has: "
+            "Outbox needs sqlalchemy, which the extra has: "
             'pip install "golem-client[outbox]"\n'
         ) == done.stdout
 

@@ -73,6 +73,7 @@ class BlockingGolemClient(Blocking[GolemClient]):
     @with_parameters_of(GolemClient.with_options)
     def with_options(self, **options: Any) -> BlockingGolemClient:  # noqa: D102 - GolemClient's
         changed = copy.copy(self)
+        changed._original = self  # noqa: SLF001 - which closes their connections when it is dropped
         changed._inner = self._delegate().with_options(**options)  # noqa: SLF001 - our own class
         return changed
 

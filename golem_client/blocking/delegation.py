@@ -7,48 +7,20 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from typing_extensions import TypeForm
 
 from golem_client.frames import made_without_locals
 from golem_client.threads import LoopThread, ProcessLoop, Tenant
 
-
-class Delegate(Tenant, Protocol):
-    """An asyncio object that a blocking one stands for."""
-
-    async def __aenter__(self) -> Any: ...
-
-
-A = TypeVar("A", bound=Delegate)
+A = TypeVar("A", bound=Tenant)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LOOP = ProcessLoop("golem_client.blocking")
-
-
-class Lodging:
-    """What all that use one asyncio object hold; with the last of them, the object is closed.
-
-    It is closed at exit, too. Forked children leave its connections alone.
-
-    Args:
-        tenant: The asyncio object.
-    """
-
-    def __init__(self, tenant: Tenant) -> None:
-        _LOOP.lodge(tenant)
-        weakref.finalize(self, close_later, tenant, os.getpid()).atexit = False
-
-
-def close_later(tenant: Tenant, pid: int) -> None:
-    """Close what was dropped in this process: in any thread, also at the interpreter's end."""
-    loop = _LOOP.running()
-    if loop is not None and pid == os.getpid():
-        loop.start(tenant.aclose())
+LOOP = ProcessLoop("golem_client.blocking")
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -66,11 +38,6 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     return loop.run(coroutine)
 
 
-def start(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine in the loop of the process, and do not wait for it."""
-    _LOOP.get().start(coroutine)
-
-
 def _loop() -> LoopThread:
     try:
         asyncio.get_running_loop()
@@ -81,17 +48,22 @@ def _loop() -> LoopThread:
             "this call would block the event loop that runs in this thread: "
             "await a GolemClient or an Outbox here, or make this call by asyncio.to_thread()"
         )
-    return _LOOP.get()
+    return LOOP.get()
 
 
 class Blocking(Generic[A]):
-    """The base of the classes that block in place of an asyncio object."""
+    """The base of the classes that block in place of an asyncio object.
+
+    The object is closed when this one is dropped, and at exit; forked children leave it alone.
+    """
 
     _inner: A | None = None  # where a constructor has failed
+    _original: object = None
 
     def _lodge(self, inner: A) -> None:
         self._inner = inner
-        self._lodging = Lodging(inner)
+        LOOP.lodge(inner)
+        weakref.finalize(self, _close_later, inner, os.getpid()).atexit = False
 
     def _delegate(self) -> A:
         """Return the asyncio object whose methods are called."""
@@ -112,6 +84,13 @@ class Blocking(Generic[A]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close_later(inner: Tenant, pid: int) -> None:
+    """Close what was dropped in this process: in any thread, also at the interpreter's end."""
+    loop = LOOP.running()
+    if loop is not None and pid == os.getpid():
+        loop.start(inner.aclose())
 
 
 class BlockingHandle(Generic[T]):

@@ -6,9 +6,9 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Generic, Self, TypeVar, Unpack, cast
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeForm
@@ -16,13 +16,12 @@ from typing_extensions import TypeForm
 from golem_client import AnyPromiseId
 from golem_client.blocking.client import BlockingGolemClient
 from golem_client.blocking.delegation import (
+    LOOP,
     Blocking,
     BlockingHandle,
     blocking,
-    close_later,
     delegated,
     run,
-    start,
     with_docstring_of,
     with_parameters_of,
 )
@@ -30,7 +29,6 @@ from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
 from golem_client.outbox.outbox import OutboxOptions
 from golem_client.outbox.worker import Worker
-from golem_client.threads import Tenant
 
 T = TypeVar("T")
 
@@ -92,11 +90,8 @@ class BlockingOutbox(Blocking[Outbox]):
     @with_docstring_of(Outbox.entries)
     def entries(self, *, state: State | str | None = None) -> Iterator[Entry]:  # noqa: D102
         found = self._delegate().entries(state=state)
-        try:
-            while (entry := run(_next(found))) is not None:
-                yield entry
-        finally:
-            close_later(cast("Tenant", found), os.getpid())
+        while (entry := run(_next(found))) is not None:
+            yield entry
 
     @made_without_locals
     @with_docstring_of(Outbox.deliver)
@@ -107,20 +102,11 @@ class BlockingOutbox(Blocking[Outbox]):
             run(worker.run())
 
     @with_docstring_of(Outbox.delivering)
-    @contextmanager
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
-    ) -> Iterator[None]:
-        delivery = self._delegate().delivering(client._delegate(), concurrency=concurrency)  # noqa: SLF001 - our own class
-        run(delivery.__aenter__())
-        try:
-            yield
-        except GeneratorExit:  # dropped, not left: nobody waits for the delivery's end
-            raise
-        except BaseException as error:
-            run(delivery.__aexit__(type(error), error, error.__traceback__))
-            raise
-        run(delivery.__aexit__(None, None, None))
+    ) -> AbstractContextManager[None]:
+        inner = client._delegate()  # noqa: SLF001 - our own class
+        return _Delivering(self._delegate().delivering(inner, concurrency=concurrency))
 
     def _start(self, outbox: Outbox, make: Callable[[], Outbox]) -> None:
         self._lodge(outbox)
@@ -135,6 +121,17 @@ class BlockingOutbox(Blocking[Outbox]):
                     self._lodge(self._make())
                     self._pid = os.getpid()
         return super()._delegate()
+
+
+class _Delivering(AbstractContextManager[None]):
+    def __init__(self, delivery: AbstractAsyncContextManager[None]) -> None:
+        self._delivery = delivery
+
+    def __enter__(self) -> None:
+        run(self._delivery.__aenter__())
+
+    def __exit__(self, *error: object) -> None:
+        run(self._delivery.__aexit__(*error))  # type: ignore[arg-type]
 
 
 class BlockingOutboxPromise(BlockingHandle[T], Generic[T]):
@@ -164,7 +161,7 @@ def _stopping_on_sigterm(worker: Worker) -> Iterator[None]:
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )
     if is_ours:
-        signal.signal(signal.SIGTERM, lambda *_: start(_stop(worker)))
+        signal.signal(signal.SIGTERM, lambda *_: LOOP.get().start(_stop(worker)))
     try:
         yield
     finally:
