@@ -57,8 +57,8 @@ class Blocking(Generic[A]):
     The object is closed when this one is dropped, and at exit; forked children leave it alone.
     """
 
-    _inner: A | None = None  # where a constructor has failed
-    _original: object = None
+    _inner: A
+    _original: object
 
     def _lodge(self, inner: A) -> None:
         self._inner = inner
@@ -67,12 +67,10 @@ class Blocking(Generic[A]):
 
     def _delegate(self) -> A:
         """Return the asyncio object whose methods are called."""
-        assert self._inner is not None  # noqa: S101 - for the type checker
         return self._inner
 
     def __repr__(self) -> str:
-        inner = "not made" if self._inner is None else repr(self._inner)
-        return f"<{type(self).__name__} {inner}>"
+        return f"<{type(self).__name__} {getattr(self, '_inner', 'not made')!s}>"
 
     def close(self) -> None:
         """Close it as `aclose` of the asyncio class does; a second time does nothing."""

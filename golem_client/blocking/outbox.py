@@ -34,17 +34,20 @@ T = TypeVar("T")
 
 
 class BlockingOutbox(Blocking[Outbox]):
-    """An outbox for programs that are not asyncio; see `golem_client.outbox.Outbox`.
+    """An outbox for programs that are not asyncio.
 
-        with BlockingOutbox.open("golem.sqlite") as outbox, outbox.delivering(client):
-            entry = outbox.complete_json(promise_id, {"approved": True})
+        with BlockingOutbox.open("golem.sqlite") as outbox:
+            with outbox.delivering(client):  # a BlockingGolemClient
+                entry = outbox.complete_json(promise_id, {"approved": True})
 
-    It takes the arguments of `Outbox` and has its methods, made blocking. Any number of threads
-    may share one; an engine that it borrows is then used in the thread of this package alone.
-    After a fork the child gets database connections of its own at its first use; a delivery that
-    the parent had begun goes on in the parent alone.
+    It takes the arguments of `golem_client.outbox.Outbox` and has its
+    methods, made blocking. Any number of threads may share one; an engine
+    that it borrows is then used in the thread of this package alone. After a
+    fork the child gets database connections of its own at its first use; a
+    delivery that the parent had begun goes on in the parent alone.
 
-    In a thread whose event loop runs, a call is a RuntimeError: use `Outbox` there.
+    In a thread whose event loop runs, a call is a RuntimeError: use `Outbox`
+    there.
     """
 
     @with_parameters_of(Outbox.__init__)
@@ -101,6 +104,7 @@ class BlockingOutbox(Blocking[Outbox]):
         with _stopping_on_sigterm(worker):
             run(worker.run())
 
+    @made_without_locals
     @with_docstring_of(Outbox.delivering)
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
