@@ -40,11 +40,7 @@ class LoopThread:
         self._pid = os.getpid()
         self._runs = True
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            self._loop.close()
-            raise
+        self._thread.start()
 
     @property
     def is_alive(self) -> bool:
@@ -59,9 +55,6 @@ class LoopThread:
         Raises:
             RuntimeError: The loop has ended, before or during the call.
         """
-        if threading.get_ident() == self._thread.ident:
-            coroutine.close()
-            raise RuntimeError("a coroutine cannot block the event loop that it runs in")
         call = _Call(coroutine, self._calls)
         del coroutine
         try:

@@ -92,11 +92,7 @@ def _close_later(inner: Tenant, pid: int) -> None:
 
 
 class BlockingHandle(Generic[T]):
-    """The base of the typed handles on one promise.
-
-    Attributes:
-        id: The promise, or the key that stands for it.
-    """
+    """The base of the typed handles on one promise."""
 
     def __init__(self, owner: Any, promise_id: Any, type_: TypeForm[T]) -> None:
         self.id = owner._delegate().promise(promise_id, type_).id  # noqa: SLF001 - our own class
