@@ -657,9 +657,8 @@ class TestLoopThread:
 class TestOutbox:
     """The outbox, made blocking."""
 
-    def test_accept_deliver_and_look_after(
-        self, golem: BlockingFakeGolem, client: BlockingGolemClient, tmp_path: Path
-    ) -> None:
+    def test_accept_deliver_and_look_after(self, golem: BlockingFakeGolem, tmp_path: Path) -> None:
+        """By a client that nothing else holds."""
         ids = [golem.create_promise() for _ in range(3)]
         with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
             assert outbox.complete_json(ids[0], {"a": 1}).is_new
@@ -668,7 +667,7 @@ class TestOutbox:
             assert 3 == len([*outbox.entries()])
             assert ["waiting"] == [each.state for each in outbox.entries(state="waiting")]
             outbox.bind("order-17", ids[2])
-            with outbox.delivering(client):
+            with outbox.delivering(BlockingGolemClient(golem.url, token=golem.token)):
                 ended = [outbox.wait(each, timeout=30) for each in ids]
             assert ["completed"] * 3 == [each.state for each in ended]
             assert outbox.entry(ids[0]) is not None

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -109,8 +109,7 @@ class BlockingOutbox(Blocking[Outbox]):
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
     ) -> AbstractContextManager[None]:
-        inner = client._delegate()  # noqa: SLF001 - our own class
-        return _Delivering(self._delegate().delivering(inner, concurrency=concurrency))
+        return _Delivering(self, client, concurrency)
 
     def _start(self, outbox: Outbox, make: Callable[[], Outbox]) -> None:
         self._lodge(outbox)
@@ -128,8 +127,12 @@ class BlockingOutbox(Blocking[Outbox]):
 
 
 class _Delivering(AbstractContextManager[None]):
-    def __init__(self, delivery: AbstractAsyncContextManager[None]) -> None:
-        self._delivery = delivery
+    def __init__(
+        self, outbox: BlockingOutbox, client: BlockingGolemClient, concurrency: int
+    ) -> None:
+        inner, theirs = outbox._delegate(), client._delegate()  # noqa: SLF001 - our own classes
+        self._delivery = inner.delivering(theirs, concurrency=concurrency)
+        self._holds = outbox, client  # which would be closed if they were dropped
 
     def __enter__(self) -> None:
         run(self._delivery.__aenter__())
