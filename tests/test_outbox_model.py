@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         claimed: list[Claimed] = []
         for state in ("pending", "completed"):
             if left := room - len(claimed):
-                statement = claiming(self.engine.dialect.name, state, left, lease, 60)
+                statement = claiming(state, left, lease, 60)
                 claimed += [_claimed(row) for row in await self.do(statement)]
             assert len(claimed) <= room
         deliveries = []

@@ -186,8 +186,8 @@ async def test_what_was_claimed_too_slowly_is_handed_back(engine: AsyncEngine) -
             await asyncio.sleep(delays.pop())
         return result
 
-    outbox._database.run = slow  # type: ignore[method-assign]
     await outbox.complete_text(PROMISE_ID, "x")
+    outbox._database.run = slow  # type: ignore[method-assign]
     async with ScriptedServer(FALSE) as server, GolemClient(server.url, token=TOKEN) as client:
         worker = outbox._worker(client, on_settled=settled.extend)
         running = asyncio.create_task(worker.run())

@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
 from golem_client.frames import without_locals
-from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into, notification
+from golem_client.outbox.statements import CHANNEL, INSERTS
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
+_AWAY_SECONDS = 0.5
 _LONGEST_WORDS = 200
 _URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has one slash of two
 _ERRORS = {
@@ -91,10 +92,10 @@ class Database:
             )
         self.engine = engine
         self.dialect = engine.dialect.name
-        if self.dialect not in DIALECTS:
+        if self.dialect not in INSERTS:
             raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {self.dialect}")
         # SQLite has one writer; waiting here is fair, its own way of waiting sleeps.
-        self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
+        self._writing = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
         self._is_checked = False
 
     @without_locals
@@ -133,42 +134,33 @@ class Database:
     async def listen(self, on_new: Callable[[], None]) -> None:
         """Call back when PostgreSQL notifies of new rows, until this is cancelled.
 
-        It holds a connection of the engine. On SQLite, and once the connection is lost, it
-        returns: workers look for rows by themselves, twice a second.
+        It holds a connection of the engine. On SQLite it returns: there, and while the connection
+        is lost, workers look for rows by themselves.
         """
-        listen = _LISTENING.get(self.engine.dialect.driver)
-        if listen is None:
-            return
-        with suppress(*_driver_errors()):
-            async with self.engine.connect() as connection:
-                raw: Any = (await connection.get_raw_connection()).driver_connection
-                try:
-                    await listen(raw, on_new)
-                finally:
-                    await connection.invalidate()  # the next one to use it must not listen
+        while listen := _LISTENING.get(self.engine.dialect.driver):
+            with suppress(*_driver_errors()):
+                async with self.engine.connect() as connection:
+                    raw: Any = (await connection.get_raw_connection()).driver_connection
+                    try:
+                        await listen(raw, on_new)
+                    finally:
+                        await connection.invalidate()  # the next one to use it must not listen
+            await asyncio.sleep(_AWAY_SECONDS)
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
         await self._run(self._create)
-        await self._run(self._check)
-        self._is_checked = True
-
-    async def notify(self, connection: AsyncConnection) -> None:
-        """Tell other processes, where the database can, that there are new rows."""
-        if self.dialect == "postgresql":
-            await connection.execute(notification())
+        await self.check()
 
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]], tries: int = 1) -> T:
         while True:
             try:
-                async with AsyncExitStack() as stack:
-                    if self._writing is not None:
-                        await stack.enter_async_context(self._writing)
-                    return await work(await stack.enter_async_context(self.engine.begin()))
+                async with self._writing, self.engine.begin() as connection:
+                    return await work(connection)
             except _driver_errors() as error:
                 tries -= 1
                 problem = _problem(error)
-                if not tries or not isinstance(error, IntegrityError):
+                if not tries or not _is_of_a_race(error):
                     break
         # Out here, because the error above holds statements and values.
         raise problem
@@ -180,10 +172,13 @@ class Database:
                 "the outbox has no tables in this database: await outbox.create_tables(), or add "
                 "golem_outbox(metadata) to your migrations"
             )
-        version = await _version(connection)
+        query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
+        version = (await connection.execute(query)).scalar()
         if version is None:  # made by a migration of the user's own
-            await _write_version(connection, self.dialect)
-        elif version > SCHEMA_VERSION:
+            ours = {"key": SCHEMA_KEY, "promise_id": str(SCHEMA_VERSION), "noted_at": Now()}
+            noting = INSERTS[self.dialect](KEYS).values(ours)
+            await connection.execute(noting.on_conflict_do_nothing())
+        elif int(version) > SCHEMA_VERSION:
             raise OutboxError(
                 f"the outbox's tables are of version {version}, and this golem-client knows "
                 f"version {SCHEMA_VERSION}: upgrade golem-client"
@@ -215,19 +210,6 @@ async def _listen_with_psycopg(raw: Any, on_new: Callable[[], None]) -> None:
 _LISTENING = {"asyncpg": _listen_with_asyncpg, "psycopg": _listen_with_psycopg}
 
 
-async def _version(connection: AsyncConnection) -> int | None:
-    query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
-    version = (await connection.execute(query)).scalar()
-    return None if version is None else int(version)
-
-
-async def _write_version(connection: AsyncConnection, dialect: str) -> None:
-    row = insert_into(dialect, KEYS).values(
-        key=SCHEMA_KEY, promise_id=str(SCHEMA_VERSION), noted_at=Now()
-    )
-    await connection.execute(row.on_conflict_do_nothing())
-
-
 def _driver_errors() -> tuple[type[Exception], ...]:
     """Return what an engine raises, and what drivers do while they connect or listen."""
     errors: list[type[Exception]] = [SQLAlchemyError, OSError]
@@ -235,6 +217,12 @@ def _driver_errors() -> tuple[type[Exception], ...]:
         if module in sys.modules:
             errors += [getattr(sys.modules[module], name) for name in names]
     return tuple(errors)
+
+
+def _is_of_a_race(error: Exception) -> bool:
+    """Whether another transaction was quicker, or PostgreSQL ended this one of a deadlock."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(error, IntegrityError) or code == "40P01"
 
 
 def _problem(error: Exception) -> OutboxError:

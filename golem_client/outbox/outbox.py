@@ -15,7 +15,7 @@ from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypeForm
 
-from golem_client import AnyPromiseId, GolemClient, PromiseId
+from golem_client import AnyPromiseId, GolemClient, OutboxError, PromiseId
 from golem_client.frames import made_without_locals, without_locals
 from golem_client.outbox.accepting import Acceptor
 from golem_client.outbox.database import Database, sqlite_engine
@@ -30,9 +30,7 @@ from golem_client.outbox.statements import (
     Acceptance,
     accepting,
     accepting_by_key,
-    key_slot,
     notifying,
-    promise_slot,
     values_of,
 )
 from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm, telemetry
@@ -117,7 +115,7 @@ class Outbox(Records):
         self._cipher = Cipher(keys)
         self._converter = converter
         self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
-        nudge = None if nudge_after is None else span("nudge_after", nudge_after, at_least=0)
+        nudge = None if nudge_after is None else span("nudge_after", nudge_after, may_be_zero=True)
         self._rules = Rules(give_up_after=span("give_up_after", give_up_after), nudge_after=nudge)
         self._lease = span("lease", lease).total_seconds()
         self._acceptor = Acceptor(self._database, self._tell_workers)
@@ -213,20 +211,19 @@ class Outbox(Records):
             PayloadError: The value cannot be encoded, or is too large.
             OutboxError: The database cannot be used; nothing was accepted.
         """
-        encode = self._bounded(encode_json, value, as_type, self._converter)
-        return await self._accept(promise_id, encode)
+        return await self._accept(promise_id, encode_json, value, as_type, self._converter)
 
     @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
-        return await self._accept(promise_id, self._bounded(encode_text, text))
+        return await self._accept(promise_id, encode_text, text)
 
     @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
         """Accept the completion of a promise with these bytes; see `complete_json`."""
-        return await self._accept(promise_id, self._bounded(encode_bytes, data))
+        return await self._accept(promise_id, encode_bytes, data)
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
         """Return a typed handle on one promise, as `GolemClient.promise` does.
@@ -269,20 +266,19 @@ class Outbox(Records):
             InvalidIdError: It is not an id.
             PayloadError: The value cannot be encoded, or is too large.
         """
-        encode = self._bounded(encode_json, value, as_type, self._converter)
-        return self._statement(promise_id, encode)
+        return self._statement(promise_id, encode_json, value, as_type, self._converter)
 
     @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
-        return self._statement(promise_id, self._bounded(encode_text, text))
+        return self._statement(promise_id, encode_text, text)
 
     @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
-        return self._statement(promise_id, self._bounded(encode_bytes, data))
+        return self._statement(promise_id, encode_bytes, data)
 
     # Delivering
 
@@ -320,7 +316,11 @@ class Outbox(Records):
         client's timeout. When the body raises or is cancelled they are ended at once.
         """
         worker = self._worker(client, concurrency=concurrency)
-        await worker.check()
+        try:
+            await self._database.check()
+        except OutboxError as error:
+            if not error.worth_retrying:
+                raise
         running = asyncio.create_task(worker.run())
         try:
             yield
@@ -364,7 +364,7 @@ class Outbox(Records):
         Each promise comes once, in the spelling of `str(PromiseId)`.
         """
         self._check_open()
-        values = [values_of(self._acceptance(id_, None, data)) for id_, data in completions]
+        values = [values_of(self._acceptance(id_, encode_bytes, data)) for id_, data in completions]
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(accepting(self._database.dialect), values)
@@ -373,38 +373,35 @@ class Outbox(Records):
             await self._database.run(work)
             self._tell_workers()
 
-    def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
-        return partial(encode, *values, max_bytes=self._max_payload_bytes)
+    def _accept(
+        self, promise_id: Any, encode: Callable[..., bytes], *values: Any
+    ) -> asyncio.Future[Entry]:
+        return self._acceptor.hand_in(self._acceptance(promise_id, encode, *values))
 
-    def _accept(self, promise_id: Any, encode: Callable[[], bytes]) -> asyncio.Future[Entry]:
-        return self._acceptor.hand_in(self._encoded(promise_id, encode))
-
-    def _encoded(self, promise_id: Any, encode: Callable[[], bytes]) -> Acceptance:
-        """Check and encode; nothing is written."""
-        self._check_open()
-        key = str(promise_id) if isinstance(promise_id, Key) else None
-        promise = str(PromiseId.parse(promise_id)) if key is None else None
-        return self._acceptance(promise, key, encode())
-
-    def _acceptance(self, promise: str | None, key: str | None, data: bytes) -> Acceptance:
-        recording = telemetry()
-        return Acceptance(
-            slot=promise_slot(promise) if promise is not None else key_slot(key or ""),
-            promise_id=promise,
-            key=key,
-            payload=self._cipher.encrypt(data),
-            is_encrypted=self._cipher.is_on,
-            trace=None if recording is None else recording.current_trace(),
-        )
-
-    def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
-        accepted = self._encoded(promise_id, encode)
+    def _statement(self, promise_id: Any, encode: Callable[..., bytes], *values: Any) -> Insert:
+        accepted = self._acceptance(promise_id, encode, *values)
         dialect = self._database.dialect
         if accepted.promise_id is None:
             statement = accepting_by_key(dialect, accepted)
         else:
             statement = accepting(dialect).values(**values_of(accepted))
-        return notifying(statement) if dialect == "postgresql" else statement
+        notifying_too: Insert = notifying(dialect, statement)
+        return notifying_too
+
+    def _acceptance(
+        self, promise_id: Any, encode: Callable[..., bytes], *values: Any
+    ) -> Acceptance:
+        """Check and encode; nothing is written."""
+        self._check_open()
+        is_key = isinstance(promise_id, Key)
+        recording = telemetry()
+        return Acceptance(
+            promise_id=None if is_key else str(PromiseId.parse(promise_id)),
+            key=str(promise_id) if is_key else None,
+            payload=self._cipher.encrypt(encode(*values, max_bytes=self._max_payload_bytes)),
+            is_encrypted=self._cipher.is_on,
+            trace=None if recording is None else recording.current_trace(),
+        )
 
     def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
         if on_settled is not None:

@@ -126,42 +126,31 @@ class Worker:
         """Wait until `run` has ended."""
         await self._over.wait()
 
-    async def check(self) -> None:
-        """Raise an OutboxError for what waiting will not mend: missing tables, a newer version."""
-        try:
-            await self.database.check()
-        except OutboxError as error:
-            if not error.worth_retrying:
-                raise
-
     async def run(self) -> None:
-        """Deliver until `stop`, or until this is cancelled."""
+        """Deliver until `stop`, or until this is cancelled: then the calls under way end at once.
+
+        A task of its own turns, so that cancelling this one interrupts no transaction: what it
+        claims is handed back, and what has ended is settled.
+        """
         self.siblings.add(self)
+        turning = asyncio.create_task(self._turn_until_stopped())
+        listening = asyncio.create_task(self.database.listen(self.wake))
         try:
-            await self._wait_for_database()
-            listening = asyncio.create_task(self.database.listen(self.wake))
-            try:
-                await self._turn_until_stopped()
-            finally:
-                listening.cancel()
-                await asyncio.wait([listening], timeout=_LAST_WORDS_SECONDS)
+            await asyncio.wait([turning])
         finally:
+            self.stop()
+            calls = [call.task for call in self._calls.values() if call.task]
+            for task in (*calls, listening):
+                task.cancel()
             try:
-                await self._end_calls()
+                await asyncio.wait([turning, listening, *calls], timeout=_LAST_WORDS_SECONDS)
             finally:
+                turning.cancel()
+                if self._calls:
+                    logger.warning("%d rows are left to their leases", len(self._calls))
                 self.siblings.discard(self)
                 self._over.set()
-
-    async def _wait_for_database(self) -> None:
-        while not self._is_stopping:
-            try:
-                await self.database.check()
-            except OutboxError as error:
-                if not error.worth_retrying:
-                    raise
-                await self._wait_out(error)
-            else:
-                return
+        turning.result()
 
     async def _turn_until_stopped(self) -> None:
         may_be_more = True
@@ -170,9 +159,15 @@ class Worker:
             self._news.clear()
             try:
                 may_be_more = await self._turn()
+                self._said = ""
             except OutboxError as error:
+                if not self.is_patient or not error.worth_retrying:
+                    raise
                 may_be_more = True
-                await self._wait_out(error)
+                if self._said != error.message:
+                    self._said = error.message
+                    logger.warning("the outbox waits: %s", error.message)
+                await asyncio.sleep(_AWAY_SECONDS)
 
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
@@ -189,19 +184,10 @@ class Worker:
                     self._news.clear()
                     await self._news.wait()
 
-    async def _wait_out(self, error: OutboxError) -> None:
-        """Wait a little while the database is away, and say so once."""
-        if not self.is_patient:
-            raise error
-        if self._said != error.message:
-            self._said = error.message
-            logger.warning("the outbox waits: %s", error.message)
-        await asyncio.sleep(_AWAY_SECONDS)
-
     async def _turn(self) -> bool:
         """Settle what has ended, claim what there is room for; whether there may be more rows."""
         # In the order of slots: the order in which all lock rows.
-        ended, self._ended = sorted(self._ended, key=lambda call: call.row.slot), []
+        ended = sorted(self._ended, key=lambda call: call.row.slot)
         room = self._room_after(len(ended))
         lease = uuid.uuid4().hex
         asked_at = time.monotonic()
@@ -214,43 +200,17 @@ class Worker:
 
         if not ended and not room:
             return False
-        transaction = asyncio.create_task(self.database.run(work))
-        try:
-            await asyncio.wait([transaction])
-        except asyncio.CancelledError:
-            self._is_stopping = True  # what this claims is handed back
-            await asyncio.wait([transaction], timeout=_LAST_WORDS_SECONDS)
-            transaction.cancel()
-            raise
-        finally:
-            problem = self._take_in(transaction, ended, lease, asked_at)
-        if problem is not None:
-            raise problem
-        return room == len(transaction.result()) or bool(self._ended)
-
-    def _take_in(
-        self,
-        transaction: asyncio.Task[list[Claimed]],
-        ended: Sequence[Settled],
-        lease: str,
-        asked_at: float,
-    ) -> BaseException | None:
-        """Begin what was claimed and forget what was settled; return why it was neither."""
-        is_unknown = not transaction.done() or transaction.cancelled()
-        problem = None if is_unknown else transaction.exception()
-        if is_unknown or problem is not None:
-            self._ended[:0] = ended
-            return problem
-        self._said = ""
+        claimed = await self.database.run(work)
+        self._ended = self._ended[len(ended) :]
         for call in ended:
             del self._calls[call.row.id]
         if ended:
             self.on_settled(ended)
-        for row in transaction.result():
+        for row in claimed:
             # Not where its lease ran out before its call of this worker was settled.
             if row.id not in self._calls:
                 self._begin(row, lease, asked_at)
-        return None
+        return room == len(claimed) or bool(self._ended)
 
     def _room_after(self, ended: int) -> int:
         if self._is_stopping:
@@ -262,9 +222,7 @@ class Worker:
         rows: list[Claimed] = []
         for state in ("pending", "completed"):  # new rows go before those of a second sending
             if len(rows) < room:
-                statement = claiming(
-                    self.database.dialect, state, room - len(rows), lease, self.lease
-                )
+                statement = claiming(state, room - len(rows), lease, self.lease)
                 found = (await connection.execute(statement)).mappings()
                 rows += sorted((_claimed(row) for row in found), key=lambda row: row.id)
         return rows
@@ -313,37 +271,20 @@ class Worker:
         self._ended.append(call)
         self._news.set()
 
-    async def _end_calls(self) -> None:
-        """End the calls under way, and write down what is known of them."""
-        tasks = [call.task for call in self._calls.values() if call.task and not call.task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._is_stopping = True
-        try:
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                while self._calls:
-                    await asyncio.sleep(0)  # the callbacks of the tasks run
-                    await self._turn()
-        except (OutboxError, TimeoutError):
-            logger.warning("%d rows are left to their leases", len(self._calls))
-
 
 @contextmanager
 def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
     """Let a SIGTERM stop the worker, where the main thread runs it and nobody else handles it."""
-    loop = asyncio.get_running_loop()
     is_main = threading.current_thread() is threading.main_thread()
-    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    loop = asyncio.get_running_loop()
+    if is_ours:
         with suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    else:
-        is_main = False
     try:
         yield
     finally:
-        if is_main:
+        if is_ours:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(signal.SIGTERM)
 
