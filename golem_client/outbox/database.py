@@ -233,8 +233,7 @@ def _problem(error: Exception) -> OutboxError:
         words = str(cause).splitlines()[0][:_LONGEST_WORDS]
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return OutboxError("the outbox's file is not a database: name another file")
-    problem = OutboxError(
-        f"the outbox's database cannot be used at the moment: {type(cause).__name__}: {words}"
-    )
+    name = type(cause.__cause__ or cause).__name__  # asyncpg's own, where SQLAlchemy has "Error"
+    problem = OutboxError(f"the outbox's database cannot be used at the moment: {name}: {words}")
     problem.worth_retrying = True
     return problem
