@@ -6,9 +6,7 @@ import asyncio
 import os
 import re
 import sqlite3
-import sys
-from contextlib import nullcontext, suppress
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, event, inspect, select, text
@@ -31,10 +29,6 @@ _CREATE_LOCK = 0x60_1E_0B_0C
 _AWAY_SECONDS = 0.5
 _LONGEST_WORDS = 200
 _URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has one slash of two
-_ERRORS = {
-    "asyncpg": ("PostgresError", "InterfaceError", "InternalClientError"),
-    "psycopg": ("Error",),
-}
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
@@ -51,17 +45,13 @@ def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
         )
     if name in ("", ":memory:"):
         raise ValueError("an outbox in memory survives nothing: name a file")
-    problem = ""
     try:
         os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise OutboxError(f"the outbox {name} cannot be opened: {problem}")
-    address = URL.create("sqlite+aiosqlite", database=str(Path(name).absolute()))
-    engine = create_async_engine(
-        address, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
-    )
+        raise OutboxError(f"the outbox {name} cannot be opened: {error.strerror}") from None
+    address = URL.create("sqlite+aiosqlite", database=os.path.abspath(name))
+    patience = {"timeout": _BUSY_SECONDS}
+    engine = create_async_engine(address, connect_args=patience, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _make_durable)
     return engine
 
@@ -138,13 +128,16 @@ class Database:
         is lost, workers look for rows by themselves.
         """
         while listen := _LISTENING.get(self.engine.dialect.driver):
-            with suppress(*_driver_errors()):
+            try:
                 async with self.engine.connect() as connection:
                     raw: Any = (await connection.get_raw_connection()).driver_connection
                     try:
                         await listen(raw, on_new)
                     finally:
                         await connection.invalidate()  # the next one to use it must not listen
+            except Exception as error:
+                if not _is_of_the_database(error):
+                    raise
             await asyncio.sleep(_AWAY_SECONDS)
 
     async def create_tables(self) -> None:
@@ -157,7 +150,9 @@ class Database:
             try:
                 async with self._writing, self.engine.begin() as connection:
                     return await work(connection)
-            except _driver_errors() as error:
+            except Exception as error:
+                if not _is_of_the_database(error):
+                    raise
                 tries -= 1
                 problem = _problem(error)
                 if not tries or not _is_of_a_race(error):
@@ -210,13 +205,10 @@ async def _listen_with_psycopg(raw: Any, on_new: Callable[[], None]) -> None:
 _LISTENING = {"asyncpg": _listen_with_asyncpg, "psycopg": _listen_with_psycopg}
 
 
-def _driver_errors() -> tuple[type[Exception], ...]:
-    """Return what an engine raises, and what drivers do while they connect or listen."""
-    errors: list[type[Exception]] = [SQLAlchemyError, OSError]
-    for module, names in _ERRORS.items():
-        if module in sys.modules:
-            errors += [getattr(sys.modules[module], name) for name in names]
-    return tuple(errors)
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether an engine raised it, or its driver while it connected or listened."""
+    driver = type(error).__module__.partition(".")[0]
+    return isinstance(error, SQLAlchemyError | OSError) or driver in ("asyncpg", "psycopg")
 
 
 def _is_of_a_race(error: Exception) -> bool:
@@ -228,9 +220,7 @@ def _is_of_a_race(error: Exception) -> bool:
 def _problem(error: Exception) -> OutboxError:
     """Return what is said of a failed transaction. Nothing of it was written."""
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error
-    words = ""
-    with suppress(IndexError):
-        words = str(cause).splitlines()[0][:_LONGEST_WORDS]
+    words = str(cause).partition("\n")[0][:_LONGEST_WORDS]
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return OutboxError("the outbox's file is not a database: name another file")
     name = type(cause.__cause__ or cause).__name__  # asyncpg's own, where SQLAlchemy has "Error"

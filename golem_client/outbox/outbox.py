@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
@@ -22,7 +21,6 @@ from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
-from golem_client.outbox.pace import Pace
 from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules, size, span
@@ -33,12 +31,10 @@ from golem_client.outbox.statements import (
     notifying,
     values_of,
 )
-from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm, telemetry
+from golem_client.outbox.worker import CONCURRENCY, Worker, stopping_on_sigterm, telemetry
 from golem_client.payload import encode_bytes, encode_json, encode_text
 
 T = TypeVar("T")
-
-_CONCURRENCY = 64
 
 
 class OutboxOptions(TypedDict, total=False):
@@ -283,7 +279,7 @@ class Outbox(Records):
     # Delivering
 
     @without_locals
-    async def deliver(self, client: GolemClient, *, concurrency: int = _CONCURRENCY) -> None:
+    async def deliver(self, client: GolemClient, *, concurrency: int = CONCURRENCY) -> None:
         """Deliver until this is cancelled, or the process gets a SIGTERM.
 
         For a worker of its own. On SIGTERM it takes no more rows, waits for the calls under way,
@@ -303,12 +299,13 @@ class Outbox(Records):
             OutboxError: The tables are missing, or of a newer version.
         """
         worker = self._worker(client, concurrency=concurrency)
-        with stopping_on_sigterm(worker):
+        loop = asyncio.get_running_loop()
+        with stopping_on_sigterm(lambda: loop.call_soon_threadsafe(worker.stop)):
             await worker.run()
 
     @asynccontextmanager
     async def delivering(
-        self, client: GolemClient, *, concurrency: int = _CONCURRENCY
+        self, client: GolemClient, *, concurrency: int = CONCURRENCY
     ) -> AsyncIterator[None]:
         """Deliver in this process for as long as the context lasts; see `deliver`.
 
@@ -333,29 +330,17 @@ class Outbox(Records):
 
     # Inside
 
-    def _worker(
-        self,
-        client: GolemClient,
-        *,
-        concurrency: int = _CONCURRENCY,
-        on_settled: OnSettled | None = None,
-        rules: Rules | None = None,
-        pace: Pace | None = None,
-        is_patient: bool = True,
-    ) -> Worker:
+    def _worker(self, client: GolemClient, **options: Any) -> Worker:
         """Return a `Worker` that delivers once it is run; other packages of ours use it, too."""
         self._check_open()
         return Worker(
-            database=self._database,
             client=client,
+            database=self._database,
             cipher=self._cipher,
-            rules=rules or self._rules,
             lease=self._lease,
-            concurrency=size("concurrency", concurrency),
-            on_settled=partial(self._note_settled, on_settled),
             siblings=self._workers,
-            pace=pace or Pace(),
-            is_patient=is_patient,
+            tell_waiters=self._tell_waiters,
+            **{"rules": self._rules, **options},
         )
 
     async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
@@ -402,8 +387,3 @@ class Outbox(Records):
             is_encrypted=self._cipher.is_on,
             trace=None if recording is None else recording.current_trace(),
         )
-
-    def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
-        if on_settled is not None:
-            on_settled(settled)
-        self._tell_waiters()

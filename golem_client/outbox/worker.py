@@ -35,7 +35,7 @@ from golem_client import (
 )
 from golem_client.outbox.entry import State
 from golem_client.outbox.pace import Pace
-from golem_client.outbox.settling import Claimed, Rules, Settlement, handed_back, settlement
+from golem_client.outbox.settling import Claimed, Rules, Settlement, handed_back, settlement, size
 from golem_client.outbox.statements import SETTLING, claiming, values_of_settlement
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from golem_client.outbox.encryption import Cipher
 
 logger = logging.getLogger("golem_client.outbox")
+
+CONCURRENCY = 64
 
 _POLL_SECONDS = 0.5
 _GATHERING_SECONDS = 0.004
@@ -83,22 +85,24 @@ class Worker:
     """Delivers the rows of a database through a client, once it is run. Made by `Outbox`.
 
     Attributes:
-        on_settled: Called with what each transaction has settled, once it is committed.
         siblings: The workers of the same outbox that run.
+        tell_waiters: Called after each transaction that has settled something.
+        on_settled: Called before, with what it has settled.
         pace: How many rows it tries at a time.
         is_patient: Whether it waits while the database is away, instead of raising.
     """
 
-    database: Database
     client: GolemClient
+    database: Database
     cipher: Cipher
     rules: Rules
     lease: float
-    concurrency: int
-    on_settled: OnSettled
     siblings: set[Worker]
-    pace: Pace
-    is_patient: bool
+    tell_waiters: Callable[[], None]
+    concurrency: int = CONCURRENCY
+    on_settled: OnSettled | None = None
+    pace: Pace = attrs.field(factory=Pace)
+    is_patient: bool = True
     _calls: dict[int, Settled] = attrs.field(init=False, factory=dict)
     _ended: list[Settled] = attrs.field(init=False, factory=list)
     _news: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
@@ -109,6 +113,7 @@ class Worker:
 
     def __attrs_post_init__(self) -> None:
         """Let every call end before its lease does."""
+        size("concurrency", self.concurrency)
         self._margin = min(_MARGIN_SECONDS, self.lease / 2)
         timeout = min(self.client.timeout, self.lease - self._margin)
         self.client = self.client.with_options(timeout=timeout)
@@ -204,8 +209,10 @@ class Worker:
         self._ended = self._ended[len(ended) :]
         for call in ended:
             del self._calls[call.row.id]
-        if ended:
+        if ended and self.on_settled is not None:
             self.on_settled(ended)
+        if ended:
+            self.tell_waiters()
         for row in claimed:
             # Not where its lease ran out before its call of this worker was settled.
             if row.id not in self._calls:
@@ -273,20 +280,17 @@ class Worker:
 
 
 @contextmanager
-def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
-    """Let a SIGTERM stop the worker, where the main thread runs it and nobody else handles it."""
+def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
+    """Stop on a SIGTERM, where the main thread runs this and nobody else handles it."""
     is_main = threading.current_thread() is threading.main_thread()
     is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    loop = asyncio.get_running_loop()
     if is_ours:
-        with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(signal.SIGTERM, worker.stop)
+        signal.signal(signal.SIGTERM, lambda *_: stop())
     try:
         yield
     finally:
         if is_ours:
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_of_no_row(error: BaseException) -> bool:
