@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
 from sqlalchemy import Insert
@@ -21,7 +21,6 @@ from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
-from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules, size, span
 from golem_client.outbox.statements import (
@@ -387,3 +386,31 @@ class Outbox(Records):
             is_encrypted=self._cipher.is_on,
             trace=None if recording is None else recording.current_trace(),
         )
+
+
+class OutboxPromise(Generic[T]):
+    """A promise whose worker awaits a `T`; made by `Outbox.promise`.
+
+    Attributes:
+        id: The promise, or the key that stands for it.
+    """
+
+    def __init__(self, outbox: Outbox, promise_id: PromiseId | Key, type_: TypeForm[T]) -> None:
+        self.id = promise_id
+        self._outbox = outbox
+        # `None` is how Python spells the type; for complete_json it means "as the value tells".
+        self._type: Any = type(None) if type_ is None else type_
+
+    def __repr__(self) -> str:
+        name = getattr(self._type, "__name__", None) or str(self._type)
+        return f"<OutboxPromise[{name}] {self.id}>"
+
+    @without_locals
+    async def complete(self, value: T) -> Entry:
+        """Accept the completion of the promise with this value; see `Outbox.complete_json`.
+
+        Raises:
+            PayloadError: The value is not a `T`, or cannot be encoded.
+            OutboxError: As in `Outbox.complete_json`.
+        """
+        return await self._outbox.complete_json(self.id, value, self._type)
