@@ -16,6 +16,7 @@ from typing_extensions import TypeForm
 
 from golem_client import AnyPromiseId, GolemClient, OutboxError, PromiseId
 from golem_client.frames import made_without_locals, without_locals
+from golem_client.outbox import statements
 from golem_client.outbox.accepting import Acceptor
 from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
@@ -23,13 +24,6 @@ from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules, size, span
-from golem_client.outbox.statements import (
-    Acceptance,
-    accepting,
-    accepting_by_key,
-    notifying,
-    values_of,
-)
 from golem_client.outbox.worker import CONCURRENCY, Worker, stopping_on_sigterm, telemetry
 from golem_client.payload import encode_bytes, encode_json, encode_text
 
@@ -348,10 +342,13 @@ class Outbox(Records):
         Each promise comes once, in the spelling of `str(PromiseId)`.
         """
         self._check_open()
-        values = [values_of(self._acceptance(id_, encode_bytes, data)) for id_, data in completions]
+        values = [
+            statements.values_of(self._acceptance(id_, encode_bytes, data))
+            for id_, data in completions
+        ]
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(accepting(self._database.dialect), values)
+            await connection.execute(statements.accepting(self._database.dialect), values)
 
         if values:
             await self._database.run(work)
@@ -366,20 +363,20 @@ class Outbox(Records):
         accepted = self._acceptance(promise_id, encode, *values)
         dialect = self._database.dialect
         if accepted.promise_id is None:
-            statement = accepting_by_key(dialect, accepted)
+            statement = statements.accepting_by_key(dialect, accepted)
         else:
-            statement = accepting(dialect).values(**values_of(accepted))
-        notifying_too: Insert = notifying(dialect, statement)
+            statement = statements.accepting(dialect).values(**statements.values_of(accepted))
+        notifying_too: Insert = statements.notifying(dialect, statement)
         return notifying_too
 
     def _acceptance(
         self, promise_id: Any, encode: Callable[..., bytes], *values: Any
-    ) -> Acceptance:
+    ) -> statements.Acceptance:
         """Check and encode; nothing is written."""
         self._check_open()
         is_key = isinstance(promise_id, Key)
         recording = telemetry()
-        return Acceptance(
+        return statements.Acceptance(
             promise_id=None if is_key else str(PromiseId.parse(promise_id)),
             key=str(promise_id) if is_key else None,
             payload=self._cipher.encrypt(encode(*values, max_bytes=self._max_payload_bytes)),

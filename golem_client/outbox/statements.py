@@ -9,21 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import (
-    BigInteger,
-    Text,
-    and_,
-    bindparam,
-    case,
-    func,
-    literal,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from golem_client.outbox.entry import COLUMNS
@@ -46,10 +32,10 @@ _E = ENTRIES.c
 ENTRY_COLUMNS = [_E[name] for name in COLUMNS]
 
 _PENDING, _COMPLETED, _DEAD = (
-    literal_column(f"'{state}'", Text) for state in ("pending", "completed", "dead")
+    sa.literal_column(f"'{state}'", sa.Text) for state in ("pending", "completed", "dead")
 )
-_ZERO: Any = literal_column("0")
-_MAY_BE_STORED = or_(_E.may_have_stored, _E.is_claimed)
+_ZERO: Any = sa.literal_column("0")
+_MAY_BE_STORED = sa.or_(_E.may_have_stored, _E.is_claimed)
 _CLAIMED = ("id", "slot", "promise_id", "state", "payload", "is_encrypted", "failures", "trace")
 _SETTLED = ("state", "outcome", "error", "attempts", "failures", "may_have_stored")
 
@@ -101,7 +87,7 @@ def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
     On PostgreSQL it locks the key's row, so that it waits for a `bind` that is under way; SQLite
     has one writer at a time anyway.
     """
-    key = literal(accepted.key, Text)
+    key = sa.literal(accepted.key, sa.Text)
     if dialect == "postgresql":
         noted = postgresql.insert(KEYS).values(key=key, noted_at=Now())
         locked = noted.on_conflict_do_update(
@@ -109,26 +95,25 @@ def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
         )
         bound: Any = locked.returning(KEYS.c.promise_id).cte("bound")
     else:
-        found = select(KEYS.c.promise_id).where(KEYS.c.key == key).scalar_subquery()
-        bound = select(found.label("promise_id")).subquery("bound")
+        found = sa.select(KEYS.c.promise_id).where(KEYS.c.key == key).scalar_subquery()
+        bound = sa.select(found.label("promise_id")).subquery("bound")
     promise_id = bound.c.promise_id
     is_bound = promise_id.is_not(None)
     now = Now()
     values = {
-        "slot": case((is_bound, promise_slot(promise_id)), else_=accepted.slot),
+        "slot": sa.case((is_bound, promise_slot(promise_id)), else_=accepted.slot),
         "promise_id": promise_id,
         "key": key,
-        "state": case((is_bound, _PENDING), else_="waiting"),
-        "payload": literal(accepted.payload, Payload),
-        "is_encrypted": literal(accepted.is_encrypted),
-        "trace": literal(accepted.trace, Text),
+        "state": sa.case((is_bound, _PENDING), else_="waiting"),
+        "payload": sa.literal(accepted.payload, Payload),
+        "is_encrypted": sa.literal(accepted.is_encrypted),
+        "trace": sa.literal(accepted.trace, sa.Text),
         "accepted_at": now,
         "counted_from": now,
-        "due_at": case((is_bound, now)),
+        "due_at": sa.case((is_bound, now)),
     }
-    row = select(*values.values()).where(
-        true()
-    )  # without it, SQLite takes ON CONFLICT for a join's
+    # Without a WHERE, SQLite takes ON CONFLICT for a join's.
+    row = sa.select(*values.values()).where(sa.true())
     return _reviving(INSERTS[dialect](ENTRIES).from_select(list(values), row))
 
 
@@ -143,12 +128,12 @@ def _reviving(inserted: Insert) -> Insert:
     statement: Insert = inserted.on_conflict_do_update(
         index_elements=[_E.slot],
         set_={
-            **{name: case((_MAY_BE_STORED, _E[name]), else_=new[name]) for name in kept},
+            **{name: sa.case((_MAY_BE_STORED, _E[name]), else_=new[name]) for name in kept},
             **{name: new[name] for name in fresh},
-            "key": func.coalesce(new.key, _E.key),
-            "error": null(),
+            "key": sa.func.coalesce(new.key, _E.key),
+            "error": sa.null(),
             "failures": _ZERO,
-            "settled_at": null(),
+            "settled_at": sa.null(),
         },
         where=_E.state == _DEAD,
     )
@@ -161,16 +146,16 @@ def notifying(dialect: str, statement: Any, *columns: Any) -> Any:
     On PostgreSQL it tells listeners, once it is committed, that there are new rows.
     """
     if dialect == "postgresql":
-        empty: Any = literal_column("''")
-        columns += (func.pg_notify(literal_column(f"'{CHANNEL}'"), empty).label("notified"),)
+        empty: Any = sa.literal_column("''")
+        columns += (sa.func.pg_notify(sa.literal_column(f"'{CHANNEL}'"), empty).label("notified"),)
     return statement.returning(*columns) if columns else statement
 
 
 def found_by_key(accepted: Acceptance) -> Select[*tuple[Any, ...]]:
     """Return the query for the row that accepting by a key has found."""
-    bound = select(promise_slot(KEYS.c.promise_id)).where(KEYS.c.key == accepted.key)
-    slot = func.coalesce(bound.scalar_subquery(), accepted.slot)
-    return select(*ENTRY_COLUMNS).where(_E.slot == slot)
+    bound = sa.select(promise_slot(KEYS.c.promise_id)).where(KEYS.c.key == accepted.key)
+    slot = sa.func.coalesce(bound.scalar_subquery(), accepted.slot)
+    return sa.select(*ENTRY_COLUMNS).where(_E.slot == slot)
 
 
 def binding(dialect: str, key: str, promise_id: str) -> Insert:
@@ -187,7 +172,7 @@ def binding(dialect: str, key: str, promise_id: str) -> Insert:
 def freeing(key: str, promise_id: str) -> Update:
     """Return what gives a waiting row its promise, unless the promise has a row."""
     slot, other = promise_slot(promise_id), ENTRIES.alias("other")
-    taken = select(other.c.id).where(other.c.slot == slot).exists()
+    taken = sa.select(other.c.id).where(other.c.slot == slot).exists()
     facts = {"slot": slot, "promise_id": promise_id, "state": _PENDING}
     return _waiting(key).where(~taken).values(**facts, counted_from=Now(), due_at=Now())
 
@@ -199,7 +184,7 @@ def refusing(key: str, promise_id: str) -> Update:
 
 
 def _waiting(key: str) -> Update:
-    return update(ENTRIES).where(_E.slot == f"k:{key}", _E.state == "waiting")
+    return sa.update(ENTRIES).where(_E.slot == f"k:{key}", _E.state == "waiting")
 
 
 def claiming(state: str, limit: int, lease: str, seconds: float) -> Update:
@@ -208,17 +193,17 @@ def claiming(state: str, limit: int, lease: str, seconds: float) -> Update:
     The claim itself records that the payload may be out: after a crash, the next claim finds
     `is_claimed`, and remembers it in `may_have_stored`.
     """
-    due = select(_E.id).where(_E.state == state, _E.due_at <= Now())
+    due = sa.select(_E.id).where(_E.state == state, _E.due_at <= Now())
     due = due.order_by(_E.due_at, _E.id).limit(limit).with_for_update(skip_locked=True)
     # As a plain subquery, PostgreSQL may run it again, and lock more rows than the limit.
-    once = select(due.cte("due").prefix_with("MATERIALIZED").c.id)
+    once = sa.select(due.cte("due").prefix_with("MATERIALIZED").c.id)
     age = (Now() - _E.counted_from).label("age")
     return (
-        update(ENTRIES)
+        sa.update(ENTRIES)
         .where(_E.id.in_(once))
         .values(
             may_have_stored=_MAY_BE_STORED,
-            is_claimed=true(),
+            is_claimed=sa.true(),
             lease=lease,
             due_at=Now() + int(seconds * MICROSECONDS),
         )
@@ -227,25 +212,22 @@ def claiming(state: str, limit: int, lease: str, seconds: float) -> Update:
 
 
 def _settling() -> Update:
-    new = {name: bindparam(f"new_{name}", type_=_E[name].type) for name in _SETTLED}
-    due_in = bindparam("due_in", type_=BigInteger())
-    is_over = and_(new["state"] == _COMPLETED, due_in.is_(None))
+    new: Any = {name: sa.bindparam(f"new_{name}", type_=_E[name].type) for name in _SETTLED}
+    due_in = sa.bindparam("due_in", type_=sa.BigInteger())
+    new["outcome"] = sa.func.coalesce(_E.outcome, new["outcome"])  # the first one stays
+    new["attempts"] = _E.attempts + new["attempts"]
+    is_over = sa.and_(new["state"] == _COMPLETED, due_in.is_(None))
+    settled_at = sa.func.coalesce(_E.settled_at, Now())
     return (
-        update(ENTRIES)
-        .where(_E.id == bindparam("row"), _E.lease == bindparam("held"))
+        sa.update(ENTRIES)
+        .where(_E.id == sa.bindparam("row"), _E.lease == sa.bindparam("held"))
         .values(
-            **new
-            | {
-                "outcome": func.coalesce(_E.outcome, new["outcome"]),  # the first one stays
-                "attempts": _E.attempts + new["attempts"],
-            },
-            is_claimed=literal_column("false"),
-            lease=null(),
+            **new,
+            is_claimed=sa.literal_column("false"),
+            lease=sa.null(),
             due_at=Now() + due_in,
-            settled_at=case(
-                (new["state"] == _PENDING, null()), else_=func.coalesce(_E.settled_at, Now())
-            ),
-            payload=case((is_over, null()), else_=_E.payload),
+            settled_at=sa.case((new["state"] == _PENDING, sa.null()), else_=settled_at),
+            payload=sa.case((is_over, sa.null()), else_=_E.payload),
         )
     )
 
@@ -267,14 +249,14 @@ def values_of_settlement(row: Claimed, lease: str, settled: Settlement) -> dict[
 
 def retrying(which: Any) -> Update:
     """Return what makes rows due now: dead ones again, others sooner. Completed ones stay so."""
-    is_dead = and_(_E.state == _DEAD, _E.promise_id.is_not(None))
-    waits = and_(_E.state != _DEAD, _E.due_at.is_not(None), _E.lease.is_(None))
-    anew = {"state": _PENDING, "counted_from": Now(), "settled_at": null(), "error": null()}
+    is_dead = sa.and_(_E.state == _DEAD, _E.promise_id.is_not(None))
+    waits = sa.and_(_E.state != _DEAD, _E.due_at.is_not(None), _E.lease.is_(None))
+    anew = {"state": _PENDING, "counted_from": Now(), "settled_at": sa.null(), "error": sa.null()}
     return (
-        update(ENTRIES)
-        .where(which, or_(is_dead, waits))
+        sa.update(ENTRIES)
+        .where(which, sa.or_(is_dead, waits))
         .values(
-            **{name: case((is_dead, value), else_=_E[name]) for name, value in anew.items()},
+            **{name: sa.case((is_dead, value), else_=_E[name]) for name, value in anew.items()},
             failures=_ZERO,
             due_at=Now(),
         )
