@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
@@ -103,7 +103,7 @@ class Outbox(Records):
         self._database = Database(engine)
         self._cipher = Cipher(keys)
         self._converter = converter
-        self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
+        self._most_bytes = size("max_payload_bytes", max_payload_bytes)
         nudge = None if nudge_after is None else span("nudge_after", nudge_after, may_be_zero=True)
         self._rules = Rules(give_up_after=span("give_up_after", give_up_after), nudge_after=nudge)
         self._lease = span("lease", lease).total_seconds()
@@ -114,6 +114,8 @@ class Outbox(Records):
     @without_locals
     async def open(cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]) -> Self:
         """Open an outbox in a file, an SQLite database; it is made where there is none.
+
+            async with await Outbox.open("golem.sqlite") as outbox:  # mind the await
 
         A new file has mode 0600. What is accepted survives a power failure (WAL,
         `synchronous=FULL`). Put it on a disk of this machine, not on a network file system.
@@ -168,10 +170,8 @@ class Outbox(Records):
         """Make the outbox's tables where they are missing, and move an older schema on.
 
         Many processes may do so at the same time. Where migrations are your own, use
-        `golem_outbox(metadata)` instead.
-
-        Raises:
-            OutboxError: The database is away, or its tables are of a newer version.
+        `golem_outbox(metadata)` instead. An `OutboxError` says that the database is away, or that
+        its tables are of a newer version.
         """
         self._check_open()
         await self._database.create_tables()
@@ -200,30 +200,22 @@ class Outbox(Records):
             PayloadError: The value cannot be encoded, or is too large.
             OutboxError: The database cannot be used; nothing was accepted.
         """
-        return await self._accept(promise_id, encode_json, value, as_type, self._converter)
+        return await self._accept(promise_id, self._json(value, as_type))
 
     @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
-        return await self._accept(promise_id, encode_text, text)
+        return await self._accept(promise_id, encode_text(text, max_bytes=self._most_bytes))
 
     @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
         """Accept the completion of a promise with these bytes; see `complete_json`."""
-        return await self._accept(promise_id, encode_bytes, data)
+        return await self._accept(promise_id, encode_bytes(data, max_bytes=self._most_bytes))
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
-        """Return a typed handle on one promise, as `GolemClient.promise` does.
-
-        Args:
-            promise_id: The promise, in any spelling that `PromiseId.parse` accepts; or a `Key`.
-            type_: The type that its worker awaits: a class, a union, a generic.
-
-        Raises:
-            InvalidIdError: It is not an id.
-        """
+        """Return a typed handle on one promise (or `Key`), as `GolemClient.promise` does."""
         parsed = promise_id if isinstance(promise_id, Key) else PromiseId.parse(promise_id)
         return OutboxPromise(self, parsed, type_)
 
@@ -249,25 +241,21 @@ class Outbox(Records):
             values = [compiled.params[name] for name in compiled.positiontup]
             await connection.execute(str(compiled), *values)
 
-        Its arguments are those of `complete_json`.
-
-        Raises:
-            InvalidIdError: It is not an id.
-            PayloadError: The value cannot be encoded, or is too large.
+        Its arguments are those of `complete_json`; a wrong id or value raises here.
         """
-        return self._statement(promise_id, encode_json, value, as_type, self._converter)
+        return self._statement(promise_id, self._json(value, as_type))
 
     @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
-        return self._statement(promise_id, encode_text, text)
+        return self._statement(promise_id, encode_text(text, max_bytes=self._most_bytes))
 
     @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
-        return self._statement(promise_id, encode_bytes, data)
+        return self._statement(promise_id, encode_bytes(data, max_bytes=self._most_bytes))
 
     # Delivering
 
@@ -324,7 +312,10 @@ class Outbox(Records):
     # Inside
 
     def _worker(self, client: GolemClient, **options: Any) -> Worker:
-        """Return a `Worker` that delivers once it is run; other packages of ours use it, too."""
+        """Return a `Worker`, which delivers once it is run; bulk and the blocking outbox call this.
+
+        The options are the attributes of `Worker`.
+        """
         self._check_open()
         return Worker(
             client=client,
@@ -337,15 +328,9 @@ class Outbox(Records):
         )
 
     async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
-        """Accept bytes for many promises in one transaction, for `golem-promise bulk`.
-
-        Each promise comes once, in the spelling of `str(PromiseId)`.
-        """
-        self._check_open()
-        values = [
-            statements.values_of(self._acceptance(id_, encode_bytes, data))
-            for id_, data in completions
-        ]
+        """Accept bytes of any size for many promises, each of which comes once; for bulk."""
+        accepted = [self._acceptance(id_, data) for id_, data in completions]
+        values = [statements.values_of(each) for each in accepted]
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(statements.accepting(self._database.dialect), values)
@@ -354,32 +339,30 @@ class Outbox(Records):
             await self._database.run(work)
             self._tell_workers()
 
-    def _accept(
-        self, promise_id: Any, encode: Callable[..., bytes], *values: Any
-    ) -> asyncio.Future[Entry]:
-        return self._acceptor.hand_in(self._acceptance(promise_id, encode, *values))
+    def _json(self, value: Any, as_type: Any) -> bytes:
+        return encode_json(value, as_type, self._converter, max_bytes=self._most_bytes)
 
-    def _statement(self, promise_id: Any, encode: Callable[..., bytes], *values: Any) -> Insert:
-        accepted = self._acceptance(promise_id, encode, *values)
+    def _accept(self, promise_id: Any, payload: bytes) -> asyncio.Future[Entry]:
+        return self._acceptor.hand_in(self._acceptance(promise_id, payload))
+
+    def _statement(self, promise_id: Any, payload: bytes) -> Insert:
+        accepted = self._acceptance(promise_id, payload)
         dialect = self._database.dialect
         if accepted.promise_id is None:
             statement = statements.accepting_by_key(dialect, accepted)
         else:
             statement = statements.accepting(dialect).values(**statements.values_of(accepted))
-        notifying_too: Insert = statements.notifying(dialect, statement)
-        return notifying_too
+        accepting: Insert = statements.notifying(dialect, statement)
+        return accepting
 
-    def _acceptance(
-        self, promise_id: Any, encode: Callable[..., bytes], *values: Any
-    ) -> statements.Acceptance:
-        """Check and encode; nothing is written."""
+    def _acceptance(self, promise_id: Any, payload: bytes) -> statements.Acceptance:
         self._check_open()
         is_key = isinstance(promise_id, Key)
         recording = telemetry()
         return statements.Acceptance(
             promise_id=None if is_key else str(PromiseId.parse(promise_id)),
             key=str(promise_id) if is_key else None,
-            payload=self._cipher.encrypt(encode(*values, max_bytes=self._max_payload_bytes)),
+            payload=self._cipher.encrypt(payload),
             is_encrypted=self._cipher.is_on,
             trace=None if recording is None else recording.current_trace(),
         )

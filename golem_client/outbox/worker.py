@@ -62,10 +62,7 @@ class Settled:
     """A row of a worker: its call is under way, or has ended and is settled by and by.
 
     Attributes:
-        row: The row as it was claimed.
-        lease: The lease that claimed it.
         began: When, by the monotonic clock.
-        settlement: What is written into the row.
         ended: What the client's call returned or raised; None where it was not called.
     """
 
