@@ -651,6 +651,7 @@ async def test_a_full_disk_of_postgresql_is_a_clear_error(driver: str, tmp_path:
                 await connection.execute(text(statement))
         callers = (outbox.complete_text(id_, SECRET) for id_ in (promise(2), promise(3), Key("k")))
         errors = await asyncio.gather(*callers, return_exceptions=True)
+        assert 3 == len(set(map(id, errors))), "each caller raises an error of its own"
         for error in errors:
             assert isinstance(error, OutboxError)
             assert "DiskFull" in str(error)

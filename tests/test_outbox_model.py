@@ -346,6 +346,7 @@ class Machine(RuleBasedStateMachine):
             assert (State.DEAD if dead else State.PENDING) == after["state"]
             assert dead == (after["due_at"] is None)
             assert dead == (after["settled_at"] is not None)
+            assert after["payload"] is not None
             return
         self.outcomes[row.id] = outcome
         assert State.COMPLETED == after["state"]
