@@ -88,7 +88,6 @@ def hmac_sha256(
 
     Raises:
         ValueError: There is no secret or header, a secret is empty, or the encoding is another.
-        TypeError: A secret is neither text nor bytes.
     """
     if encoding not in ("hex", "base64"):
         raise ValueError(f"encoding is 'hex' or 'base64', not {encoding!r}")
@@ -111,7 +110,6 @@ def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
 
     Raises:
         ValueError: There is no secret, or one is empty.
-        TypeError: A secret is neither text nor bytes.
     """
     verify = _of_the_body("X-Hub-Signature-256", _keys("github", secrets), "hex", "sha256=")
 
@@ -134,7 +132,6 @@ def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
 
     Raises:
         ValueError: There is no secret, one is empty, or it is a token of Slack's API.
-        TypeError: A secret is neither text nor bytes.
     """
     keys = _keys("slack", secrets, "xox", "xapp-")
 
@@ -162,7 +159,6 @@ def stripe(*secrets: str | bytes) -> Verifier:
 
     Raises:
         ValueError: There is no secret, one is empty, or it is a key of Stripe's API.
-        TypeError: A secret is neither text nor bytes.
     """
     keys = _keys("stripe", secrets, "sk_", "rk_", "pk_")
 
@@ -193,7 +189,6 @@ def standard_webhooks(*secrets: str | bytes) -> Verifier:
 
     Raises:
         ValueError: There is no secret, or one is empty or not base64.
-        TypeError: A secret is neither text nor bytes.
     """
     keys = _keys("standard_webhooks", secrets, decode=_standard_key)
 

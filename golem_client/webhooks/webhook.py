@@ -107,8 +107,6 @@ class Webhook:
             )
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_to"):
-            return "<Webhook not made>"
         return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
 
     @without_locals
