@@ -4,6 +4,7 @@ GOLEM_URL=… GOLEM_AUTH_TOKEN=… STRIPE_SECRET=whsec_… OUTBOX=golem.sqlite p
 """
 
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
@@ -13,16 +14,15 @@ from golem_client.outbox import Key, Outbox
 from golem_client.webhooks import Complete, Webhook, stripe
 
 
-async def settled(event: Any) -> Complete:
-    return Complete(Key(event["data"]["object"]["id"]), event["data"]["object"])
-
-
 async def make_app() -> web.Application:
+    async def settled(event: Any) -> Complete:
+        return Complete(Key(event["data"]["object"]["id"]), event["data"]["object"])
+
     async def bind(request: web.Request) -> web.Response:  # for our own workers: keep it internal
         await outbox.bind(request.match_info["payment"], await request.text())
         return web.Response(status=204)
 
-    async def deliver(_: web.Application) -> Any:
+    async def deliver(_: web.Application) -> AsyncIterator[None]:
         async with outbox, GolemClient.from_env() as client, outbox.delivering(client):
             yield
 

@@ -47,7 +47,6 @@ class Acceptance:
     Attributes:
         promise_id: The promise, as text; None where a key stands for it.
         key: The key; None where it is accepted by its promise.
-        slot: That of its promise; that of its key, where it waits while the key is not bound.
     """
 
     promise_id: str | None
@@ -55,11 +54,12 @@ class Acceptance:
     payload: Hidden
     is_encrypted: bool
     trace: str | None
-    slot: str = attrs.field(init=False)
 
-    @slot.default
-    def _slot(self) -> str:
-        return f"k:{self.key}" if self.promise_id is None else promise_slot(self.promise_id)
+    @property
+    def slot(self) -> str:
+        """The slot of its promise; that of its key, where it waits while the key is not bound."""
+        by_key = self.promise_id is None
+        return f"k:{self.key}" if by_key else f"p:{self.promise_id}"
 
 
 def promise_slot(promise_id: Any) -> Any:
@@ -78,7 +78,7 @@ def accepting(dialect: str) -> Insert:
 
 def values_of(accepted: Acceptance) -> dict[str, Any]:
     """Return the values for `accepting`."""
-    return attrs.asdict(accepted, recurse=False)
+    return {**attrs.asdict(accepted, recurse=False), "slot": accepted.slot}
 
 
 def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:

@@ -207,7 +207,7 @@ class Webhook:
         errors = await asyncio.gather(*(self._error_of(each, deadline) for each in completions))
         if foreign := next((words for words in errors if isinstance(words, str)), ""):
             return self._failed(f"completing raised {foreign}")
-        return await self._answer_after(event, [each for each in errors if each is not None])
+        return await self._answer_after(event, [e for e in errors if isinstance(e, GolemError)])
 
     def _problem_of(self, completions: Sequence[Any]) -> str:
         """Return what is wrong with what the route returned; empty for nothing."""
@@ -229,7 +229,7 @@ class Webhook:
             return _words_of_ours(error)
         return None
 
-    async def _answer_after(self, event: Any, errors: Sequence[Any]) -> Answer:
+    async def _answer_after(self, event: Any, errors: Sequence[GolemError]) -> Answer:
         """Answer an event whose completions have ended with these errors of ours."""
         # An outbox that cannot be used is our trouble, not the event's.
         repeated = [each for each in errors if each.worth_retrying or isinstance(each, OutboxError)]
@@ -299,7 +299,7 @@ def _positive(name: str, number: float) -> Any:
     return number
 
 
-def _seconds(errors: list[GolemError]) -> int:
+def _seconds(errors: Sequence[GolemError]) -> int:
     """Return when the sender is to come again."""
     asked = [error.retry_after or 0 for error in errors if isinstance(error, RateLimitedError)]
     return math.ceil(max(asked, default=0)) or _RETRY_AFTER
