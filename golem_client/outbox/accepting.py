@@ -37,12 +37,7 @@ Waiting = tuple[Acceptance, asyncio.Future[Entry]]
 
 
 class Acceptor:
-    """Writes what callers hand in, as many of them as there are in one transaction.
-
-    Args:
-        database: The database.
-        on_new: Called after each transaction that accepted something new.
-    """
+    """Writes what callers hand in, as many of them as there are in one transaction."""
 
     def __init__(self, database: Database, on_new: Callable[[], None]) -> None:
         self._database = database

@@ -32,12 +32,7 @@ _URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has on
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
-    """Return an engine for a file, which is made with mode 0600 where it is not there.
-
-    Raises:
-        ValueError: The path is ":memory:" or empty, which is no file, or a URL.
-        OutboxError: The file cannot be made.
-    """
+    """Return an engine for a file, which is made with mode 0600 where it is not there."""
     name = os.fsdecode(path)
     if _URL.match(name):  # not shown: it may hold a password
         raise ValueError(
@@ -65,15 +60,7 @@ def _make_durable(connection: Any, _: object) -> None:
 
 
 class Database:
-    """An engine, and how the outbox uses it.
-
-    Attributes:
-        engine: The engine.
-        dialect: "sqlite" or "postgresql".
-
-    Raises:
-        ValueError: It is another database's.
-    """
+    """An engine, and how the outbox uses it. The dialect is "sqlite" or "postgresql"."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         if not isinstance(engine, AsyncEngine):
@@ -92,23 +79,15 @@ class Database:
     async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
-        Args:
-            work: What is done in it.
-            tries: How often it is tried where others write the same rows at the same time.
-
-        Raises:
-            OutboxError: The transaction failed; nothing of it was written.
+        Where others write the same rows at the same time, it is tried several times. An
+        OutboxError says that nothing was written.
         """
         await self.check()
         return await self._run(work, tries)
 
     @without_locals
     async def check(self) -> None:
-        """Find out, once, whether the schema fits.
-
-        Raises:
-            OutboxError: It does not, or (`worth_retrying`) the database is away.
-        """
+        """Raise an OutboxError where the schema does not fit, or the database is away."""
         if not self._is_checked:
             await self._run(self._check)
             self._is_checked = True
