@@ -6,8 +6,6 @@ import ast
 import functools
 import importlib
 import inspect
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -421,72 +419,3 @@ def test_nobody_imports_everything() -> None:
 def test_the_package_is_typed() -> None:
     """Type checkers read its annotations."""
     assert (ROOT / "py.typed").is_file()
-
-
-OPTIONAL = {
-    "aioresponses",
-    "aiosqlite",
-    "asyncpg",
-    "click",
-    "cryptography",
-    "fastapi",
-    "golem_client.cli",
-    "golem_client.pytest_plugin",
-    "golem_client.testing",
-    "hypothesis",
-    "itsdangerous",
-    "mypy",
-    "opentelemetry",
-    "orjson",
-    "pydantic",
-    "pydantic_core",
-    "pytest",
-    "requests",
-    "rich",
-    "sqlalchemy",
-    "starlette",
-    "twilio",
-    "typer",
-    "uvloop",
-    "yaml",
-}
-
-# What the dependencies load themselves, typing_extensions say, is no cost of ours.
-MEASURE = """
-import json, sys
-import aiohttp, attrs, cattrs, tenacity
-before = set(sys.modules)
-import golem_client
-print(json.dumps([sorted(before), sorted(set(sys.modules) - before)]))
-"""
-
-
-@pytest.fixture(scope="module")
-def loaded() -> tuple[set[str], set[str]]:
-    """Return what the dependencies load by themselves, and what we load on top of them."""
-    run = subprocess.run(
-        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, cwd=ROOT.parent
-    )
-    before, added = json.loads(run.stdout)
-    return set(before), set(added)
-
-
-def test_an_import_loads_nothing_optional(loaded: tuple[set[str], set[str]]) -> None:
-    """Whoever does not use an extra does not pay for it."""
-    before, added = loaded
-    assert set() == OPTIONAL & (before | added)
-
-
-def test_an_import_starts_no_server_side(loaded: tuple[set[str], set[str]]) -> None:
-    """`aiohttp.web` is the fake's."""
-    before, added = loaded
-    assert [] == [name for name in before | added if name.startswith("aiohttp.web")]
-
-
-def test_an_import_adds_only_ours_and_the_standard_library(
-    loaded: tuple[set[str], set[str]],
-) -> None:
-    """No third-party package is loaded that the four dependencies do not load themselves."""
-    before, added = loaded
-    known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
-    assert {"golem_client"} == {name.partition(".")[0] for name in added} - known

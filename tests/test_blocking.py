@@ -161,20 +161,6 @@ class TestCalls:
             names["Sub"]("http://golem.example", token="t")
         assert __file__ == caught[0].filename
 
-    def test_the_outbox_without_its_extra_names_it(self) -> None:
-        """As the asyncio class does."""
-        program = (
-            "import sys; sys.modules['sqlalchemy'] = None\n"
-            "try: from golem_client.blocking import BlockingOutbox\n"
-            "except ImportError as error: print(error)"
-        )
-        command = [sys.executable, "-W", "error", "-c", program]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        assert (
-            "BlockingOutbox needs sqlalchemy, which the extra has: "
-            'pip install "golem-client[outbox]"\n'
-        ) == done.stdout
-
     async def test_in_a_running_loop_a_call_is_a_runtime_error(self) -> None:
         """It would stop the loop; nothing is sent."""
         client = BlockingGolemClient("http://localhost:1")
@@ -731,11 +717,6 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
                     os._exit(code)
             assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             assert 2 == len([*outbox.entries()])
-
-    def test_importing_the_client_imports_no_sqlalchemy(self) -> None:
-        """Only the outbox needs it."""
-        source = "import sys, golem_client.blocking; print('sqlalchemy' in sys.modules)"
-        assert run_script(source).stdout == "False\n"
 
 
 @pytest.mark.parametrize("call", [lambda c: c.complete_json("x", 1)])

@@ -752,7 +752,7 @@ class TestOutages:
     async def test_a_pause_beyond_the_deadline_fails_no_item(self) -> None:
         """The client refuses the calls at once; the run waits the pause out."""
         limit = answer(503, b"", Retry_After="1")
-        options: dict[str, Any] = {"timeout": 0.2, "retry": ONCE}
+        options: dict[str, Any] = {"timeout": 0.9, "retry": ONCE}
         async with ScriptedServer(limit, TRUE) as server, client_of(server, **options) as client:
             with pytest.raises(GolemError):
                 await client.complete_text(ids(4)[3], "x")
@@ -763,7 +763,7 @@ class TestOutages:
     async def test_what_is_known_of_the_calls_before_is_not_forgotten(self) -> None:
         """A payload that was sent and not answered may be what a later `false` is about."""
         steps = [stall, RESET, FALSE]
-        options: dict[str, Any] = {"timeout": 0.15, "attempt_timeout": 0.05, "max_connections": 1}
+        options: dict[str, Any] = {"timeout": 0.6, "attempt_timeout": 0.2, "max_connections": 1}
         async with ScriptedServer(*steps) as server, client_of(server, **options) as client:
             (result,) = await all_of(complete_many(client, texts(1)))
         assert Completion(Outcome.FULFILLED_BY_UNKNOWN, attempts=3) == result.ended

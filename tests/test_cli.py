@@ -149,14 +149,6 @@ class TestWithoutTheExtra:
             cli.main()
         assert str(caught.value.code).endswith('"golem-client[cli]"')
 
-    def test_importing_the_package_needs_neither(self) -> None:
-        """The line above could not be said otherwise."""
-        program = (
-            "import sys; sys.modules['click'] = sys.modules['rich'] = None\n"
-            "import golem_client.cli, golem_client.__main__"
-        )
-        subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
-
     def test_the_version_needs_no_command(self) -> None:
         """Nor the help: each command is imported when it is called."""
         program = (

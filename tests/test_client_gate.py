@@ -13,6 +13,7 @@ from golem_client import (
     AttemptTimeoutError,
     Completion,
     ConnectionFailedError,
+    ConnectionLostError,
     DeadlineExceededError,
     GolemClient,
     GolemError,
@@ -348,7 +349,9 @@ class TestClosing:
                 client.pressure.waiting,
                 client.pressure.seconds_down,
             )
-        assert {ConnectionFailedError} == {type(error) for error in ended}
+        under_way = [error for error in ended if isinstance(error, ConnectionLostError)]
+        assert len(under_way) <= 1  # the probe, where its answer was still to come
+        assert {ConnectionFailedError} == {type(each) for each in ended if each not in under_way}
         assert all("client was closed" in str(error) for error in ended)
         known = [(e.attempts, e.may_have_completed) for e in ended]  # type: ignore[union-attr]
         assert {(0, False), (1, True)} == set(known)

@@ -1,60 +1,75 @@
-"""The examples do what they say, as programs of their own."""
+"""The examples do what they say."""
 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
+
+from golem_client.testing import BlockingFakeGolem
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GOLEM_")}
-    return subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=EXAMPLES,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@attrs.frozen
+class Ran:
+    """What a program left behind."""
+
+    code: object
+    out: str
+    err: str
 
 
-def test_quickstart_completes_a_promise_and_the_worker_receives_it() -> None:
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run an example as `python` does, but in this process: an interpreter costs 0.3 s."""
+
+    def ran(name: str, *arguments: str, **environment: str) -> Ran:
+        for variable in [name for name in os.environ if name.startswith("GOLEM_")]:
+            monkeypatch.delenv(variable)
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        code: object = 0
+        try:
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return ran
+
+
+def test_quickstart_completes_a_promise_and_the_worker_receives_it(run: Run) -> None:
     """The main job, whole."""
     ended = run("quickstart.py")
-    assert ended.stderr == ""
-    assert ended.returncode == 0
-    lines = ended.stdout.splitlines()
+    assert (0, "") == (ended.code, ended.err)
+    lines = ended.out.splitlines()
     assert lines[1] == "The client completed it over HTTP: FULFILLED"
     assert lines[2] == "The worker woke up and received {'approved': True, 'by': 'ada'}"
 
 
-def test_quickstart_completes_a_promise_of_a_real_golem() -> None:
+def test_quickstart_completes_a_promise_of_a_real_golem(
+    run: Run, blocking_fake_golem: BlockingFakeGolem
+) -> None:
     """With GOLEM_URL and an id it takes a server that is there already."""
-    server = """
-import asyncio, subprocess, sys, os
-from golem_client.testing import FakeGolem
-async def main():
-    async with FakeGolem() as golem:
-        promise_id = golem.create_promise()
-        environment = {**os.environ, "GOLEM_URL": golem.url, "GOLEM_AUTH_TOKEN": golem.token}
-        arguments = [sys.executable, "quickstart.py", *([str(promise_id)] + sys.argv[1:])]
-        ended = await asyncio.create_subprocess_exec(*arguments, env=environment)
-        code = await ended.wait()
-        print(golem.poll_promise(promise_id))
-        sys.exit(code)
-asyncio.run(main())
-"""
-    ended = run("-c", server)
-    assert ended.returncode == 0, ended.stderr
-    assert "is completed: FULFILLED" in ended.stdout
-    assert """b'{"approved":true,"by":"ada"}'""" in ended.stdout
+    golem = blocking_fake_golem
+    promise_id = golem.create_promise()
+    settings = {"GOLEM_URL": golem.url, "GOLEM_AUTH_TOKEN": golem.token}
+    ended = run("quickstart.py", str(promise_id), **settings)
+    assert (0, "") == (ended.code, ended.err)
+    assert f"Promise {promise_id} is completed: FULFILLED\n" == ended.out
+    assert b'{"approved":true,"by":"ada"}' == golem.poll_promise(promise_id)
 
 
 @pytest.mark.parametrize(
@@ -65,29 +80,28 @@ asyncio.run(main())
         (["f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w/1"], "ConnectionFailedError: cannot connect"),
     ],
 )
-def test_quickstart_says_what_is_wrong(arguments: list[str], words: str) -> None:
-    """A wrong call, a wrong id, no server: one line that says so."""
+def test_quickstart_says_what_is_wrong(run: Run, arguments: list[str], words: str) -> None:
+    """A wrong call, a wrong id, no server: Python prints it, and exits with 1."""
     settings = {"GOLEM_URL": "http://127.0.0.1:1", "GOLEM_CLIENT_RETRY_MAX_ATTEMPTS": "2"}
     ended = run("quickstart.py", *arguments, **settings)
-    assert ended.returncode == 1
-    assert words in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert words in str(ended.code)
+    assert ("", "") == (ended.out, ended.err)
 
 
-def test_quickstart_never_passes_over_an_id() -> None:
+def test_quickstart_never_passes_over_an_id(run: Run) -> None:
     """Without a URL, too: the fake's success is not that promise's."""
     ended = run("quickstart.py", "oops")
-    assert (1, "") == (ended.returncode, ended.stdout)
-    assert "InvalidIdError: not a promise id" in ended.stderr
+    assert "" == ended.out
+    assert "InvalidIdError: not a promise id" in str(ended.code)
     empty = run("quickstart.py", "oops", GOLEM_URL="")
-    assert "ValueError: GOLEM_URL is set and empty: give it a value, or unset it\n" == empty.stderr
+    assert "ValueError: GOLEM_URL is set and empty: give it a value, or unset it" == empty.code
 
 
-def test_backend_service_has_an_answer_to_each_outcome() -> None:
+def test_backend_service_has_an_answer_to_each_outcome(run: Run) -> None:
     """Fulfilled, already fulfilled, by unknown, not found, broken link, and what the worker got."""
     ended = run("backend_service.py")
-    assert ended.stderr == ""
-    assert [line.split(":")[0] for line in ended.stdout.splitlines()] == [
+    assert ended.err == ""
+    assert [line.split(":")[0] for line in ended.out.splitlines()] == [
         "your decision counts",
         "somebody else decided before you",
         "decided; see the workflow for which decision counts",
@@ -97,11 +111,11 @@ def test_backend_service_has_an_answer_to_each_outcome() -> None:
     ]
 
 
-def test_outbox_delivers_what_another_process_accepted() -> None:
+def test_outbox_delivers_what_was_accepted_before(run: Run) -> None:
     """In less than forty lines."""
     ended = run("outbox.py")
-    assert ended.stderr == ""
-    assert ended.stdout.splitlines() == [
+    assert ended.err == ""
+    assert ended.out.splitlines() == [
         "Accepted: pending; a redelivered event is new: False",
         "Delivered: completed, fulfilled",
         "The worker received {'paid': True}",
@@ -111,6 +125,9 @@ def test_outbox_delivers_what_another_process_accepted() -> None:
 
 def test_the_users_tests_pass() -> None:
     """With aioresponses and with FakeGolem, on the aiohttp that is installed."""
-    ended = run("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "test_with_mocks.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+    ended = subprocess.run(
+        [*command, "test_with_mocks.py"], cwd=EXAMPLES, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout
     assert "2 passed" in ended.stdout

@@ -7,8 +7,6 @@ import enum
 import inspect
 import json
 import pickle
-import subprocess
-import sys
 import typing
 from collections import OrderedDict
 from types import MappingProxyType
@@ -321,9 +319,3 @@ def test_a_message_shows_the_beginning_of_a_long_value() -> None:
     """80 characters, with the quotes and the dots."""
     assert refusal(PromiseId.parse, "x" * 500).endswith(f": '{'x' * 76}...")
     assert refusal(PromiseId.parse, "x" * 78).endswith(f": '{'x' * 78}'")
-
-
-def test_the_ids_bring_in_no_pydantic() -> None:
-    """Who does not use it does not pay for it."""
-    program = "import sys, golem_client.ids; sys.exit('pydantic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -445,27 +443,3 @@ def test_what_is_no_id_is_refused() -> None:
     """As everywhere."""
     with mock_golem() as mock, pytest.raises(InvalidIdError):
         mock.answers("order-17", True)
-
-
-WITHOUT_AIORESPONSES = """
-import sys
-from golem_client.testing import MockedResponse, mock_golem
-assert "aioresponses" not in sys.modules
-sys.modules["aioresponses"] = None
-try:
-    mock_golem()
-except ImportError as error:
-    print(error)
-"""
-
-
-def test_aioresponses_is_needed_for_mocks_alone() -> None:
-    """The rest of the testing kit does without, and who needs it is told what to install."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", WITHOUT_AIORESPONSES],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    words = "mock_golem() needs aioresponses: pip install aioresponses\n"
-    assert (words, "") == (ended.stdout, ended.stderr)

@@ -365,16 +365,16 @@ class TestRendezvous:
             query = text("SELECT counted_from FROM golem_outbox_entries")
             assert (await connection.execute(query)).scalar_one() > 0
 
-    @pytest.mark.parametrize("way", range(4))
-    async def test_races_lose_nothing(self, outbox: Outbox, way: int) -> None:
+    @pytest.mark.parametrize("bound_first", [False, True])
+    async def test_races_lose_nothing(self, outbox: Outbox, bound_first: bool) -> None:
         """Accepting and binding at the same moment, many times, in transactions of their own."""
         other = Outbox(create_async_engine(outbox.engine.url))
-        keys = [f"key-{way}-{n}" for n in range(12)]
+        keys = [f"key-{n}" for n in range(12)]
         pairs = [
             [other.bind(key, promise(n)), outbox.complete_text(Key(key), "x")]
             for n, key in enumerate(keys)
         ]
-        calls = [call for pair in pairs for call in (pair if way % 2 else reversed(pair))]
+        calls = [call for pair in pairs for call in (pair if bound_first else reversed(pair))]
         await asyncio.gather(*calls)
         await other.engine.dispose()
         entries = [await outbox.entry(promise(n)) for n in range(12)]

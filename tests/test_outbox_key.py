@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 
 import pytest
 
@@ -38,12 +36,3 @@ def test_a_key_is_text() -> None:
     """A number would be another key in another program."""
     with pytest.raises(TypeError, match="not of type int"):
         Key(17)  # type: ignore[arg-type]
-
-
-def test_a_key_loads_no_sqlalchemy() -> None:
-    """Webhooks use it whether or not there is an outbox."""
-    program = (
-        "import sys; from golem_client.outbox.key import Key; from golem_client.outbox import Key;"
-        "sys.exit('sqlalchemy' in sys.modules)"
-    )
-    assert 0 == subprocess.run([sys.executable, "-c", program], check=False).returncode

@@ -273,12 +273,6 @@ def test_bytes_are_the_same_in_every_process() -> None:
     assert tree["objects"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
 
 
-def test_importing_does_not_import_pydantic() -> None:
-    """Whoever has no pydantic pays nothing for it."""
-    program = "import sys, golem_client.payload; sys.exit('pydantic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_bytes_are_sent_as_they_are(kind: Any) -> None:
     """All three kinds of bytes are exactly themselves."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from golem_client import (
 )
 from golem_client.testing import FakeGolem, ReceivedRequest
 from tests.samples import PROMISE_ID, TOKEN
+from tests.storm.__main__ import main
 from tests.storm.calls import Caller
 from tests.storm.ledger import Call, Law, Story, broken_laws, echoes, lies, slow_echoes
 from tests.storm.storm import Storm
@@ -236,18 +236,16 @@ async def test_a_small_storm_breaks_no_law(
     assert all(storm.report.endings[outcome] for outcome in Outcome)
 
 
-def test_a_storm_through_an_nginx_that_is_not_there_says_so() -> None:
+def test_a_storm_through_an_nginx_that_is_not_there_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its exit code is one of its own."""
-    script = [sys.executable, "-m", "tests.storm", "--nginx", "--calls", "1"]
-    without = "import shutil; shutil.which = lambda *_, **__: None; import sys, runpy; "
-    program = (
-        f"{without}sys.argv = {script[2:]!r}; runpy.run_module('tests.storm', run_name='__main__')"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
-    )
-    assert (ended.returncode, ended.stdout) == (3, "")
-    assert "there is no nginx on this machine" in ended.stderr
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "argv", ["storm", "--nginx", "--calls", "1"])
+    assert 3 == main()
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert "there is no nginx on this machine" in err
 
 
 @pytest.mark.parametrize("order", [FakeGolem.html_next, FakeGolem.fail_next], ids=["page", "json"])

@@ -539,23 +539,6 @@ class TestTraces:
         ):
             assert trace.get_current_span() is request
 
-    def test_without_opentelemetry_nothing_is_recorded(self) -> None:
-        """An observer of one's own needs no extra, and the outbox works on."""
-        source = (
-            "import sys; sys.modules['opentelemetry'] = None\n"
-            "from golem_client import telemetry\n"
-            "assert telemetry.current_trace() is None\n"
-            "with telemetry.linked_to('x'), telemetry.continuing({}): pass\n"
-            "try: telemetry.OpenTelemetry\n"
-            "except ImportError as error: print(error)\n"
-            "assert not [name for name in sys.modules if name.startswith('opentelemetry.')]"
-        )
-        run = subprocess.run(
-            [sys.executable, "-c", source], check=False, capture_output=True, text=True
-        )
-        assert "" == run.stderr
-        assert 'pip install "golem-client[otel]"' in run.stdout
-
 
 async def test_debug_logs_and_asyncios_debug_mode_show_no_secret(
     golem: FakeGolem, seen: Telemetry, caplog: pytest.LogCaptureFixture
