@@ -538,7 +538,7 @@ class TestEncryption:
 @pytest.mark.parametrize("keys", [["short"], [b"x" * 32], [17]])
 async def test_a_bad_key_is_refused(tmp_path: Path, keys: list[Any]) -> None:
     """When the outbox is made, without showing it."""
-    with pytest.raises(ValueError, match=r"key 1 of keys= is no Fernet key"):
+    with pytest.raises(ValueError, match=r"key 1 of keys= is not a Fernet key"):
         await Outbox.open(tmp_path / "x.sqlite", keys=keys)
 
 

@@ -141,7 +141,7 @@ class PromiseLinks:
             PayloadError: The value cannot be encoded, or makes the token longer than 6,000
                 characters, which not every server takes in a URL.
             ValueError: The link would have expired already.
-            TypeError: `expires_in` is no time.
+            TypeError: `expires_in` is neither seconds nor a timedelta.
         """
         parsed = PromiseId.parse(promise_id)
         expires_at = math.ceil(time.time() + _seconds(expires_in))
@@ -249,7 +249,7 @@ class PromiseLinks:
         async def decide(request: Any) -> Any:
             token = getattr(request, parameters)["token"]
             answering = self.answer(to, request.method, token, **words)
-            del request, token  # this frame leaves us, too
+            del request, token  # error reporters show this frame
             return respond(await answering)
 
         return decide

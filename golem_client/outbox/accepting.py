@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from golem_client.outbox.database import Database
 
 _MOST_AT_ONCE = 500
-_TRIES = 5
 
 Waiting = tuple[Acceptance, asyncio.Future[Entry]]
 """A caller who waits for its acceptance."""
@@ -87,9 +86,7 @@ class Acceptor:
         for accepted, future in callers:
             firsts.setdefault(accepted.slot, accepted)
             of_slot.setdefault(accepted.slot, []).append(future)
-        # Two processes may lock rows in a circle, and PostgreSQL ends one of them: it is repeated.
-        accept = partial(self._accept, firsts=firsts)
-        entries = await self._database.run(accept, tries=_TRIES)
+        entries = await self._database.run(partial(self._accept, firsts=firsts))
         for slot, entry in entries.items():
             for n, future in enumerate(of_slot[slot]):
                 if not future.done():

@@ -27,6 +27,7 @@ T = TypeVar("T")
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
 _AWAY_SECONDS = 0.5
+_TRIES = 5
 _LONGEST_WORDS = 200
 _URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has one slash of two
 
@@ -76,14 +77,14 @@ class Database:
         self._is_checked = False
 
     @without_locals
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
         Where others write the same rows at the same time, it is tried several times. An
         OutboxError says that nothing was written.
         """
         await self.check()
-        return await self._run(work, tries)
+        return await self._run(work)
 
     @without_locals
     async def check(self) -> None:
@@ -124,17 +125,16 @@ class Database:
         await self._run(self._create)
         await self.check()
 
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]], tries: int = 1) -> T:
-        while True:
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for tries_left in reversed(range(_TRIES)):
             try:
                 async with self._writing, self.engine.begin() as connection:
                     return await work(connection)
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
-                tries -= 1
                 problem = _problem(error)
-                if not tries or not _is_of_a_race(error):
+                if not tries_left or not _is_of_a_race(error):
                     break
         # Out here, because the error above holds statements and values.
         raise problem

@@ -55,5 +55,7 @@ def _fernet_of(keys: Sequence[str | bytes]) -> MultiFernet:
         with suppress(ValueError, TypeError):
             fernets.append(Fernet(key))
         if len(fernets) < number:
-            raise ValueError(f"key {number} of keys= is no Fernet key: Fernet.generate_key()")
+            raise ValueError(
+                f"key {number} of keys= is not a Fernet key: Fernet.generate_key() makes one"
+            )
     return MultiFernet(fernets)

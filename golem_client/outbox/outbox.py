@@ -125,7 +125,7 @@ class Outbox(Records):
             **options: As for the class.
 
         Raises:
-            OutboxError: The file cannot be used, is no database, or is of a newer version.
+            OutboxError: The file cannot be used, is not a database, or is of a newer version.
             ValueError: An option makes no sense, or the path is a URL.
         """
         engine = sqlite_engine(path)
@@ -140,7 +140,7 @@ class Outbox(Records):
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""
-        url = self.engine.url.set(query={})  # where drivers take a password, too
+        url = self.engine.url.set(query={})  # drivers take a password there as well
         return f"<{type(self).__name__} {url.render_as_string()}{state}>"
 
     async def __aenter__(self) -> Self:

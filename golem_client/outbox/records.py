@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _POLL_SECONDS = 0.25
-_BINDING_TRIES = 5
 _E = ENTRIES.c
 
 
@@ -63,7 +62,7 @@ class Records:
             promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
 
         Raises:
-            ValueError: It is no key.
+            ValueError: The key is not one; see `Key`.
             InvalidIdError: It is not an id.
             OutboxError: The database cannot be used; nothing was bound.
         """
@@ -75,10 +74,9 @@ class Records:
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(binding(dialect, name, promise))
             await connection.execute(notifying(dialect, freeing(name, promise)))
-            await connection.execute(refusing(name, promise))  # what waits even so
+            await connection.execute(refusing(name, promise))  # if it still waits
 
-        # Another transaction may accept the promise, or bind another key to it, in between.
-        await self._database.run(work, tries=_BINDING_TRIES)
+        await self._database.run(work)
         self._tell_workers()
         self._tell_waiters()
 

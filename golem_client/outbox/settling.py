@@ -114,7 +114,7 @@ def settlement(
 
     It ended with what the client's call returned or raised; with a `CancelledError` where the
     worker cut it off. The chance, from 0 to 1, is for the jitter. A completed row keeps its first
-    outcome, whatever its second sending comes to.
+    outcome and gets no error, however its second sending ends.
     """
     is_first = row.state is State.PENDING
     if isinstance(ended, asyncio.CancelledError):
@@ -162,8 +162,8 @@ def delay_after(
 def is_worth_retrying(ended: BaseException) -> bool:
     """Whether the same delivery, later, can succeed.
 
-    A token or a grant can be mended; and what is no error of Golem's or ours comes from the
-    token's callable, and can pass.
+    Somebody can mend a token or a grant. An error that is not a GolemError comes from the token's
+    callable, and can pass.
     """
     if isinstance(ended, AuthenticationError | PermissionDeniedError):
         return True

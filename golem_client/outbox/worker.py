@@ -59,7 +59,7 @@ _NO_KEY_DELAY = timedelta(minutes=1)
 
 @attrs.define(eq=False)
 class Settled:
-    """A row of a worker: its call is under way, or has ended and is settled by and by.
+    """A row that a worker has claimed. Its call is under way, or has ended and is to be settled.
 
     Attributes:
         began: When, by the monotonic clock.
@@ -211,7 +211,7 @@ class Worker:
         if ended:
             self.tell_waiters()
         for row in claimed:
-            # Not where its lease ran out before its call of this worker was settled.
+            # If its lease ran out while its call was under way, that call is settled first.
             if row.id not in self._calls:
                 self._begin(row, lease, asked_at)
         return room == len(claimed) or bool(self._ended)
@@ -291,7 +291,7 @@ def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def _is_of_no_row(error: BaseException) -> bool:
-    """Whether what met this row would meet every other one, too."""
+    """Whether this error says nothing about its row: every other row may meet it."""
     if isinstance(error, AuthenticationError | RateLimitedError | ServerError | DeliveryError):
         return True
     return not isinstance(error, GolemError)  # from the token's callable

@@ -30,7 +30,7 @@ Route = Callable[[Any], Any]
 AnyHeaders = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 """Headers as frameworks have them: a mapping or pairs, of text or of bytes."""
 
-_SAFETY = 0.8  # of the sender's patience: our answer has to travel, too
+_SAFETY = 0.8  # of the time that the sender waits: our answer has to travel
 _GRACE = 0.2  # seconds more, so that the client's own error, which says why, comes first
 _RETRY_AFTER = 30  # seconds
 
@@ -69,7 +69,7 @@ class Webhook:
 
     Raises:
         TypeError: `to` is neither, `route` or `verifier` cannot be called, or `max_bytes` or
-            `timeout` is no number.
+            `timeout` is not a number.
         ValueError: The sender never repeats a delivery and `to` is a client, or a number makes
             no sense.
     """
@@ -145,7 +145,7 @@ class Webhook:
     async def _read_and_answer(
         self, headers: AnyHeaders, chunks: AsyncIterator[bytes], *broken: type[Exception]
     ) -> Answer:
-        """Read the body, as far as the limit allows whatever it says of its length."""
+        """Read the body up to the limit; the length that the request claims is not believed."""
         deadline, body = self._deadline(), bytearray()
         try:
             async with asyncio.timeout_at(deadline):
