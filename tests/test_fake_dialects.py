@@ -12,7 +12,7 @@ import pytest
 from golem_client.testing.dialects import DIALECTS, Check
 from golem_client.testing.messages import Answer, Incoming
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.routes import Completion, Installation, Routes
+from golem_client.testing.routes import Completion, Installation, Routes, WebhookCompletion
 
 Told = tuple[int, str | None, str]
 
@@ -63,7 +63,8 @@ class Scene:
             sent["Authorization"] = f"Bearer {token}"
         sent |= headers or {}
         given = {name: value for name, value in sent.items() if value is not None}
-        answer = self.golem.read(Incoming(method, path, given, body)).complete(True)
+        asked = self.golem.read(Incoming(method, path, given, body))
+        answer = asked if isinstance(asked, Answer) else asked.run()
         assert answer is not None
         return answer
 
@@ -98,7 +99,7 @@ PARAMETERS = {"1.1": "component_id", "1.2": "component_id", "1.3": "param0", "1.
 @pytest.mark.parametrize("dialect", EVERY)
 @pytest.mark.parametrize(
     "component",
-    ["nonsense", "", "f81d4fae", f"{COMPONENT}a", f"URN:UUID:{COMPONENT}", f"{{{COMPONENT.hex}}}"],
+    ["nonsense", "", "f81d4fae", f"{COMPONENT}a", f"URN:UUID:{COMPONENT}"],
 )
 def test_a_component_that_is_no_uuid_is_400(scene: Scene, dialect: str, component: str) -> None:
     """The text is poem's; the uuid crate's own reason is not imitated."""
@@ -188,8 +189,8 @@ IN_LIST = f'(occurred while parsing "list_integer(uint8)") {IN_BODY}'
 NOT_JSON = [
     b"x", b" ", b"\xef\xbb\xbf{}", b'{"oplogIdx":4,"data":[]} x', b'{"oplogIdx":4,"data":[NaN]}',
     b'{"oplogIdx":4,"data":[1,]}', b'{"oplogIdx":4,"data":[1', b"\x1f\x8b\x08\x00",
-    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1e400}',
-    b'{"oplogIdx":4,"data":[],"x":' + b"[" * 128 + b"]" * 128 + b"}",
+    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1}x',
+    b'{"oplogIdx":4,"data":[],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ]  # fmt: skip
 
 
@@ -216,7 +217,7 @@ BAD_BODIES = [
             b'{"oplogIdx":' + bad + b',"data":[]}',
             f'failed to parse "integer(uint64)": invalid integer {IN_BODY}',
         )
-        for bad in (b"-1", b"-0", b"4.0", b"4e0", b"18446744073709551616")
+        for bad in (b"-1", b"4.0", b"4e0", b"18446744073709551616")
     ],
     (b'{"oplogIdx":4}', f'Expected input type "list_integer(uint8)", found null. {IN_BODY}'),
     (
@@ -232,7 +233,7 @@ BAD_BODIES = [
             b'{"oplogIdx":4,"data":[1,' + bad + b"]}",
             f'failed to parse "integer(uint8)": invalid integer {IN_LIST}',
         )
-        for bad in (b"-1", b"-0", b"1.5", b"18446744073709551616")
+        for bad in (b"-1", b"1.5", b"18446744073709551616")
     ],
     (
         b'{"oplogIdx":4,"data":[true]}',
@@ -376,25 +377,6 @@ def test_a_well_formed_token_that_is_unknown_is_401_in_json(scene: Scene, dialec
     assert scene.promises.writes == 0
 
 
-@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
-def test_a_session_cookie_beats_the_bearer_header(scene: Scene, dialect: str) -> None:
-    """If it is well-formed; otherwise the header counts."""
-    other = {"Cookie": f"a=b; GOLEM_SESSION={UNKNOWN}"}
-    malformed = {"Cookie": "GOLEM_SESSION=short"}
-    ours = {"Cookie": f"GOLEM_SESSION={TOKEN}"}
-    assert told(scene.ask(headers=other)) == UNKNOWN_TOKEN[dialect]
-    assert scene.ask(headers=malformed).status == 200
-    assert scene.ask(token=UNKNOWN, headers=ours).status == 200
-
-
-@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
-def test_a_session_cookie_is_percent_decoded_and_its_quotes_count(scene: Scene) -> None:
-    encoded = TOKEN.replace("-", "%2D")
-    cookies = {f"GOLEM_SESSION={encoded}": 200, f'GOLEM_SESSION="{TOKEN}"': 401}
-    for cookie, status in cookies.items():
-        assert scene.ask(token=None, headers={"Cookie": cookie}).status == status
-
-
 FOREIGN = ["https://example.org", "null", "https://golem.cloud", "https://x.golem.cloud.evil.org"]
 
 
@@ -486,7 +468,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
     scene: Scene, dialect: str
 ) -> None:
     assert told(scene.ask(component=OTHER)) == UNKNOWN_COMPONENT[dialect]
-    scene.promises.undeploy(COMPONENT)
+    scene.promises.components.discard(COMPONENT)
     assert told(scene.ask()) == UNKNOWN_COMPONENT[dialect]
     assert scene.promises.writes == 0
 
@@ -495,7 +477,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
 def test_older_golems_look_for_no_component_before_they_wake_the_worker(scene: Scene) -> None:
     """An unknown one is an unknown promise; a forgotten one fails after the payload is stored."""
     assert b'"type":"PromiseNotFound"' in scene.ask(component=OTHER).body
-    scene.promises.undeploy(COMPONENT)
+    scene.promises.components.discard(COMPONENT)
     answer = scene.ask()
     assert (answer.status, b'"type":"ComponentDownloadFailed"' in answer.body) == (500, True)
     assert scene.promises.payload(scene.key(4)) == b"x"
@@ -652,11 +634,10 @@ def test_a_message_over_32_mib_is_413_in_1_5() -> None:
 
 def test_a_webhooks_message_has_the_same_limit() -> None:
     scene = Scene("1.5")
-    scene.golem.webhooks.host = "golem"
-    url = scene.golem.webhooks.url(scene.key(4))
-    path = url.removeprefix("http://golem")
-    incoming = Incoming("POST", path, {"Host": "golem"}, bytes(33_554_432))
-    answer = scene.golem.read(incoming).complete(True)
+    incoming = Incoming("POST", scene.golem.webhook_path(scene.key(4)), {}, bytes(33_554_432))
+    asked = scene.golem.read(incoming)
+    assert isinstance(asked, WebhookCompletion)
+    answer = asked.run()
     assert answer is not None
     assert (answer.status, json.loads(answer.body)["code"]) == (413, "REQUEST_PAYLOAD_TOO_LARGE")
 
