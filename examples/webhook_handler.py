@@ -14,13 +14,9 @@ from golem_client.outbox import Key, Outbox
 from golem_client.webhooks import Complete, Webhook, stripe
 
 
-async def settled(event: Any) -> Complete:
-    return Complete(Key(event["data"]["object"]["id"]), event["data"]["object"])
-
-
 async def make_app() -> web.Application:
-    outbox = await Outbox.open(os.environ["OUTBOX"])
-    hook = Webhook(stripe(os.environ["STRIPE_SECRET"]), settled, to=outbox)
+    async def settled(event: Any) -> Complete:
+        return Complete(Key(event["data"]["object"]["id"]), event["data"]["object"])
 
     async def bind(request: web.Request) -> web.Response:  # for our own workers: keep it internal
         await outbox.bind(request.match_info["payment"], await request.text())
@@ -30,6 +26,8 @@ async def make_app() -> web.Application:
         async with outbox, GolemClient.from_env() as client, outbox.delivering(client):
             yield
 
+    outbox = await Outbox.open(os.environ["OUTBOX"])
+    hook = Webhook(stripe(os.environ["STRIPE_SECRET"]), settled, to=outbox)
     app = web.Application()
     app.add_routes([web.post("/hooks/stripe", hook.aiohttp), web.put("/promises/{payment}", bind)])
     app.cleanup_ctx.append(deliver)
@@ -37,4 +35,6 @@ async def make_app() -> web.Application:
 
 
 if __name__ == "__main__":
+    if missing := {"GOLEM_URL", "OUTBOX", "STRIPE_SECRET"} - os.environ.keys():
+        raise SystemExit(f"Set these variables first: {', '.join(sorted(missing))}")
     web.run_app(make_app())

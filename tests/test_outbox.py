@@ -31,7 +31,7 @@ from golem_client import (
     make_converter,
 )
 from golem_client.outbox import Entry, Key, Outbox, State, golem_outbox
-from tests.databases import DRIVERS, empty_database, postgresql, url_of
+from tests.databases import DRIVERS, empty_database, postgresql, postgresql_url, url_of
 from tests.samples import PROMISE_ID
 from tests.tracebacks import assert_nothing_shows
 
@@ -538,7 +538,7 @@ class TestEncryption:
 @pytest.mark.parametrize("keys", [["short"], [b"x" * 32], [17]])
 async def test_a_bad_key_is_refused(tmp_path: Path, keys: list[Any]) -> None:
     """When the outbox is made, without showing it."""
-    with pytest.raises(ValueError, match=r"key 1 of keys= is no Fernet key"):
+    with pytest.raises(ValueError, match=r"key 1 of keys= is not a Fernet key"):
         await Outbox.open(tmp_path / "x.sqlite", keys=keys)
 
 
@@ -629,6 +629,58 @@ class TestFile:
             with pytest.raises(OutboxError, match="full"):
                 await outbox.complete_bytes(promise(2), b"x" * 200_000)
             assert [promise(1)] == [entry.promise_id async for entry in outbox.entries()]
+
+
+FULL_DISK = [
+    """CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE 'could not extend file "base/5/16384": No space left on device'
+    USING ERRCODE = '53100', DETAIL = encode(NEW.payload, 'escape'); END $$""",
+    """CREATE TRIGGER full_disk BEFORE INSERT ON golem_outbox_entries
+    FOR EACH ROW EXECUTE FUNCTION full_disk()""",
+]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_full_disk_of_postgresql_is_a_clear_error(driver: str, tmp_path: Path) -> None:
+    """Nothing was accepted, what was is there, and later it works again."""
+    async with empty_database(driver, tmp_path) as engine, Outbox(engine) as outbox:
+        await outbox.create_tables()
+        await outbox.complete_text(promise(1), "x")
+        async with engine.begin() as connection:
+            for statement in FULL_DISK:
+                await connection.execute(text(statement))
+        callers = (outbox.complete_text(id_, SECRET) for id_ in (promise(2), promise(3), Key("k")))
+        errors = await asyncio.gather(*callers, return_exceptions=True)
+        assert 3 == len(set(map(id, errors))), "each caller raises an error of its own"
+        for error in errors:
+            assert isinstance(error, OutboxError)
+            assert "DiskFull" in str(error)
+            assert "No space left on device" in str(error)
+            assert error.worth_retrying
+            assert_nothing_shows(error, SECRET, but_for=__file__)
+        assert [promise(1)] == [entry.promise_id async for entry in outbox.entries()]
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP TRIGGER full_disk ON golem_outbox_entries"))
+        assert (await outbox.complete_text(promise(2), "y")).is_new
+
+
+async def test_what_postgresql_ended_for_a_deadlock_is_repeated(tmp_path: Path) -> None:
+    """Another transaction locks the same two rows in the other order."""
+    quick = {"deadlock_timeout": "50ms"}  # the outbox waits first, and so it is the one to be ended
+    engine = create_async_engine(postgresql_url(), connect_args={"server_settings": quick})
+    lock = "SELECT 1 FROM golem_outbox_entries WHERE promise_id = '{}' FOR UPDATE"
+    async with empty_database("asyncpg", tmp_path) as other, Outbox(engine) as outbox:
+        await outbox.create_tables()
+        for n in (1, 2, 3):
+            await outbox.complete_text(promise(n), "x")
+        async with other.begin() as connection:
+            await connection.execute(text(lock.format(promise(2))))
+            accepting = asyncio.gather(*(outbox.complete_text(promise(n), "y") for n in (1, 2, 3)))
+            await asyncio.sleep(0.03)
+            await connection.execute(text(lock.format(promise(1))))
+            assert not accepting.done()
+        assert [False] * 3 == [entry.is_new for entry in await accepting]
+    await engine.dispose()
 
 
 @pytest.mark.parametrize(

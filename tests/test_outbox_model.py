@@ -264,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         claimed: list[Claimed] = []
         for state in ("pending", "completed"):
             if left := room - len(claimed):
-                statement = claiming(self.engine.dialect.name, state, left, lease, 60)
+                statement = claiming(state, left, lease, 60)
                 claimed += [_claimed(row) for row in await self.do(statement)]
             assert len(claimed) <= room
         deliveries = []
@@ -346,6 +346,7 @@ class Machine(RuleBasedStateMachine):
             assert (State.DEAD if dead else State.PENDING) == after["state"]
             assert dead == (after["due_at"] is None)
             assert dead == (after["settled_at"] is not None)
+            assert after["payload"] is not None
             return
         self.outcomes[row.id] = outcome
         assert State.COMPLETED == after["state"]

@@ -92,10 +92,10 @@ class TestSettlement:
             (Outcome.ALREADY_FULFILLED, None),
         ]:
             after = settled(FRESH, Completion(said, 1))
-            assert (nudge, nudge is None) == (after.due_in, after.wipes)
+            assert nudge == after.due_in
         never = attrs.evolve(RULES, nudge_after=None)
         after = settled(FRESH, Completion(Outcome.FULFILLED, 1), never)
-        assert (None, True) == (after.due_in, after.wipes)
+        assert after.due_in is None
 
     @pytest.mark.parametrize(
         ("row", "error", "may_have_stored"),
@@ -121,12 +121,7 @@ class TestSettlement:
     def test_what_cannot_succeed_is_dead(self) -> None:
         """With its payload, so that it can be retried."""
         after = settled(FRESH, NO_PROMISE)
-        assert (State.DEAD, None, False, True) == (
-            after.state,
-            after.due_in,
-            after.wipes,
-            after.is_end,
-        )
+        assert (State.DEAD, None) == (after.state, after.due_in)
         assert "PromiseNotFoundError" in (after.error or "")
 
     def test_in_the_end_it_is_given_up(self) -> None:
@@ -162,27 +157,21 @@ class TestSettlement:
         assert "secret" not in repr(after) + repr(FRESH)
 
     @pytest.mark.parametrize(
-        ("row", "ended", "due_in", "wipes"),
+        ("row", "ended", "due_in"),
         [
-            (NUDGED, Completion(Outcome.ALREADY_FULFILLED, 1), None, True),
-            (NUDGED, NO_PROMISE, None, True),
-            (NUDGED, LOST, timedelta(seconds=1), False),
-            (attrs.evolve(NUDGED, age=OLD), LOST, None, True),
-            (NUDGED, asyncio.CancelledError(), timedelta(0), False),
+            (NUDGED, Completion(Outcome.ALREADY_FULFILLED, 1), None),
+            (NUDGED, NO_PROMISE, None),
+            (NUDGED, LOST, timedelta(seconds=1)),
+            (attrs.evolve(NUDGED, age=OLD), LOST, None),
+            (NUDGED, asyncio.CancelledError(), timedelta(0)),
         ],
     )
-    def test_a_second_sending_changes_no_outcome(
-        self, row: Claimed, ended: Any, due_in: timedelta | None, wipes: bool
+    def test_a_second_sending_leaves_it_completed(
+        self, row: Claimed, ended: Any, due_in: timedelta | None
     ) -> None:
-        """The first one stays, and the payload goes once it is over."""
+        """Whatever it comes to. The table keeps the first outcome."""
         after = settled(row, ended)
-        assert (State.COMPLETED, None, None, False) == (
-            after.state,
-            after.outcome,
-            after.error,
-            after.is_end,
-        )
-        assert (due_in, wipes) == (after.due_in, after.wipes)
+        assert (State.COMPLETED, None, due_in) == (after.state, after.error, after.due_in)
 
 
 class TestDelay:

@@ -20,6 +20,7 @@ from tests.databases import BOTH, empty_database, postgresql, postgresql_url
 from tests.samples import PROMISE_ID, TOKEN
 from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, stall
 
+LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
 OTHER_ID = PromiseId(PROMISE_ID.worker_id, 9)
 ENTRIES = "golem_outbox_entries"
 
@@ -39,6 +40,11 @@ async def made(engine: AsyncEngine, **options: Any) -> Outbox:
 async def execute(engine: AsyncEngine, statement: str) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(statement))
+
+
+async def execute_scalar(engine: AsyncEngine, query: str) -> Any:
+    async with engine.connect() as connection:
+        return (await connection.execute(text(query))).scalar()
 
 
 async def until(condition: Any) -> None:
@@ -140,15 +146,11 @@ async def test_a_worker_does_not_send_a_row_again_that_it_has(engine: AsyncEngin
         await outbox.complete_text(PROMISE_ID, "x")
         await until(lambda: 2 == len(server.requests))
 
-        async def lease() -> Any:
-            async with engine.connect() as connection:
-                return (await connection.execute(text(claims))).scalar_one()
-
-        first = await lease()
+        first = await execute_scalar(engine, claims)
         overdue = f"UPDATE {ENTRIES} SET due_at = 0 WHERE promise_id = '{PROMISE_ID}'"
         await execute(engine, overdue)
         async with asyncio.timeout(10):
-            while await lease() == first:  # noqa: ASYNC110 - nothing tells
+            while await execute_scalar(engine, claims) == first:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
         assert 2 == len(server.requests)
         gate.set()
@@ -186,8 +188,8 @@ async def test_what_was_claimed_too_slowly_is_handed_back(engine: AsyncEngine) -
             await asyncio.sleep(delays.pop())
         return result
 
-    outbox._database.run = slow  # type: ignore[method-assign]
     await outbox.complete_text(PROMISE_ID, "x")
+    outbox._database.run = slow  # type: ignore[method-assign]
     async with ScriptedServer(FALSE) as server, GolemClient(server.url, token=TOKEN) as client:
         worker = outbox._worker(client, on_settled=settled.extend)
         running = asyncio.create_task(worker.run())
@@ -264,7 +266,7 @@ async def until_any_failed(outbox: Outbox) -> None:
 
 
 async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> None:
-    """In the middle: accepting says so, and what is under way is settled once it is back."""
+    """Accepting says so; once it is back, what was under way is settled, and a worker listens."""
     socket = Path(postgresql().get_uri().rpartition("host=")[2]) / ".s.PGSQL.5432"
     hidden = socket.with_name("hidden")
     ending = (
@@ -304,4 +306,7 @@ async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> Non
             entry = await outbox.wait(PROMISE_ID, timeout=10)
             assert 1 == len(server.requests)
             assert 1 == (await outbox.counts()).completed
+            async with asyncio.timeout(10):
+                while not await execute_scalar(other, LISTENERS):  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.02)
     assert (State.COMPLETED, Outcome.FULFILLED, 1) == (entry.state, entry.outcome, entry.attempts)

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import re
+import runpy
 import time
 from collections.abc import AsyncIterator
 from hmac import new as hmac
@@ -78,6 +79,18 @@ async def test_the_aiohttp_example(golem: FakeGolem) -> None:
     async with httpx.AsyncClient(base_url=url) as service:
         await check(golem, service, {"promise_id": promise_id, "content": promise_id})
     await runner.cleanup()
+
+
+def test_the_aiohttp_example_names_the_variables_that_are_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one line, before anything is opened."""
+    for name in ("GOLEM_URL", "OUTBOX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STRIPE_SECRET", SECRET)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLES / "webhook_handler.py"), run_name="__main__")
+    assert ended.value.code == "Set these variables first: GOLEM_URL, OUTBOX"
 
 
 async def test_the_fastapi_example(golem: FakeGolem) -> None:

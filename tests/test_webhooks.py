@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -209,10 +210,11 @@ async def test_an_event_that_comes_before_its_promise_waits_for_it(
 
 
 async def test_a_closed_outbox_lets_the_sender_come_again(outbox: Outbox, caplog: Any) -> None:
-    """Or fails loudly: either way the event is not lost."""
+    """The event is not lost, and the log says why it failed."""
     hook = Webhook(SIGNED, completing("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w/1"), to=outbox)
     await outbox.aclose()
-    assert (await hook.receive(*delivery({}))).status in (500, 503)
+    assert (await hook.receive(*delivery({}))).status == 500
+    assert "completing raised RuntimeError: this Outbox is closed" in caplog.text
 
 
 class SlowOutbox:
@@ -263,6 +265,60 @@ async def test_a_bad_signature_is_401_and_reaches_nothing(
     assert (await hook.receive(headers, body + b" ")).status == 401
     assert not golem.requests
     assert CANARY not in caplog.text
+
+
+ONE, TWO = "whsec_AAAA", "whsec_BBBB"
+
+
+@pytest.mark.parametrize(
+    ("verifier", "headers", "words"),
+    [
+        (stripe(ONE), {}, "the header Stripe-Signature is missing"),
+        (stripe(ONE), {"Stripe-Signature": "c4n"}, "the time stamp is not a number"),
+        (stripe(ONE), {"Stripe-Signature": "t,v1"}, "the header Stripe-Signature is not t=…,v1=…"),
+        (stripe(ONE), {"Stripe-Signature": "t={now},v1=c4n"}, "does not match the secret"),
+        (stripe(ONE), {"Stripe-Signature": "t={ancient},v1=c4n"}, "more than a day old"),
+        (
+            slack(ONE),
+            {"X-Slack-Request-Timestamp": "{old}", "X-Slack-Signature": "c4n"},
+            r"the time stamp is 90\d seconds old, and 300 are allowed",
+        ),
+        (
+            slack(ONE),
+            {"X-Slack-Request-Timestamp": "{ahead}", "X-Slack-Signature": "c4n"},
+            r"the time stamp is (900|89\d) seconds ahead",
+        ),
+        (slack(ONE), {"X-Slack-Request-Timestamp": "{now}"}, "the header X-Slack-Signature is mis"),
+        (github(ONE), {"X-Hub-Signature-256": "c4n"}, "does not begin with 'sha256='"),
+        (github(ONE, TWO), {"X-Hub-Signature-256": "sha256=c4n"}, "any of the 2 secrets"),
+        (standard_webhooks(ONE), {"webhook-signature": "c4n"}, "the header webhook-id is missing"),
+        (
+            standard_webhooks(ONE),
+            {"svix-id": "c4n", "svix-timestamp": "{now}", "svix-signature": "c4n"},
+            "the header svix-signature is not v1,…",
+        ),
+        (
+            twilio(ONE, url="https://ops.example/"),
+            {"X-Twilio-Signature": "c4n"},
+            "does not match the secret, or url= is not the one at Twilio",
+        ),
+        (lambda *_: False, {}, "the verifier did not return True"),
+        (lambda *_: int("c4n"), {}, r"the verifier raised ValueError \(.*test_webhooks.py:\d+"),
+    ],
+)
+async def test_the_log_says_why_a_signature_is_refused(
+    verifier: Any, headers: dict[str, str], words: str, caplog: Any
+) -> None:
+    """Never with anything of the header or of the body; the answer tells nothing."""
+    hook = Webhook(verifier, print, to=SlowOutbox())
+    now = int(time.time())
+    stamps = {"now": now, "old": now - 900, "ahead": now + 900, "ancient": now - 9**7}
+    headers = {name: value.format(**stamps) for name, value in headers.items()}
+    answer = await hook.receive(headers, b'"b0dy"')
+    assert (answer.status, answer.body) == (401, b"bad signature")
+    (message,) = caplog.messages
+    assert re.search(f"a request without a good signature is refused: .*{words}", message)
+    assert not any(secret in message for secret in ("c4n", "b0dy", ONE, TWO))
 
 
 @pytest.mark.parametrize(
@@ -663,7 +719,6 @@ async def test_an_object_with_blocking_methods_is_no_target() -> None:
 
 async def test_no_repr_shows_a_payload_or_a_secret(client: GolemClient) -> None:
     """Of the webhook, its completions and its answers."""
-    assert "<Webhook not made>" == repr(Webhook.__new__(Webhook))
     shown = repr(Webhook(stripe(SECRET), completing("x"), to=client))
     for completion in (
         Complete("x", CANARY),

@@ -115,8 +115,6 @@ class PromiseLinks:
         self._converter = converter
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_purpose"):
-            return "<PromiseLinks not made>"
         return f"<PromiseLinks purpose={self._purpose!r}>"
 
     @made_without_locals
@@ -143,7 +141,7 @@ class PromiseLinks:
             PayloadError: The value cannot be encoded, or makes the token longer than 6,000
                 characters, which not every server takes in a URL.
             ValueError: The link would have expired already.
-            TypeError: `expires_in` is no time.
+            TypeError: `expires_in` is neither seconds nor a timedelta.
         """
         parsed = PromiseId.parse(promise_id)
         expires_at = math.ceil(time.time() + _seconds(expires_in))
@@ -251,7 +249,7 @@ class PromiseLinks:
         async def decide(request: Any) -> Any:
             token = getattr(request, parameters)["token"]
             answering = self.answer(to, request.method, token, **words)
-            del request, token  # this frame leaves us, too
+            del request, token  # error reporters show this frame
             return respond(await answering)
 
         return decide
@@ -278,13 +276,12 @@ class PromiseLinks:
 
 def _result(completed: Any, texts: Texts) -> tuple[str, str]:
     """Return what may be said of a Completion, or of an outbox's Entry."""
+    before = (texts.before, texts.before_hint)
     if not isinstance(completed, Completion):
-        if completed.is_new:
-            return texts.recorded, texts.recorded_hint
-        return texts.before, texts.before_hint
+        return (texts.recorded, texts.recorded_hint) if completed.is_new else before
     return {
         Outcome.FULFILLED: (texts.counts, ""),
-        Outcome.ALREADY_FULFILLED: (texts.before, texts.before_hint),
+        Outcome.ALREADY_FULFILLED: before,
         Outcome.FULFILLED_BY_UNKNOWN: (texts.unknown, texts.unknown_hint),
     }[completed.outcome]
 
@@ -299,9 +296,7 @@ def _failure(error: GolemError, question: str, button: str, texts: Texts) -> Ans
 
 
 async def _worded(words: Words, link: Link) -> str:
-    if isinstance(words, str):
-        return words
-    text = words(link)
+    text = words(link) if callable(words) else words
     return await text if inspect.isawaitable(text) else text
 
 
@@ -314,12 +309,11 @@ def _checked_keys(keys: Iterable[str | bytes]) -> list[bytes]:
     """Return the keys as itsdangerous takes them: the one that signs comes last."""
     if isinstance(keys, str | bytes):
         raise TypeError("keys is a list of keys, the first of which signs")
-    checked = []
-    for key in keys:
-        if not isinstance(key, str | bytes):
+    checked = [key.encode() if isinstance(key, str) else key for key in keys]
+    for key in checked:
+        if not isinstance(key, bytes):
             raise TypeError(f"a key is text or bytes, not {type(key).__name__}")
-        checked.append(key.encode() if isinstance(key, str) else key)
-        if len(checked[-1]) < _LEAST_KEY_BYTES:
+        if len(key) < _LEAST_KEY_BYTES:
             raise ValueError(f"a key has at least {_LEAST_KEY_BYTES} bytes: secrets.token_hex()")
     if not checked:
         raise ValueError("keys is empty: the first key signs")

@@ -89,16 +89,7 @@ _HEADERS = {
 def page(
     status: int, texts: Texts, heading: str, *notes: str, button: str = "", hint: str = ""
 ) -> Answer:
-    """Return a page.
-
-    Args:
-        status: The status to answer.
-        texts: For the language.
-        heading: What the page says first; its title, too.
-        notes: What it says below.
-        button: The name of the button that sends the form; empty for none.
-        hint: What stands below the button.
-    """
+    """Return a page: a heading, notes, a button that sends the form, and a hint below it."""
     parts = [f'<h1 dir="auto">{_safe(heading)}</h1>', *(_paragraph(note) for note in notes)]
     if button:
         name = f'<button type="submit" dir="auto">{_safe(button)}</button>'

@@ -19,9 +19,7 @@ dead         `retry`, or accepting the promise again      pending
 Delivery is at least once, by any number of workers. A worker claims a row with a lease by the
 database's clock, and the claim itself records that the payload may be out: after a crash between
 the claim and its settlement, Golem's `false` is `FULFILLED_BY_UNKNOWN`, never a false
-`ALREADY_FULFILLED`. `key`, `entry` and `settling` know no database; `tables` and `statements`
-know no connection; `database` runs transactions, `accepting` and `worker` use it, and `outbox` is
-what a program calls.
+`ALREADY_FULFILLED`.
 """
 
 from __future__ import annotations
@@ -29,24 +27,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from golem_client.outbox.entry import Counts, Entry, State
 from golem_client.outbox.key import Key
 
 if TYPE_CHECKING:
-    from golem_client.outbox.entry import Counts, Entry, State
-    from golem_client.outbox.outbox import Outbox
-    from golem_client.outbox.promise import OutboxPromise
+    from golem_client.outbox.outbox import Outbox, OutboxPromise
     from golem_client.outbox.tables import golem_outbox
 
 __all__ = ["Counts", "Entry", "Key", "Outbox", "OutboxPromise", "State", "golem_outbox"]
 
-_HOMES = {
-    "Counts": "entry",
-    "Entry": "entry",
-    "Outbox": "outbox",
-    "OutboxPromise": "promise",
-    "State": "entry",
-    "golem_outbox": "tables",
-}
+_HOMES = {"Outbox": "outbox", "OutboxPromise": "outbox", "golem_outbox": "tables"}
 
 
 def __getattr__(name: str) -> Any:
@@ -54,13 +44,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = importlib.import_module(f"golem_client.outbox.{_HOMES[name]}")
+        return getattr(importlib.import_module(f"golem_client.outbox.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("sqlalchemy", "aiosqlite", "greenlet"):
             raise
-    else:
-        return getattr(module, name)
     raise ImportError(
         f'{name} needs {missing}, which the extra has: pip install "golem-client[outbox]"'
     )

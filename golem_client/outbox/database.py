@@ -6,9 +6,7 @@ import asyncio
 import os
 import re
 import sqlite3
-import sys
-from contextlib import AsyncExitStack, suppress
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, event, inspect, select, text
@@ -18,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from golem_client import OutboxError
 from golem_client.frames import without_locals
-from golem_client.outbox.statements import CHANNEL, DIALECTS, insert_into, notification
+from golem_client.outbox.statements import CHANNEL, INSERTS
 from golem_client.outbox.tables import ENTRIES, KEYS, SCHEMA_KEY, SCHEMA_VERSION, Now
 
 if TYPE_CHECKING:
@@ -28,21 +26,14 @@ T = TypeVar("T")
 
 _BUSY_SECONDS = 10.0
 _CREATE_LOCK = 0x60_1E_0B_0C
+_AWAY_SECONDS = 0.5
+_TRIES = 5
 _LONGEST_WORDS = 200
 _URL = re.compile(r".*://|\s*[A-Za-z][\w+.-]+:/.*@", re.DOTALL)  # a Path has one slash of two
-_ERRORS = {
-    "asyncpg": ("PostgresError", "InterfaceError", "InternalClientError"),
-    "psycopg": ("Error",),
-}
 
 
 def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
-    """Return an engine for a file, which is made with mode 0600 where it is not there.
-
-    Raises:
-        ValueError: The path is ":memory:" or empty, which is no file, or a URL.
-        OutboxError: The file cannot be made.
-    """
+    """Return an engine for a file, which is made with mode 0600 where it is not there."""
     name = os.fsdecode(path)
     if _URL.match(name):  # not shown: it may hold a password
         raise ValueError(
@@ -50,17 +41,13 @@ def sqlite_engine(path: str | os.PathLike[str]) -> AsyncEngine:
         )
     if name in ("", ":memory:"):
         raise ValueError("an outbox in memory survives nothing: name a file")
-    problem = ""
     try:
         os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise OutboxError(f"the outbox {name} cannot be opened: {problem}")
-    address = URL.create("sqlite+aiosqlite", database=str(Path(name).absolute()))
-    engine = create_async_engine(
-        address, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
-    )
+        raise OutboxError(f"the outbox {name} cannot be opened: {error.strerror}") from None
+    address = URL.create("sqlite+aiosqlite", database=os.path.abspath(name))
+    patience = {"timeout": _BUSY_SECONDS}
+    engine = create_async_engine(address, connect_args=patience, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _make_durable)
     return engine
 
@@ -74,15 +61,7 @@ def _make_durable(connection: Any, _: object) -> None:
 
 
 class Database:
-    """An engine, and how the outbox uses it.
-
-    Attributes:
-        engine: The engine.
-        dialect: "sqlite" or "postgresql".
-
-    Raises:
-        ValueError: It is another database's.
-    """
+    """An engine, and how the outbox uses it. The dialect is "sqlite" or "postgresql"."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         if not isinstance(engine, AsyncEngine):
@@ -91,33 +70,25 @@ class Database:
             )
         self.engine = engine
         self.dialect = engine.dialect.name
-        if self.dialect not in DIALECTS:
+        if self.dialect not in INSERTS:
             raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {self.dialect}")
         # SQLite has one writer; waiting here is fair, its own way of waiting sleeps.
-        self._writing = asyncio.Lock() if self.dialect == "sqlite" else None
+        self._writing = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
         self._is_checked = False
 
     @without_locals
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 1) -> T:
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
-        Args:
-            work: What is done in it.
-            tries: How often it is tried where others write the same rows at the same time.
-
-        Raises:
-            OutboxError: The transaction failed; nothing of it was written.
+        Where others write the same rows at the same time, it is tried several times. An
+        OutboxError says that nothing was written.
         """
         await self.check()
-        return await self._run(work, tries)
+        return await self._run(work)
 
     @without_locals
     async def check(self) -> None:
-        """Find out, once, whether the schema fits.
-
-        Raises:
-            OutboxError: It does not, or (`worth_retrying`) the database is away.
-        """
+        """Raise an OutboxError where the schema does not fit, or the database is away."""
         if not self._is_checked:
             await self._run(self._check)
             self._is_checked = True
@@ -133,42 +104,37 @@ class Database:
     async def listen(self, on_new: Callable[[], None]) -> None:
         """Call back when PostgreSQL notifies of new rows, until this is cancelled.
 
-        It holds a connection of the engine. On SQLite, and once the connection is lost, it
-        returns: workers look for rows by themselves, twice a second.
+        It holds a connection of the engine. On SQLite it returns: there, and while the connection
+        is lost, workers look for rows by themselves.
         """
-        listen = _LISTENING.get(self.engine.dialect.driver)
-        if listen is None:
-            return
-        with suppress(*_driver_errors()):
-            async with self.engine.connect() as connection:
-                raw: Any = (await connection.get_raw_connection()).driver_connection
-                try:
-                    await listen(raw, on_new)
-                finally:
-                    await connection.invalidate()  # the next one to use it must not listen
+        while listen := _LISTENING.get(self.engine.dialect.driver):
+            try:
+                async with self.engine.connect() as connection:
+                    raw: Any = (await connection.get_raw_connection()).driver_connection
+                    try:
+                        await listen(raw, on_new)
+                    finally:
+                        await connection.invalidate()  # the next one to use it must not listen
+            except Exception as error:
+                if not _is_of_the_database(error):
+                    raise
+            await asyncio.sleep(_AWAY_SECONDS)
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
         await self._run(self._create)
-        await self._run(self._check)
-        self._is_checked = True
+        await self.check()
 
-    async def notify(self, connection: AsyncConnection) -> None:
-        """Tell other processes, where the database can, that there are new rows."""
-        if self.dialect == "postgresql":
-            await connection.execute(notification())
-
-    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]], tries: int = 1) -> T:
-        while True:
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for tries_left in reversed(range(_TRIES)):
             try:
-                async with AsyncExitStack() as stack:
-                    if self._writing is not None:
-                        await stack.enter_async_context(self._writing)
-                    return await work(await stack.enter_async_context(self.engine.begin()))
-            except _driver_errors() as error:
-                tries -= 1
+                async with self._writing, self.engine.begin() as connection:
+                    return await work(connection)
+            except Exception as error:
+                if not _is_of_the_database(error):
+                    raise
                 problem = _problem(error)
-                if not tries or not isinstance(error, IntegrityError):
+                if not tries_left or not _is_of_a_race(error):
                     break
         # Out here, because the error above holds statements and values.
         raise problem
@@ -180,10 +146,13 @@ class Database:
                 "the outbox has no tables in this database: await outbox.create_tables(), or add "
                 "golem_outbox(metadata) to your migrations"
             )
-        version = await _version(connection)
+        query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
+        version = (await connection.execute(query)).scalar()
         if version is None:  # made by a migration of the user's own
-            await _write_version(connection, self.dialect)
-        elif version > SCHEMA_VERSION:
+            ours = {"key": SCHEMA_KEY, "promise_id": str(SCHEMA_VERSION), "noted_at": Now()}
+            noting = INSERTS[self.dialect](KEYS).values(ours)
+            await connection.execute(noting.on_conflict_do_nothing())
+        elif int(version) > SCHEMA_VERSION:
             raise OutboxError(
                 f"the outbox's tables are of version {version}, and this golem-client knows "
                 f"version {SCHEMA_VERSION}: upgrade golem-client"
@@ -215,38 +184,25 @@ async def _listen_with_psycopg(raw: Any, on_new: Callable[[], None]) -> None:
 _LISTENING = {"asyncpg": _listen_with_asyncpg, "psycopg": _listen_with_psycopg}
 
 
-async def _version(connection: AsyncConnection) -> int | None:
-    query = select(KEYS.c.promise_id).where(KEYS.c.key == SCHEMA_KEY)
-    version = (await connection.execute(query)).scalar()
-    return None if version is None else int(version)
+def _is_of_the_database(error: Exception) -> bool:
+    """Whether an engine raised it, or its driver while it connected or listened."""
+    driver = type(error).__module__.partition(".")[0]
+    return isinstance(error, SQLAlchemyError | OSError) or driver in ("asyncpg", "psycopg")
 
 
-async def _write_version(connection: AsyncConnection, dialect: str) -> None:
-    row = insert_into(dialect, KEYS).values(
-        key=SCHEMA_KEY, promise_id=str(SCHEMA_VERSION), noted_at=Now()
-    )
-    await connection.execute(row.on_conflict_do_nothing())
-
-
-def _driver_errors() -> tuple[type[Exception], ...]:
-    """Return what an engine raises, and what drivers do while they connect or listen."""
-    errors: list[type[Exception]] = [SQLAlchemyError, OSError]
-    for module, names in _ERRORS.items():
-        if module in sys.modules:
-            errors += [getattr(sys.modules[module], name) for name in names]
-    return tuple(errors)
+def _is_of_a_race(error: Exception) -> bool:
+    """Whether another transaction was quicker, or PostgreSQL ended this one of a deadlock."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(error, IntegrityError) or code == "40P01"
 
 
 def _problem(error: Exception) -> OutboxError:
     """Return what is said of a failed transaction. Nothing of it was written."""
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error
-    words = ""
-    with suppress(IndexError):
-        words = str(cause).splitlines()[0][:_LONGEST_WORDS]
+    words = str(cause).partition("\n")[0][:_LONGEST_WORDS]
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return OutboxError("the outbox's file is not a database: name another file")
-    problem = OutboxError(
-        f"the outbox's database cannot be used at the moment: {type(cause).__name__}: {words}"
-    )
+    name = type(cause.__cause__ or cause).__name__  # asyncpg's own, where SQLAlchemy has "Error"
+    problem = OutboxError(f"the outbox's database cannot be used at the moment: {name}: {words}")
     problem.worth_retrying = True
     return problem

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from golem_client import OutboxError
 from golem_client.outbox.tables import Hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cryptography.fernet import MultiFernet
 
 
 class Cipher:
     """Encrypts with the first key, and decrypts with all of them. Without keys it does nothing.
 
-    Args:
-        keys: Fernet keys, as `Fernet.generate_key()` makes them.
-
     Attributes:
         is_on: Whether it encrypts.
-
-    Raises:
-        ValueError: One is no Fernet key; the message does not show it.
-        ImportError: The extra `outbox-encryption` is not installed.
     """
 
     def __init__(self, keys: Sequence[str | bytes]) -> None:
@@ -36,21 +29,15 @@ class Cipher:
         return Hidden(payload if self._fernet is None else self._fernet.encrypt(payload))
 
     def decrypt(self, stored: bytes, *, is_encrypted: bool) -> bytes:
-        """Return what was encrypted.
-
-        Raises:
-            OutboxError: No key fits.
-        """
+        """Return what was encrypted; an OutboxError says that no key fits."""
         if not is_encrypted:
             return bytes(stored)
         if self._fernet is None:
             raise OutboxError("the payload is encrypted, and this outbox was opened without keys=")
         from cryptography.fernet import InvalidToken  # noqa: PLC0415 - optional
 
-        try:
+        with suppress(InvalidToken):
             return self._fernet.decrypt(bytes(stored))
-        except InvalidToken:
-            pass
         raise OutboxError("the payload is encrypted with a key that is not among keys=")
 
 
@@ -63,12 +50,12 @@ def _fernet_of(keys: Sequence[str | bytes]) -> MultiFernet:
         ) from None
     if isinstance(keys, str | bytes):
         raise TypeError("keys= takes a list of keys, also for one of them")
-    fernets = []
+    fernets: list[Fernet] = []
     for number, key in enumerate(keys, 1):
-        try:
+        with suppress(ValueError, TypeError):
             fernets.append(Fernet(key))
-        except (ValueError, TypeError):
-            fernets = []
-        if not fernets:
-            raise ValueError(f"key {number} of keys= is no Fernet key: Fernet.generate_key()")
+        if len(fernets) < number:
+            raise ValueError(
+                f"key {number} of keys= is not a Fernet key: Fernet.generate_key() makes one"
+            )
     return MultiFernet(fernets)

@@ -66,7 +66,7 @@ class Entry:
 
 
 COLUMNS = ("id", "slot", *(f.name for f in attrs.fields(Entry) if f.name != "is_new"))
-"""What an entry is read from; no payload among it."""
+"""What an entry is read from. No payload."""
 
 
 def entry_of(row: Mapping[str, Any], *, is_new: bool | None = None) -> Entry:
@@ -80,8 +80,8 @@ def entry_of(row: Mapping[str, Any], *, is_new: bool | None = None) -> Entry:
         attempts=row["attempts"],
         error=row["error"],
         accepted_at=_time(row["accepted_at"]),
-        due_at=None if row["due_at"] is None else _time(row["due_at"]),
-        settled_at=None if row["settled_at"] is None else _time(row["settled_at"]),
+        due_at=_time(row["due_at"]),
+        settled_at=_time(row["settled_at"]),
         is_new=is_new,
     )
 
@@ -108,5 +108,5 @@ class Counts:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+def _time(microseconds: int | None) -> Any:
+    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)

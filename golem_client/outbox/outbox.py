@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from functools import partial
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack
 
 import cattrs
 from sqlalchemy import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typing_extensions import TypeForm
 
-from golem_client import AnyPromiseId, GolemClient, PromiseId
+from golem_client import AnyPromiseId, GolemClient, OutboxError, PromiseId
 from golem_client.frames import made_without_locals, without_locals
+from golem_client.outbox import statements
 from golem_client.outbox.accepting import Acceptor
 from golem_client.outbox.database import Database, sqlite_engine
 from golem_client.outbox.encryption import Cipher
 from golem_client.outbox.entry import Entry
 from golem_client.outbox.key import Key
-from golem_client.outbox.pace import Pace
-from golem_client.outbox.promise import OutboxPromise
 from golem_client.outbox.records import Records
 from golem_client.outbox.settling import Rules, size, span
-from golem_client.outbox.statements import (
-    Acceptance,
-    accepting,
-    accepting_by_key,
-    key_slot,
-    notifying,
-    promise_slot,
-    values_of,
-)
-from golem_client.outbox.worker import OnSettled, Worker, stopping_on_sigterm, telemetry
+from golem_client.outbox.worker import CONCURRENCY, Worker, stopping_on_sigterm, telemetry
 from golem_client.payload import encode_bytes, encode_json, encode_text
 
 T = TypeVar("T")
-
-_CONCURRENCY = 64
 
 
 class OutboxOptions(TypedDict, total=False):
@@ -116,8 +103,8 @@ class Outbox(Records):
         self._database = Database(engine)
         self._cipher = Cipher(keys)
         self._converter = converter
-        self._max_payload_bytes = size("max_payload_bytes", max_payload_bytes)
-        nudge = None if nudge_after is None else span("nudge_after", nudge_after, at_least=0)
+        self._most_bytes = size("max_payload_bytes", max_payload_bytes)
+        nudge = None if nudge_after is None else span("nudge_after", nudge_after, may_be_zero=True)
         self._rules = Rules(give_up_after=span("give_up_after", give_up_after), nudge_after=nudge)
         self._lease = span("lease", lease).total_seconds()
         self._acceptor = Acceptor(self._database, self._tell_workers)
@@ -128,6 +115,8 @@ class Outbox(Records):
     async def open(cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]) -> Self:
         """Open an outbox in a file, an SQLite database; it is made where there is none.
 
+            async with await Outbox.open("golem.sqlite") as outbox:  # mind the await
+
         A new file has mode 0600. What is accepted survives a power failure (WAL,
         `synchronous=FULL`). Put it on a disk of this machine, not on a network file system.
 
@@ -136,7 +125,7 @@ class Outbox(Records):
             **options: As for the class.
 
         Raises:
-            OutboxError: The file cannot be used, is no database, or is of a newer version.
+            OutboxError: The file cannot be used, is not a database, or is of a newer version.
             ValueError: An option makes no sense, or the path is a URL.
         """
         engine = sqlite_engine(path)
@@ -151,7 +140,7 @@ class Outbox(Records):
 
     def __repr__(self) -> str:
         state = " closed" if self._is_closed else ""
-        url = self.engine.url.set(query={})  # where drivers take a password, too
+        url = self.engine.url.set(query={})  # drivers take a password there as well
         return f"<{type(self).__name__} {url.render_as_string()}{state}>"
 
     async def __aenter__(self) -> Self:
@@ -181,10 +170,8 @@ class Outbox(Records):
         """Make the outbox's tables where they are missing, and move an older schema on.
 
         Many processes may do so at the same time. Where migrations are your own, use
-        `golem_outbox(metadata)` instead.
-
-        Raises:
-            OutboxError: The database is away, or its tables are of a newer version.
+        `golem_outbox(metadata)` instead. An `OutboxError` says that the database is away, or that
+        its tables are of a newer version.
         """
         self._check_open()
         await self._database.create_tables()
@@ -213,31 +200,22 @@ class Outbox(Records):
             PayloadError: The value cannot be encoded, or is too large.
             OutboxError: The database cannot be used; nothing was accepted.
         """
-        encode = self._bounded(encode_json, value, as_type, self._converter)
-        return await self._accept(promise_id, encode)
+        return await self._accept(promise_id, self._json(value, as_type))
 
     @without_locals
     async def complete_text(self, promise_id: AnyPromiseId | Key, text: str) -> Entry:
         """Accept the completion of a promise with this text, as UTF-8; see `complete_json`."""
-        return await self._accept(promise_id, self._bounded(encode_text, text))
+        return await self._accept(promise_id, encode_text(text, max_bytes=self._most_bytes))
 
     @without_locals
     async def complete_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Entry:
         """Accept the completion of a promise with these bytes; see `complete_json`."""
-        return await self._accept(promise_id, self._bounded(encode_bytes, data))
+        return await self._accept(promise_id, encode_bytes(data, max_bytes=self._most_bytes))
 
     def promise(self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]) -> OutboxPromise[T]:
-        """Return a typed handle on one promise, as `GolemClient.promise` does.
-
-        Args:
-            promise_id: The promise, in any spelling that `PromiseId.parse` accepts; or a `Key`.
-            type_: The type that its worker awaits: a class, a union, a generic.
-
-        Raises:
-            InvalidIdError: It is not an id.
-        """
+        """Return a typed handle on one promise (or `Key`), as `GolemClient.promise` does."""
         parsed = promise_id if isinstance(promise_id, Key) else PromiseId.parse(promise_id)
         return OutboxPromise(self, parsed, type_)
 
@@ -263,31 +241,26 @@ class Outbox(Records):
             values = [compiled.params[name] for name in compiled.positiontup]
             await connection.execute(str(compiled), *values)
 
-        Its arguments are those of `complete_json`.
-
-        Raises:
-            InvalidIdError: It is not an id.
-            PayloadError: The value cannot be encoded, or is too large.
+        Its arguments are those of `complete_json`; a wrong id or value raises here.
         """
-        encode = self._bounded(encode_json, value, as_type, self._converter)
-        return self._statement(promise_id, encode)
+        return self._statement(promise_id, self._json(value, as_type))
 
     @made_without_locals
     def statement_text(self, promise_id: AnyPromiseId | Key, text: str) -> Insert:
         """Return the acceptance of a text as a statement; see `statement`."""
-        return self._statement(promise_id, self._bounded(encode_text, text))
+        return self._statement(promise_id, encode_text(text, max_bytes=self._most_bytes))
 
     @made_without_locals
     def statement_bytes(
         self, promise_id: AnyPromiseId | Key, data: bytes | bytearray | memoryview
     ) -> Insert:
         """Return the acceptance of bytes as a statement; see `statement`."""
-        return self._statement(promise_id, self._bounded(encode_bytes, data))
+        return self._statement(promise_id, encode_bytes(data, max_bytes=self._most_bytes))
 
     # Delivering
 
     @without_locals
-    async def deliver(self, client: GolemClient, *, concurrency: int = _CONCURRENCY) -> None:
+    async def deliver(self, client: GolemClient, *, concurrency: int = CONCURRENCY) -> None:
         """Deliver until this is cancelled, or the process gets a SIGTERM.
 
         For a worker of its own. On SIGTERM it takes no more rows, waits for the calls under way,
@@ -307,12 +280,13 @@ class Outbox(Records):
             OutboxError: The tables are missing, or of a newer version.
         """
         worker = self._worker(client, concurrency=concurrency)
-        with stopping_on_sigterm(worker):
+        loop = asyncio.get_running_loop()
+        with stopping_on_sigterm(lambda: loop.call_soon_threadsafe(worker.stop)):
             await worker.run()
 
     @asynccontextmanager
     async def delivering(
-        self, client: GolemClient, *, concurrency: int = _CONCURRENCY
+        self, client: GolemClient, *, concurrency: int = CONCURRENCY
     ) -> AsyncIterator[None]:
         """Deliver in this process for as long as the context lasts; see `deliver`.
 
@@ -320,7 +294,11 @@ class Outbox(Records):
         client's timeout. When the body raises or is cancelled they are ended at once.
         """
         worker = self._worker(client, concurrency=concurrency)
-        await worker.check()
+        try:
+            await self._database.check()
+        except OutboxError as error:
+            if not error.worth_retrying:
+                raise
         running = asyncio.create_task(worker.run())
         try:
             yield
@@ -333,80 +311,86 @@ class Outbox(Records):
 
     # Inside
 
-    def _worker(
-        self,
-        client: GolemClient,
-        *,
-        concurrency: int = _CONCURRENCY,
-        on_settled: OnSettled | None = None,
-        rules: Rules | None = None,
-        pace: Pace | None = None,
-        is_patient: bool = True,
-    ) -> Worker:
-        """Return a `Worker` that delivers once it is run; other packages of ours use it, too."""
+    def _worker(self, client: GolemClient, **options: Any) -> Worker:
+        """Return a `Worker`, which delivers once it is run; bulk and the blocking outbox call this.
+
+        The options are the attributes of `Worker`.
+        """
         self._check_open()
         return Worker(
-            database=self._database,
             client=client,
+            database=self._database,
             cipher=self._cipher,
-            rules=rules or self._rules,
             lease=self._lease,
-            concurrency=size("concurrency", concurrency),
-            on_settled=partial(self._note_settled, on_settled),
             siblings=self._workers,
-            pace=pace or Pace(),
-            is_patient=is_patient,
+            tell_waiters=self._tell_waiters,
+            **{"rules": self._rules, **options},
         )
 
     async def _accept_all(self, completions: Sequence[tuple[str, bytes]]) -> None:
-        """Accept bytes for many promises in one transaction, for `golem-promise bulk`.
-
-        Each promise comes once, in the spelling of `str(PromiseId)`.
-        """
-        self._check_open()
-        values = [values_of(self._acceptance(id_, None, data)) for id_, data in completions]
+        """Accept bytes of any size for many promises, each of which comes once; for bulk."""
+        accepted = [self._acceptance(id_, data) for id_, data in completions]
+        values = [statements.values_of(each) for each in accepted]
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.execute(accepting(self._database.dialect), values)
+            await connection.execute(statements.accepting(self._database.dialect), values)
 
         if values:
             await self._database.run(work)
             self._tell_workers()
 
-    def _bounded(self, encode: Callable[..., bytes], *values: Any) -> Callable[[], bytes]:
-        return partial(encode, *values, max_bytes=self._max_payload_bytes)
+    def _json(self, value: Any, as_type: Any) -> bytes:
+        return encode_json(value, as_type, self._converter, max_bytes=self._most_bytes)
 
-    def _accept(self, promise_id: Any, encode: Callable[[], bytes]) -> asyncio.Future[Entry]:
-        return self._acceptor.hand_in(self._encoded(promise_id, encode))
+    def _accept(self, promise_id: Any, payload: bytes) -> asyncio.Future[Entry]:
+        return self._acceptor.hand_in(self._acceptance(promise_id, payload))
 
-    def _encoded(self, promise_id: Any, encode: Callable[[], bytes]) -> Acceptance:
-        """Check and encode; nothing is written."""
+    def _statement(self, promise_id: Any, payload: bytes) -> Insert:
+        accepted = self._acceptance(promise_id, payload)
+        dialect = self._database.dialect
+        if accepted.promise_id is None:
+            statement = statements.accepting_by_key(dialect, accepted)
+        else:
+            statement = statements.accepting(dialect).values(**statements.values_of(accepted))
+        accepting: Insert = statements.notifying(dialect, statement)
+        return accepting
+
+    def _acceptance(self, promise_id: Any, payload: bytes) -> statements.Acceptance:
         self._check_open()
-        key = str(promise_id) if isinstance(promise_id, Key) else None
-        promise = str(PromiseId.parse(promise_id)) if key is None else None
-        return self._acceptance(promise, key, encode())
-
-    def _acceptance(self, promise: str | None, key: str | None, data: bytes) -> Acceptance:
+        is_key = isinstance(promise_id, Key)
         recording = telemetry()
-        return Acceptance(
-            slot=promise_slot(promise) if promise is not None else key_slot(key or ""),
-            promise_id=promise,
-            key=key,
-            payload=self._cipher.encrypt(data),
+        return statements.Acceptance(
+            promise_id=None if is_key else str(PromiseId.parse(promise_id)),
+            key=str(promise_id) if is_key else None,
+            payload=self._cipher.encrypt(payload),
             is_encrypted=self._cipher.is_on,
             trace=None if recording is None else recording.current_trace(),
         )
 
-    def _statement(self, promise_id: Any, encode: Callable[[], bytes]) -> Insert:
-        accepted = self._encoded(promise_id, encode)
-        dialect = self._database.dialect
-        if accepted.promise_id is None:
-            statement = accepting_by_key(dialect, accepted)
-        else:
-            statement = accepting(dialect).values(**values_of(accepted))
-        return notifying(statement) if dialect == "postgresql" else statement
 
-    def _note_settled(self, on_settled: OnSettled | None, settled: Any) -> None:
-        if on_settled is not None:
-            on_settled(settled)
-        self._tell_waiters()
+class OutboxPromise(Generic[T]):
+    """A promise whose worker awaits a `T`; made by `Outbox.promise`.
+
+    Attributes:
+        id: The promise, or the key that stands for it.
+    """
+
+    def __init__(self, outbox: Outbox, promise_id: PromiseId | Key, type_: TypeForm[T]) -> None:
+        self.id = promise_id
+        self._outbox = outbox
+        # `None` is how Python spells the type; for complete_json it means "as the value tells".
+        self._type: Any = type(None) if type_ is None else type_
+
+    def __repr__(self) -> str:
+        name = getattr(self._type, "__name__", None) or str(self._type)
+        return f"<OutboxPromise[{name}] {self.id}>"
+
+    @without_locals
+    async def complete(self, value: T) -> Entry:
+        """Accept the completion of the promise with this value; see `Outbox.complete_json`.
+
+        Raises:
+            PayloadError: The value is not a `T`, or cannot be encoded.
+            OutboxError: As in `Outbox.complete_json`.
+        """
+        return await self._outbox.complete_json(self.id, value, self._type)

@@ -16,9 +16,10 @@ from golem_client.outbox.entry import Counts, Entry, State, entry_of
 from golem_client.outbox.key import Key
 from golem_client.outbox.settling import span
 from golem_client.outbox.statements import (
+    ENTRY_COLUMNS,
     binding,
-    entry_columns,
     freeing,
+    notifying,
     promise_slot,
     refusing,
     retrying,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _POLL_SECONDS = 0.25
-_BINDING_TRIES = 5
 _E = ENTRIES.c
 
 
@@ -62,29 +62,28 @@ class Records:
             promise_id: The promise, in any spelling that `PromiseId.parse` accepts.
 
         Raises:
-            ValueError: It is no key.
+            ValueError: The key is not one; see `Key`.
             InvalidIdError: It is not an id.
             OutboxError: The database cannot be used; nothing was bound.
         """
         self._check_open()
         name, promise = str(Key(key)), str(PromiseId.parse(promise_id))
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(binding(self._database.dialect, name, promise))
-            if (await connection.execute(freeing(name, promise))).rowcount:
-                await self._database.notify(connection)
-            else:
-                await connection.execute(refusing(name, promise))
+        dialect = self._database.dialect
 
-        # Another transaction may accept the promise, or bind another key to it, in between.
-        await self._database.run(work, tries=_BINDING_TRIES)
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(binding(dialect, name, promise))
+            await connection.execute(notifying(dialect, freeing(name, promise)))
+            await connection.execute(refusing(name, promise))  # if it still waits
+
+        await self._database.run(work)
         self._tell_workers()
         self._tell_waiters()
 
     @without_locals
     async def entry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
         """Return the entry of a promise, or the newest one of a `Key`; None where there is none."""
-        return await self._entry(_which(promise_id))
+        return await self._entry(self._which(promise_id))
 
     async def entries(self, *, state: State | str | None = None) -> AsyncIterator[Entry]:
         """Yield the entries, all of them or those of one state, the oldest first.
@@ -98,7 +97,7 @@ class Records:
             ValueError: There is no such state.
         """
         self._check_open()
-        query = select(*entry_columns()).order_by(_E.id).limit(_PAGE)
+        query = select(*ENTRY_COLUMNS).order_by(_E.id).limit(_PAGE)
         if state is not None:
             query = query.where(_E.state == str(State(state)))
         rows = await self._database.read(query)
@@ -120,7 +119,7 @@ class Records:
         Raises:
             TimeoutError: It was neither by then.
         """
-        which = _which(promise_id)
+        which = self._which(promise_id)
         async with asyncio.timeout(timeout):
             while True:
                 changed = self._changed
@@ -139,14 +138,8 @@ class Records:
         Returns:
             The entry as it is now; None where there is none.
         """
-        self._check_open()
-        which = _which(promise_id)
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(retrying(which))
-            await self._database.notify(connection)
-
-        await self._database.run(work)
+        which = self._which(promise_id)
+        await self._database.read(notifying(self._database.dialect, retrying(which), _E.id))
         self._tell_workers()
         return await self._entry(which)
 
@@ -160,8 +153,7 @@ class Records:
         Returns:
             The entry as it was; None where there was none.
         """
-        self._check_open()
-        deleted = delete(ENTRIES).where(_which(promise_id)).returning(*entry_columns())
+        deleted = delete(ENTRIES).where(self._which(promise_id)).returning(*ENTRY_COLUMNS)
         rows = await self._database.read(deleted)
         return entry_of(rows[0]) if rows else None
 
@@ -180,19 +172,15 @@ class Records:
             The number of entries deleted.
         """
         self._check_open()
-        age = span("older_than", older_than, at_least=0)
+        age = span("older_than", older_than, may_be_zero=True)
         before = Now() - int(age.total_seconds() * MICROSECONDS)
-        is_over = (
-            _E.state.in_(("completed", "dead")),
-            _E.due_at.is_(None),
-            _E.settled_at <= before,
-        )
+        is_over = _E.due_at.is_(None) & (_E.settled_at <= before)
         is_used = select(_E.id).where(_E.key == KEYS.c.key).exists()
-        is_old = (KEYS.c.key != SCHEMA_KEY, KEYS.c.noted_at <= before, ~is_used)
+        is_old = (KEYS.c.key != SCHEMA_KEY) & (KEYS.c.noted_at <= before) & ~is_used
 
         async def work(connection: AsyncConnection) -> int:
-            deleted = await connection.execute(delete(ENTRIES).where(*is_over))
-            await connection.execute(delete(KEYS).where(*is_old))
+            deleted = await connection.execute(delete(ENTRIES).where(is_over))
+            await connection.execute(delete(KEYS).where(is_old))
             return deleted.rowcount
 
         return await self._database.run(work)
@@ -212,7 +200,7 @@ class Records:
 
     async def _entry(self, which: Any) -> Entry | None:
         self._check_open()
-        rows = await self._database.read(select(*entry_columns()).where(which))
+        rows = await self._database.read(select(*ENTRY_COLUMNS).where(which))
         return entry_of(rows[0]) if rows else None
 
     def _tell_waiters(self) -> None:
@@ -227,13 +215,13 @@ class Records:
         if self._is_closed:
             raise RuntimeError("this Outbox is closed: make a new one")
 
-
-def _which(promise_id: Any) -> Any:
-    """Return the condition for the row of a promise, or for the newest one of a key."""
-    if not isinstance(promise_id, Key):
-        return _E.slot == promise_slot(str(PromiseId.parse(promise_id)))
-    own, other = ENTRIES.alias("own"), ENTRIES.alias("other")
-    newest = select(func.max(own.c.id)).where(own.c.key == str(promise_id))
-    bound = select(KEYS.c.promise_id).where(KEYS.c.key == str(promise_id)).scalar_subquery()
-    of_promise = select(other.c.id).where(other.c.slot == promise_slot("") + bound)
-    return _E.id == func.coalesce(newest.scalar_subquery(), of_promise.scalar_subquery())
+    def _which(self, promise_id: Any) -> Any:
+        """Return the condition for the row of a promise, or for the newest one of a key."""
+        self._check_open()
+        if not isinstance(promise_id, Key):
+            return _E.slot == promise_slot(str(PromiseId.parse(promise_id)))
+        own, other = ENTRIES.alias("own"), ENTRIES.alias("other")
+        newest = select(func.max(own.c.id)).where(own.c.key == str(promise_id))
+        bound = select(promise_slot(KEYS.c.promise_id)).where(KEYS.c.key == str(promise_id))
+        of_promise = select(other.c.id).where(other.c.slot == bound.scalar_subquery())
+        return _E.id == func.coalesce(newest.scalar_subquery(), of_promise.scalar_subquery())

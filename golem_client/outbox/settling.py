@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import timedelta
-from typing import Any
 
 import attrs
 
@@ -59,9 +58,8 @@ class Settlement:
 
     Attributes:
         attempts: The requests sent by this delivery.
-        due_in: After which time it is sent again; None for never.
-        is_end: Whether it became completed or dead by this.
-        wipes: Whether the payload is wiped.
+        due_in: After which time it is sent again; None for never. A completed row's payload is
+            wiped then.
     """
 
     state: State
@@ -71,8 +69,11 @@ class Settlement:
     failures: int = 0
     may_have_stored: bool
     due_in: timedelta | None = None
-    is_end: bool = False
-    wipes: bool = False
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is completed or dead."""
+        return self.state is not State.PENDING
 
 
 @attrs.frozen(kw_only=True)
@@ -112,62 +113,41 @@ def settlement(
     """Return what is written after a delivery that was begun.
 
     It ended with what the client's call returned or raised; with a `CancelledError` where the
-    worker cut it off. The chance, from 0 to 1, is for the jitter.
+    worker cut it off. The chance, from 0 to 1, is for the jitter. A completed row keeps its first
+    outcome and gets no error, however its second sending ends.
     """
-    if row.state is State.COMPLETED:
-        return _after_nudge(row, ended, rules, chance)
+    is_first = row.state is State.PENDING
+    if isinstance(ended, asyncio.CancelledError):
+        return attrs.evolve(handed_back(row), may_have_stored=True)
     if isinstance(ended, Completion):
         outcome = combined(ended.outcome, may_have_stored=row.may_have_stored)
         # After ALREADY_FULFILLED the stored payload may be another one: Golem 1.3.0 to 1.5.7 may
         # hand the bytes of a later duplicate to a worker that waits.
-        nudges = rules.nudge_after is not None and outcome is not Outcome.ALREADY_FULFILLED
+        nudges = is_first and outcome is not Outcome.ALREADY_FULFILLED
         return Settlement(
             state=State.COMPLETED,
             outcome=outcome,
             attempts=ended.attempts,
             may_have_stored=True,
             due_in=rules.nudge_after if nudges else None,
-            is_end=True,
-            wipes=not nudges,
         )
-    if isinstance(ended, asyncio.CancelledError):
-        return attrs.evolve(handed_back(row), may_have_stored=True)
-    facts: Any = {
-        "attempts": ended.attempts if isinstance(ended, GolemError) else 0,
-        "failures": row.failures + 1,
-        "may_have_stored": row.may_have_stored
-        or not isinstance(ended, GolemError)
-        or ended.may_have_completed,
-    }
-    error = error_text(ended)
-    if is_worth_retrying(ended):
-        if not rules.gives_up(row, ended):
-            due_in = delay_after(row.failures, ended, chance, rules.longest_delay)
-            return Settlement(state=State.PENDING, error=error, due_in=due_in, **facts)
-        if rules.give_up_after:
-            error = f"given up after {rules.give_up_after}: {error}"
-    return Settlement(state=State.DEAD, error=error, is_end=True, **facts)
-
-
-def _after_nudge(
-    row: Claimed, ended: Completion | BaseException, rules: Rules, chance: float
-) -> Settlement:
-    """The first outcome stays, whatever the second sending comes to."""
-    if isinstance(ended, asyncio.CancelledError):
-        return attrs.evolve(handed_back(row), may_have_stored=True)
-    again = (
-        not isinstance(ended, Completion)
-        and is_worth_retrying(ended)
-        and not rules.gives_up(row, ended)
+    known = ended if isinstance(ended, GolemError) else None
+    failed = Settlement(
+        state=row.state,
+        error=error_text(ended) if is_first else None,
+        attempts=known.attempts if known else 0,
+        failures=row.failures + 1,
+        may_have_stored=row.may_have_stored or not known or known.may_have_completed,
     )
-    return Settlement(
-        state=State.COMPLETED,
-        attempts=ended.attempts if isinstance(ended, Completion | GolemError) else 0,
-        failures=row.failures + 1 if again else 0,
-        may_have_stored=True,
-        due_in=delay_after(row.failures, ended, chance, rules.longest_delay) if again else None,
-        wipes=not again,
-    )
+    may_pass = is_worth_retrying(ended)
+    if may_pass and not rules.gives_up(row, ended):
+        due_in = delay_after(row.failures, ended, chance, rules.longest_delay)
+        return attrs.evolve(failed, due_in=due_in)
+    if not is_first:
+        return failed
+    was_given_up = f"given up after {rules.give_up_after}: "
+    begin = was_given_up if may_pass and rules.give_up_after else ""
+    return attrs.evolve(failed, state=State.DEAD, error=f"{begin}{failed.error}")
 
 
 def delay_after(
@@ -175,20 +155,19 @@ def delay_after(
 ) -> timedelta:
     """Return the back-off after a failed delivery: from a second to a quarter of an hour."""
     delay = min(FIRST_DELAY * (1 << min(failures, 20)), longest)
-    asked = getattr(ended, "retry_after", None) or 0.0
-    floor = timedelta(seconds=min(max(asked, 0.0), LONGEST_DELAY.total_seconds()))
-    return max(delay, floor) * (1 + _JITTER * chance)
+    asked = min(getattr(ended, "retry_after", None) or 0.0, LONGEST_DELAY.total_seconds())
+    return max(delay, timedelta(seconds=asked)) * (1 + _JITTER * chance)
 
 
-def is_worth_retrying(ended: BaseException | Completion) -> bool:
+def is_worth_retrying(ended: BaseException) -> bool:
     """Whether the same delivery, later, can succeed.
 
-    A token or a grant can be mended; and what is no error of Golem's or ours comes from the
-    token's callable, and can pass.
+    Somebody can mend a token or a grant. An error that is not a GolemError comes from the token's
+    callable, and can pass.
     """
     if isinstance(ended, AuthenticationError | PermissionDeniedError):
         return True
-    return ended.worth_retrying if isinstance(ended, GolemError) else True
+    return not isinstance(ended, GolemError) or ended.worth_retrying
 
 
 def error_text(ended: object) -> str:
@@ -197,18 +176,17 @@ def error_text(ended: object) -> str:
     if not isinstance(ended, GolemError):
         # Its words are the user's own code's, and may hold a secret.
         return f"{name} was raised instead of a completion: see the token's callable"
-    words = f"{name}: {ended.message}".replace("\0", "\ufffd")
-    words = words.encode(errors="replace").decode()
+    words = f"{name}: {ended.message}".replace("\0", "\ufffd").encode(errors="replace").decode()
     return words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 1]}…"
 
 
-def span(name: str, value: object, *, at_least: float | None = None) -> timedelta:
-    """Return a time that is given in seconds or as a timedelta, greater than 0 unless said."""
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
-        raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
+def span(name: str, value: object, *, may_be_zero: bool = False) -> timedelta:
+    """Return a time that is given in seconds or as a timedelta."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not math.isfinite(seconds) or seconds < 0 or (at_least is None and seconds == 0):
-        least = "greater than 0" if at_least is None else "not negative"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
+    if not (0 < seconds < math.inf or (may_be_zero and seconds == 0)):
+        least = "not negative" if may_be_zero else "greater than 0"
         raise ValueError(f"{name} must be finite and {least}")
     return timedelta(seconds=seconds)
 

@@ -6,31 +6,16 @@ upsert, and a claim skips what others have locked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import (
-    BigInteger,
-    Text,
-    and_,
-    bindparam,
-    case,
-    func,
-    literal,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from golem_client.outbox.entry import COLUMNS
 from golem_client.outbox.tables import ENTRIES, KEYS, MICROSECONDS, Hidden, Now, Payload
 
 if TYPE_CHECKING:
-    import sqlalchemy
     from sqlalchemy import Select, Update
 
     from golem_client.outbox.settling import Claimed, Settlement
@@ -40,11 +25,19 @@ if TYPE_CHECKING:
 CHANNEL = "golem_outbox"
 """On which PostgreSQL notifies of new rows."""
 
-DIALECTS = ("sqlite", "postgresql")
+INSERTS: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""An INSERT that knows ON CONFLICT, for each dialect."""
 
 _E = ENTRIES.c
-_DEAD: Any = literal_column("'dead'")
-_CLAIMED = ("id", "slot", "promise_id", "state", "is_encrypted", "may_have_stored", "failures")
+ENTRY_COLUMNS = [_E[name] for name in COLUMNS]
+
+_PENDING, _COMPLETED, _DEAD = (
+    sa.literal_column(f"'{state}'", sa.Text) for state in ("pending", "completed", "dead")
+)
+_ZERO: Any = sa.literal_column("0")
+_MAY_BE_STORED = sa.or_(_E.may_have_stored, _E.is_claimed)
+_CLAIMED = ("id", "slot", "promise_id", "state", "payload", "is_encrypted", "failures", "trace")
+_SETTLED = ("state", "outcome", "error", "attempts", "failures", "may_have_stored")
 
 
 @attrs.frozen(kw_only=True)
@@ -52,50 +45,40 @@ class Acceptance:
     """A completion that is to be accepted, checked and encoded; its fields are columns.
 
     Attributes:
-        slot: That of its promise; that of its key, where it waits while the key is not bound.
         promise_id: The promise, as text; None where a key stands for it.
         key: The key; None where it is accepted by its promise.
     """
 
-    slot: str
     promise_id: str | None
     key: str | None
     payload: Hidden
     is_encrypted: bool
     trace: str | None
 
-
-def promise_slot(promise_id: str) -> str:
-    """Return the slot of a row whose promise is known."""
-    return f"p:{promise_id}"
-
-
-def key_slot(key: str) -> str:
-    """Return the slot of a row that waits for its key to be bound."""
-    return f"k:{key}"
+    @property
+    def slot(self) -> str:
+        """The slot of its promise; that of its key, where it waits while the key is not bound."""
+        by_key = self.promise_id is None
+        return f"k:{self.key}" if by_key else f"p:{self.promise_id}"
 
 
-def entry_columns() -> list[Any]:
-    """Return the columns that an Entry is made of."""
-    return [_E[name] for name in COLUMNS]
-
-
-def insert_into(dialect: str, table: Any) -> Insert:
-    """Return an INSERT that knows ON CONFLICT."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+def promise_slot(promise_id: Any) -> Any:
+    """Return the slot of a row whose promise is known; of text or of a column."""
+    return "p:" + promise_id
 
 
 def accepting(dialect: str) -> Insert:
     """Return the upsert of rows by promise; the values, an Acceptance's fields, come later."""
-    inserted = insert_into(dialect, ENTRIES).values(
-        state=literal_column("'pending'"), accepted_at=Now(), counted_from=Now(), due_at=Now()
+    now = Now()
+    inserted = INSERTS[dialect](ENTRIES).values(
+        state=_PENDING, accepted_at=now, counted_from=now, due_at=now
     )
     return _reviving(inserted)
 
 
 def values_of(accepted: Acceptance) -> dict[str, Any]:
     """Return the values for `accepting`."""
-    return attrs.asdict(accepted, recurse=False)
+    return {**attrs.asdict(accepted, recurse=False), "slot": accepted.slot}
 
 
 def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
@@ -104,33 +87,34 @@ def accepting_by_key(dialect: str, accepted: Acceptance) -> Insert:
     On PostgreSQL it locks the key's row, so that it waits for a `bind` that is under way; SQLite
     has one writer at a time anyway.
     """
-    key = literal(accepted.key, Text)
+    key = sa.literal(accepted.key, sa.Text)
     if dialect == "postgresql":
-        noted = insert_into(dialect, KEYS).values(key=key, noted_at=Now())
-        locked = cast("postgresql.Insert", noted).on_conflict_do_update(
+        noted = postgresql.insert(KEYS).values(key=key, noted_at=Now())
+        locked = noted.on_conflict_do_update(
             index_elements=[KEYS.c.key], set_={"key": noted.excluded.key}
         )
         bound: Any = locked.returning(KEYS.c.promise_id).cte("bound")
     else:
-        found = select(KEYS.c.promise_id).where(KEYS.c.key == key).scalar_subquery()
-        bound = select(found.label("promise_id")).subquery("bound")
+        found = sa.select(KEYS.c.promise_id).where(KEYS.c.key == key).scalar_subquery()
+        bound = sa.select(found.label("promise_id")).subquery("bound")
     promise_id = bound.c.promise_id
     is_bound = promise_id.is_not(None)
-    row = select(
-        case((is_bound, literal("p:", Text) + promise_id), else_=literal("k:", Text) + key),
-        promise_id,
-        key,
-        case((is_bound, literal_column("'pending'")), else_=literal_column("'waiting'")),
-        literal(accepted.payload, Payload),
-        literal(accepted.is_encrypted),
-        literal(accepted.trace, Text),
-        Now(),
-        Now(),
-        case((is_bound, Now())),
-    ).where(true())  # without a WHERE, SQLite takes ON CONFLICT for a join's
-    names = ("slot", "promise_id", "key", "state", "payload", "is_encrypted", "trace")
-    times = ("accepted_at", "counted_from", "due_at")
-    return _reviving(insert_into(dialect, ENTRIES).from_select([*names, *times], row))
+    now = Now()
+    values = {
+        "slot": sa.case((is_bound, promise_slot(promise_id)), else_=accepted.slot),
+        "promise_id": promise_id,
+        "key": key,
+        "state": sa.case((is_bound, _PENDING), else_="waiting"),
+        "payload": sa.literal(accepted.payload, Payload),
+        "is_encrypted": sa.literal(accepted.is_encrypted),
+        "trace": sa.literal(accepted.trace, sa.Text),
+        "accepted_at": now,
+        "counted_from": now,
+        "due_at": sa.case((is_bound, now)),
+    }
+    # Without a WHERE, SQLite takes ON CONFLICT for a join's.
+    row = sa.select(*values.values()).where(sa.true())
+    return _reviving(INSERTS[dialect](ENTRIES).from_select(list(values), row))
 
 
 def _reviving(inserted: Insert) -> Insert:
@@ -139,136 +123,111 @@ def _reviving(inserted: Insert) -> Insert:
     The new payload replaces the old one only where no attempt may have stored the old one.
     """
     new = inserted.excluded
-    may_be_stored = or_(_E.may_have_stored, _E.is_claimed)
-    kept = {
-        name: case((may_be_stored, _E[name]), else_=new[name])
-        for name in ("payload", "is_encrypted")
-    }
+    kept = ("payload", "is_encrypted")
     fresh = ("state", "promise_id", "trace", "accepted_at", "counted_from", "due_at")
     statement: Insert = inserted.on_conflict_do_update(
         index_elements=[_E.slot],
         set_={
-            **kept,
+            **{name: sa.case((_MAY_BE_STORED, _E[name]), else_=new[name]) for name in kept},
             **{name: new[name] for name in fresh},
-            "key": func.coalesce(new.key, _E.key),
-            "error": null(),
-            "failures": literal_column("0"),
-            "settled_at": null(),
+            "key": sa.func.coalesce(new.key, _E.key),
+            "error": sa.null(),
+            "failures": _ZERO,
+            "settled_at": sa.null(),
         },
         where=_E.state == _DEAD,
     )
     return statement
 
 
-def notification() -> Any:
-    """Return what tells PostgreSQL's listeners, once it is committed, that there are new rows."""
-    return select(_notify())
+def notifying(dialect: str, statement: Any, *columns: Any) -> Any:
+    """Return the statement, which returns these columns of each row that it writes.
+
+    On PostgreSQL it tells listeners, once it is committed, that there are new rows.
+    """
+    if dialect == "postgresql":
+        empty: Any = sa.literal_column("''")
+        columns += (sa.func.pg_notify(sa.literal_column(f"'{CHANNEL}'"), empty).label("notified"),)
+    return statement.returning(*columns) if columns else statement
 
 
-def notifying(statement: Insert) -> sqlalchemy.Insert:
-    """Return the statement, with a notification for listeners where it writes a row."""
-    return statement.returning(_notify())
-
-
-def _notify() -> Any:
-    return func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''"))
-
-
-def found_by_key(key: str) -> Select[*tuple[Any, ...]]:
-    """Return the query for the row that accepting by this key finds."""
-    bound = select(literal("p:", Text) + KEYS.c.promise_id).where(
-        KEYS.c.key == key, KEYS.c.promise_id.is_not(None)
-    )
-    slot = func.coalesce(bound.scalar_subquery(), literal(key_slot(key), Text))
-    return select(*entry_columns()).where(_E.slot == slot)
+def found_by_key(accepted: Acceptance) -> Select[*tuple[Any, ...]]:
+    """Return the query for the row that accepting by a key has found."""
+    bound = sa.select(promise_slot(KEYS.c.promise_id)).where(KEYS.c.key == accepted.key)
+    slot = sa.func.coalesce(bound.scalar_subquery(), accepted.slot)
+    return sa.select(*ENTRY_COLUMNS).where(_E.slot == slot)
 
 
 def binding(dialect: str, key: str, promise_id: str) -> Insert:
     """Return what binds a key to a promise, or binds it again."""
-    inserted = insert_into(dialect, KEYS).values(key=key, promise_id=promise_id, noted_at=Now())
-    return inserted.on_conflict_do_update(
+    inserted = INSERTS[dialect](KEYS).values(key=key, promise_id=promise_id, noted_at=Now())
+    new = inserted.excluded
+    statement: Insert = inserted.on_conflict_do_update(
         index_elements=[KEYS.c.key],
-        set_={"promise_id": inserted.excluded.promise_id, "noted_at": inserted.excluded.noted_at},
+        set_={"promise_id": new.promise_id, "noted_at": new.noted_at},
     )
+    return statement
 
 
 def freeing(key: str, promise_id: str) -> Update:
     """Return what gives a waiting row its promise, unless the promise has a row."""
-    other = ENTRIES.alias("other")
-    taken = select(other.c.id).where(other.c.slot == promise_slot(promise_id)).exists()
-    return _waiting(key, ~taken).values(
-        slot=promise_slot(promise_id),
-        promise_id=promise_id,
-        state="pending",
-        counted_from=Now(),
-        due_at=Now(),
-    )
+    slot, other = promise_slot(promise_id), ENTRIES.alias("other")
+    taken = sa.select(other.c.id).where(other.c.slot == slot).exists()
+    facts = {"slot": slot, "promise_id": promise_id, "state": _PENDING}
+    return _waiting(key).where(~taken).values(**facts, counted_from=Now(), due_at=Now())
 
 
 def refusing(key: str, promise_id: str) -> Update:
     """Return what makes a row dead that still waits once its key is bound."""
     error = f"the promise {promise_id} had been accepted before its key was bound to it"
-    return _waiting(key).values(state="dead", error=error, settled_at=Now())
+    return _waiting(key).values(state=_DEAD, error=error, settled_at=Now())
 
 
-def _waiting(key: str, *more: Any) -> Update:
-    return update(ENTRIES).where(_E.slot == key_slot(key), _E.state == "waiting", *more)
+def _waiting(key: str) -> Update:
+    return sa.update(ENTRIES).where(_E.slot == f"k:{key}", _E.state == "waiting")
 
 
-def claiming(dialect: str, state: str, limit: int, lease: str, seconds: float) -> Update:
+def claiming(state: str, limit: int, lease: str, seconds: float) -> Update:
     """Return what claims rows that are due, the oldest first.
 
     The claim itself records that the payload may be out: after a crash, the next claim finds
     `is_claimed`, and remembers it in `may_have_stored`.
     """
-    due = (
-        select(_E.id)
-        .where(_E.state == state, _E.due_at <= Now())
-        .order_by(_E.due_at, _E.id)
-        .limit(limit)
-    )
-    if dialect == "postgresql":
-        # As a plain subquery it may be run again, and lock more rows than the limit.
-        locked = due.with_for_update(skip_locked=True).cte("due")
-        due = select(locked.prefix_with("MATERIALIZED").c.id)
+    due = sa.select(_E.id).where(_E.state == state, _E.due_at <= Now())
+    due = due.order_by(_E.due_at, _E.id).limit(limit).with_for_update(skip_locked=True)
+    # As a plain subquery, PostgreSQL may run it again, and lock more rows than the limit.
+    once = sa.select(due.cte("due").prefix_with("MATERIALIZED").c.id)
+    age = (Now() - _E.counted_from).label("age")
     return (
-        update(ENTRIES)
-        .where(_E.id.in_(due))
+        sa.update(ENTRIES)
+        .where(_E.id.in_(once))
         .values(
-            may_have_stored=or_(_E.may_have_stored, _E.is_claimed),
-            is_claimed=true(),
+            may_have_stored=_MAY_BE_STORED,
+            is_claimed=sa.true(),
             lease=lease,
             due_at=Now() + int(seconds * MICROSECONDS),
         )
-        .returning(
-            *(_E[name] for name in _CLAIMED),
-            _E.payload,
-            _E.trace,
-            (Now() - _E.counted_from).label("age"),
-        )
+        .returning(*(_E[name] for name in _CLAIMED), _E.may_have_stored, age)
     )
 
 
 def _settling() -> Update:
-    def value(name: str) -> Any:
-        return bindparam(f"new_{name}", type_=_E[name].type)
-
-    copied = ("state", "error", "failures", "may_have_stored")
-    due_in = bindparam("due_in", type_=BigInteger())
-    is_end = bindparam("is_end", type_=_E.is_claimed.type)
-    wipes = bindparam("wipes", type_=_E.is_claimed.type)
+    new: Any = {name: sa.bindparam(f"new_{name}", type_=_E[name].type) for name in _SETTLED}
+    due_in = sa.bindparam("due_in", type_=sa.BigInteger())
+    new["outcome"] = sa.func.coalesce(_E.outcome, new["outcome"])  # the first one stays
+    new["attempts"] = _E.attempts + new["attempts"]
+    is_over = sa.and_(new["state"] == _COMPLETED, due_in.is_(None))
+    settled_at = sa.func.coalesce(_E.settled_at, Now())
     return (
-        update(ENTRIES)
-        .where(and_(_E.id == bindparam("row"), _E.lease == bindparam("held")))
+        sa.update(ENTRIES)
+        .where(_E.id == sa.bindparam("row"), _E.lease == sa.bindparam("held"))
         .values(
-            **{name: value(name) for name in copied},
-            outcome=func.coalesce(value("outcome"), _E.outcome),
-            attempts=_E.attempts + value("attempts"),
-            is_claimed=literal_column("false"),
-            lease=null(),
+            **new,
+            is_claimed=sa.literal_column("false"),
+            lease=sa.null(),
             due_at=Now() + due_in,
-            settled_at=case((is_end, Now()), else_=_E.settled_at),
-            payload=case((wipes, null()), else_=_E.payload),
+            settled_at=sa.case((new["state"] == _PENDING, sa.null()), else_=settled_at),
+            payload=sa.case((is_over, sa.null()), else_=_E.payload),
         )
     )
 
@@ -279,33 +238,26 @@ SETTLING = _settling()
 
 def values_of_settlement(row: Claimed, lease: str, settled: Settlement) -> dict[str, Any]:
     """Return the values for `SETTLING`."""
-    copied = ("error", "attempts", "failures", "may_have_stored")
-    due_in = settled.due_in
+    due_in = None if settled.due_in is None else settled.due_in.total_seconds()
     return {
-        **{f"new_{name}": getattr(settled, name) for name in copied},
+        **{f"new_{name}": getattr(settled, name) for name in _SETTLED},
         "row": row.id,
         "held": lease,
-        "new_state": str(settled.state),
-        "new_outcome": None if settled.outcome is None else str(settled.outcome),
-        "due_in": None if due_in is None else int(due_in.total_seconds() * MICROSECONDS),
-        "is_end": settled.is_end,
-        "wipes": settled.wipes,
+        "due_in": None if due_in is None else int(due_in * MICROSECONDS),
     }
 
 
 def retrying(which: Any) -> Update:
     """Return what makes rows due now: dead ones again, others sooner. Completed ones stay so."""
-    is_dead = and_(_E.state == "dead", _E.promise_id.is_not(None))
-    waits = and_(_E.state.in_(("pending", "completed")), _E.due_at.is_not(None), _E.lease.is_(None))
+    is_dead = sa.and_(_E.state == _DEAD, _E.promise_id.is_not(None))
+    waits = sa.and_(_E.state != _DEAD, _E.due_at.is_not(None), _E.lease.is_(None))
+    anew = {"state": _PENDING, "counted_from": Now(), "settled_at": sa.null(), "error": sa.null()}
     return (
-        update(ENTRIES)
-        .where(which, or_(is_dead, waits))
+        sa.update(ENTRIES)
+        .where(which, sa.or_(is_dead, waits))
         .values(
-            state=case((is_dead, literal_column("'pending'")), else_=_E.state),
-            counted_from=case((is_dead, Now()), else_=_E.counted_from),
-            settled_at=case((is_dead, null()), else_=_E.settled_at),
-            error=case((is_dead, null()), else_=_E.error),
-            failures=literal_column("0"),
+            **{name: sa.case((is_dead, value), else_=_E[name]) for name, value in anew.items()},
+            failures=_ZERO,
             due_at=Now(),
         )
     )

@@ -8,20 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    false,
-    text,
-)
+import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -45,10 +32,10 @@ class Hidden(bytes):
         return f"<payload of {len(self)} bytes>"
 
 
-class Payload(TypeDecorator[bytes]):
+class Payload(sa.TypeDecorator[bytes]):
     """Bytes that are bound as `Hidden`, on every driver."""
 
-    impl = LargeBinary
+    impl = sa.LargeBinary
     cache_ok = True
 
     def bind_processor(
@@ -69,7 +56,7 @@ def _hidden(value: bytes | None) -> Hidden | None:
 class Now(FunctionElement[int]):
     """The database's time, in microseconds since 1970."""
 
-    type = BigInteger()
+    type = sa.BigInteger()
     inherit_cache = True
 
 
@@ -83,7 +70,7 @@ def _now_in_postgresql(*_: object, **__: object) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
 
-def golem_outbox(metadata: MetaData) -> tuple[Table, Table]:
+def golem_outbox(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
     """Add the outbox's tables to a MetaData, for migrations of the user's own.
 
     With Alembic, call it on the `target_metadata` of `env.py`: autogenerate then writes the
@@ -95,40 +82,40 @@ def golem_outbox(metadata: MetaData) -> tuple[Table, Table]:
     Returns:
         The tables `golem_outbox_entries` and `golem_outbox_keys`.
     """
-    entries = Table(
+    entries = sa.Table(
         "golem_outbox_entries",
         metadata,
-        Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-        Column("slot", Text, nullable=False, unique=True),
-        Column("promise_id", Text),
-        Column("key", Text),
-        Column("state", Text, nullable=False),
-        Column("payload", Payload),
-        Column("is_encrypted", Boolean, nullable=False, server_default=false()),
-        Column("outcome", Text),
-        Column("attempts", Integer, nullable=False, server_default=text("0")),
-        Column("failures", Integer, nullable=False, server_default=text("0")),
-        Column("error", Text),
-        Column("may_have_stored", Boolean, nullable=False, server_default=false()),
-        Column("is_claimed", Boolean, nullable=False, server_default=false()),
-        Column("lease", Text),
-        Column("accepted_at", BigInteger, nullable=False),
-        Column("counted_from", BigInteger, nullable=False),
-        Column("due_at", BigInteger),
-        Column("settled_at", BigInteger),
-        Column("trace", Text),
-        Index("golem_outbox_entries_due", "state", "due_at"),
-        Index("golem_outbox_entries_key", "key"),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("slot", sa.Text, nullable=False, unique=True),
+        sa.Column("promise_id", sa.Text),
+        sa.Column("key", sa.Text),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("payload", Payload),
+        sa.Column("is_encrypted", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("outcome", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("failures", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("error", sa.Text),
+        sa.Column("may_have_stored", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("is_claimed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("lease", sa.Text),
+        sa.Column("accepted_at", sa.BigInteger, nullable=False),
+        sa.Column("counted_from", sa.BigInteger, nullable=False),
+        sa.Column("due_at", sa.BigInteger),
+        sa.Column("settled_at", sa.BigInteger),
+        sa.Column("trace", sa.Text),
+        sa.Index("golem_outbox_entries_due", "state", "due_at"),
+        sa.Index("golem_outbox_entries_key", "key"),
         sqlite_autoincrement=True,  # a number is never used again: entries come in their order
     )
-    keys = Table(
+    keys = sa.Table(
         "golem_outbox_keys",
         metadata,
-        Column("key", Text, primary_key=True),
-        Column("promise_id", Text),
-        Column("noted_at", BigInteger, nullable=False),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("promise_id", sa.Text),
+        sa.Column("noted_at", sa.BigInteger, nullable=False),
     )
     return entries, keys
 
 
-ENTRIES, KEYS = golem_outbox(MetaData())
+ENTRIES, KEYS = golem_outbox(sa.MetaData())

@@ -35,7 +35,7 @@ from golem_client import (
 )
 from golem_client.outbox.entry import State
 from golem_client.outbox.pace import Pace
-from golem_client.outbox.settling import Claimed, Rules, Settlement, handed_back, settlement
+from golem_client.outbox.settling import Claimed, Rules, Settlement, handed_back, settlement, size
 from golem_client.outbox.statements import SETTLING, claiming, values_of_settlement
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from golem_client.outbox.encryption import Cipher
 
 logger = logging.getLogger("golem_client.outbox")
+
+CONCURRENCY = 64
 
 _POLL_SECONDS = 0.5
 _GATHERING_SECONDS = 0.004
@@ -57,13 +59,10 @@ _NO_KEY_DELAY = timedelta(minutes=1)
 
 @attrs.define(eq=False)
 class Settled:
-    """A row of a worker: its call is under way, or has ended and is settled by and by.
+    """A row that a worker has claimed. Its call is under way, or has ended and is to be settled.
 
     Attributes:
-        row: The row as it was claimed.
-        lease: The lease that claimed it.
         began: When, by the monotonic clock.
-        settlement: What is written into the row.
         ended: What the client's call returned or raised; None where it was not called.
     """
 
@@ -83,22 +82,24 @@ class Worker:
     """Delivers the rows of a database through a client, once it is run. Made by `Outbox`.
 
     Attributes:
-        on_settled: Called with what each transaction has settled, once it is committed.
         siblings: The workers of the same outbox that run.
+        tell_waiters: Called after each transaction that has settled something.
+        on_settled: Called before, with what it has settled.
         pace: How many rows it tries at a time.
         is_patient: Whether it waits while the database is away, instead of raising.
     """
 
-    database: Database
     client: GolemClient
+    database: Database
     cipher: Cipher
     rules: Rules
     lease: float
-    concurrency: int
-    on_settled: OnSettled
     siblings: set[Worker]
-    pace: Pace
-    is_patient: bool
+    tell_waiters: Callable[[], None]
+    concurrency: int = CONCURRENCY
+    on_settled: OnSettled | None = None
+    pace: Pace = attrs.field(factory=Pace)
+    is_patient: bool = True
     _calls: dict[int, Settled] = attrs.field(init=False, factory=dict)
     _ended: list[Settled] = attrs.field(init=False, factory=list)
     _news: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
@@ -109,6 +110,7 @@ class Worker:
 
     def __attrs_post_init__(self) -> None:
         """Let every call end before its lease does."""
+        size("concurrency", self.concurrency)
         self._margin = min(_MARGIN_SECONDS, self.lease / 2)
         timeout = min(self.client.timeout, self.lease - self._margin)
         self.client = self.client.with_options(timeout=timeout)
@@ -126,42 +128,31 @@ class Worker:
         """Wait until `run` has ended."""
         await self._over.wait()
 
-    async def check(self) -> None:
-        """Raise an OutboxError for what waiting will not mend: missing tables, a newer version."""
-        try:
-            await self.database.check()
-        except OutboxError as error:
-            if not error.worth_retrying:
-                raise
-
     async def run(self) -> None:
-        """Deliver until `stop`, or until this is cancelled."""
+        """Deliver until `stop`, or until this is cancelled: then the calls under way end at once.
+
+        A task of its own turns, so that cancelling this one interrupts no transaction: what it
+        claims is handed back, and what has ended is settled.
+        """
         self.siblings.add(self)
+        turning = asyncio.create_task(self._turn_until_stopped())
+        listening = asyncio.create_task(self.database.listen(self.wake))
         try:
-            await self._wait_for_database()
-            listening = asyncio.create_task(self.database.listen(self.wake))
-            try:
-                await self._turn_until_stopped()
-            finally:
-                listening.cancel()
-                await asyncio.wait([listening], timeout=_LAST_WORDS_SECONDS)
+            await asyncio.wait([turning])
         finally:
+            self.stop()
+            calls = [call.task for call in self._calls.values() if call.task]
+            for task in (*calls, listening):
+                task.cancel()
             try:
-                await self._end_calls()
+                await asyncio.wait([turning, listening, *calls], timeout=_LAST_WORDS_SECONDS)
             finally:
+                turning.cancel()
+                if self._calls:
+                    logger.warning("%d rows are left to their leases", len(self._calls))
                 self.siblings.discard(self)
                 self._over.set()
-
-    async def _wait_for_database(self) -> None:
-        while not self._is_stopping:
-            try:
-                await self.database.check()
-            except OutboxError as error:
-                if not error.worth_retrying:
-                    raise
-                await self._wait_out(error)
-            else:
-                return
+        turning.result()
 
     async def _turn_until_stopped(self) -> None:
         may_be_more = True
@@ -170,9 +161,15 @@ class Worker:
             self._news.clear()
             try:
                 may_be_more = await self._turn()
+                self._said = ""
             except OutboxError as error:
+                if not self.is_patient or not error.worth_retrying:
+                    raise
                 may_be_more = True
-                await self._wait_out(error)
+                if self._said != error.message:
+                    self._said = error.message
+                    logger.warning("the outbox waits: %s", error.message)
+                await asyncio.sleep(_AWAY_SECONDS)
 
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
@@ -189,19 +186,10 @@ class Worker:
                     self._news.clear()
                     await self._news.wait()
 
-    async def _wait_out(self, error: OutboxError) -> None:
-        """Wait a little while the database is away, and say so once."""
-        if not self.is_patient:
-            raise error
-        if self._said != error.message:
-            self._said = error.message
-            logger.warning("the outbox waits: %s", error.message)
-        await asyncio.sleep(_AWAY_SECONDS)
-
     async def _turn(self) -> bool:
         """Settle what has ended, claim what there is room for; whether there may be more rows."""
         # In the order of slots: the order in which all lock rows.
-        ended, self._ended = sorted(self._ended, key=lambda call: call.row.slot), []
+        ended = sorted(self._ended, key=lambda call: call.row.slot)
         room = self._room_after(len(ended))
         lease = uuid.uuid4().hex
         asked_at = time.monotonic()
@@ -214,43 +202,19 @@ class Worker:
 
         if not ended and not room:
             return False
-        transaction = asyncio.create_task(self.database.run(work))
-        try:
-            await asyncio.wait([transaction])
-        except asyncio.CancelledError:
-            self._is_stopping = True  # what this claims is handed back
-            await asyncio.wait([transaction], timeout=_LAST_WORDS_SECONDS)
-            transaction.cancel()
-            raise
-        finally:
-            problem = self._take_in(transaction, ended, lease, asked_at)
-        if problem is not None:
-            raise problem
-        return room == len(transaction.result()) or bool(self._ended)
-
-    def _take_in(
-        self,
-        transaction: asyncio.Task[list[Claimed]],
-        ended: Sequence[Settled],
-        lease: str,
-        asked_at: float,
-    ) -> BaseException | None:
-        """Begin what was claimed and forget what was settled; return why it was neither."""
-        is_unknown = not transaction.done() or transaction.cancelled()
-        problem = None if is_unknown else transaction.exception()
-        if is_unknown or problem is not None:
-            self._ended[:0] = ended
-            return problem
-        self._said = ""
+        claimed = await self.database.run(work)
+        self._ended = self._ended[len(ended) :]
         for call in ended:
             del self._calls[call.row.id]
-        if ended:
+        if ended and self.on_settled is not None:
             self.on_settled(ended)
-        for row in transaction.result():
-            # Not where its lease ran out before its call of this worker was settled.
+        if ended:
+            self.tell_waiters()
+        for row in claimed:
+            # If its lease ran out while its call was under way, that call is settled first.
             if row.id not in self._calls:
                 self._begin(row, lease, asked_at)
-        return None
+        return room == len(claimed) or bool(self._ended)
 
     def _room_after(self, ended: int) -> int:
         if self._is_stopping:
@@ -262,9 +226,7 @@ class Worker:
         rows: list[Claimed] = []
         for state in ("pending", "completed"):  # new rows go before those of a second sending
             if len(rows) < room:
-                statement = claiming(
-                    self.database.dialect, state, room - len(rows), lease, self.lease
-                )
+                statement = claiming(state, room - len(rows), lease, self.lease)
                 found = (await connection.execute(statement)).mappings()
                 rows += sorted((_claimed(row) for row in found), key=lambda row: row.id)
         return rows
@@ -313,43 +275,23 @@ class Worker:
         self._ended.append(call)
         self._news.set()
 
-    async def _end_calls(self) -> None:
-        """End the calls under way, and write down what is known of them."""
-        tasks = [call.task for call in self._calls.values() if call.task and not call.task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._is_stopping = True
-        try:
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                while self._calls:
-                    await asyncio.sleep(0)  # the callbacks of the tasks run
-                    await self._turn()
-        except (OutboxError, TimeoutError):
-            logger.warning("%d rows are left to their leases", len(self._calls))
-
 
 @contextmanager
-def stopping_on_sigterm(worker: Worker) -> Iterator[None]:
-    """Let a SIGTERM stop the worker, where the main thread runs it and nobody else handles it."""
-    loop = asyncio.get_running_loop()
+def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
+    """Stop on a SIGTERM, where the main thread runs this and nobody else handles it."""
     is_main = threading.current_thread() is threading.main_thread()
-    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        with suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    else:
-        is_main = False
+    is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda *_: stop())
     try:
         yield
     finally:
-        if is_main:
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(signal.SIGTERM)
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_of_no_row(error: BaseException) -> bool:
-    """Whether what met this row would meet every other one, too."""
+    """Whether this error says nothing about its row: every other row may meet it."""
     if isinstance(error, AuthenticationError | RateLimitedError | ServerError | DeliveryError):
         return True
     return not isinstance(error, GolemError)  # from the token's callable

@@ -17,26 +17,16 @@ def is_form(headers: Mapping[str, str]) -> bool:
 
 
 def form_fields(body: bytes) -> list[tuple[str, str]]:
-    """Return the fields of a form, one by one.
-
-    Raises:
-        ValueError: It is not UTF-8, or has more than a thousand fields.
-    """
+    """Return the fields of a form; a ValueError for one that is not UTF-8, or has too many."""
     return parse_qsl(
         body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
     )
 
 
 def decoded(headers: Mapping[str, str], body: bytes, json_field: str) -> Any:
-    """Return the event in a body: JSON, or a form as a dict of strings.
+    """Return the event in a body: JSON, or a form as a dict of strings, one of which may be JSON.
 
-    Args:
-        headers: The request's headers; the content type decides.
-        body: The whole body.
-        json_field: The field of a form that is JSON itself; empty for none.
-
-    Raises:
-        ValueError: It is neither, or nested deeper than Python reads it.
+    It raises a ValueError for anything else, and for what is nested deeper than Python reads.
     """
     if not is_form(headers):
         return _json(body)

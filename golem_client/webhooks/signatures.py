@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -30,10 +30,11 @@ Verify = Callable[[Headers, bytes], Any]
 """Returns True, or an awaitable of it, for a genuine request. Anything else refuses it."""
 
 _TOLERANCE = 300  # seconds, either way: what Slack, Stripe and Standard Webhooks allow
+_DAY = 86_400
 
 
-def _no_handshake(_headers: Headers, _event: Any) -> Answer | None:
-    return None
+class BadSignatureError(Exception):
+    """Why a request is refused, for the log. It shows nothing that the request holds."""
 
 
 @attrs.frozen
@@ -42,7 +43,7 @@ class Verifier:
 
     Attributes:
         sender: The name of the sender.
-        verify: Whether a request is genuine.
+        verify: Whether a request is genuine. It may raise a `BadSignatureError` that says why not.
         sender_timeout: The seconds that the sender waits for an answer.
         never_repeats: Why a lost delivery is lost for good; empty for a sender that comes again.
         json_field: The field of a form that holds JSON; empty for none.
@@ -55,12 +56,15 @@ class Verifier:
     never_repeats: str = ""
     json_field: str = ""
     handshake: Callable[[Headers, Any], Answer | None] = attrs.field(
-        default=_no_handshake, repr=False
+        default=lambda _headers, _event: None, repr=False
     )
 
     def __call__(self, headers: Headers, body: bytes) -> Any:
         """Return whether the request is genuine."""
-        return self.verify(headers, body)
+        try:
+            return self.verify(headers, body)
+        except BadSignatureError:
+            return False
 
 
 @made_without_locals
@@ -84,25 +88,13 @@ def hmac_sha256(
 
     Raises:
         ValueError: There is no secret or header, a secret is empty, or the encoding is another.
-        TypeError: A secret is neither text nor bytes.
     """
     if encoding not in ("hex", "base64"):
         raise ValueError(f"encoding is 'hex' or 'base64', not {encoding!r}")
     if not header:
         raise ValueError("header is empty: name the one that holds the signature")
     keys = _keys("hmac_sha256", (secrets,) if isinstance(secrets, str | bytes) else secrets)
-
-    def verify(headers: Headers, body: bytes) -> bool:
-        given = headers.get(header, "")
-        if not given.startswith(prefix):
-            return False
-        signature = given[len(prefix) :]
-        if encoding == "hex":
-            return _is_one_of(signature.lower(), [_hex(key, body) for key in keys])
-        digests = [hmac.digest(key, body, "sha256") for key in keys]
-        return _is_one_of(signature, [base64.b64encode(digest) for digest in digests])
-
-    return Verifier("hmac_sha256", verify)
+    return Verifier("hmac_sha256", _of_the_body(header, keys, encoding, prefix))
 
 
 @made_without_locals
@@ -118,13 +110,8 @@ def github(*secrets: str | bytes, lossy: bool = False) -> Verifier:
 
     Raises:
         ValueError: There is no secret, or one is empty.
-        TypeError: A secret is neither text nor bytes.
     """
-    keys = _keys("github", secrets)
-
-    def verify(headers: Headers, body: bytes) -> bool:
-        given = headers.get("X-Hub-Signature-256", "")
-        return _is_one_of(given, [b"sha256=" + _hex(key, body) for key in keys])
+    verify = _of_the_body("X-Hub-Signature-256", _keys("github", secrets), "hex", "sha256=")
 
     def ping(headers: Headers, _event: Any) -> Answer | None:
         return Answer(204) if headers.get("X-GitHub-Event") == "ping" else None
@@ -145,20 +132,14 @@ def slack(*secrets: str | bytes, lossy: bool = False) -> Verifier:
 
     Raises:
         ValueError: There is no secret, one is empty, or it is a token of Slack's API.
-        TypeError: A secret is neither text nor bytes.
     """
     keys = _keys("slack", secrets, "xox", "xapp-")
 
     def verify(headers: Headers, body: bytes) -> bool:
-        stamp = headers.get("X-Slack-Request-Timestamp", "")
-        given = headers.get("X-Slack-Signature", "")
-        try:
-            if not _is_recent(int(stamp)):
-                return False
-        except ValueError:
-            return False
-        signed = b"v0:%s:%s" % (stamp.encode(), body)
-        return _is_one_of(given, [b"v0=" + _hex(key, signed) for key in keys])
+        stamp = _header(headers, "X-Slack-Request-Timestamp")
+        given = _header(headers, "X-Slack-Signature")
+        _check_time(stamp, int)
+        return _check([given], keys, b"v0:%s:%s" % (stamp.encode(), body), prefix="v0=")
 
     def challenge(_headers: Headers, event: Any) -> Answer | None:
         if isinstance(event, dict) and event.get("type") == "url_verification":
@@ -178,19 +159,19 @@ def stripe(*secrets: str | bytes) -> Verifier:
 
     Raises:
         ValueError: There is no secret, one is empty, or it is a key of Stripe's API.
-        TypeError: A secret is neither text nor bytes.
     """
     keys = _keys("stripe", secrets, "sk_", "rk_", "pk_")
 
     def verify(headers: Headers, body: bytes) -> bool:
-        items = [item.split("=", 2) for item in headers.get("Stripe-Signature", "").split(",")]
+        header = _header(headers, "Stripe-Signature")
+        items = [item.split("=", 2) for item in header.split(",")]
         try:
-            stamp = int([item[1] for item in items if item[0] == "t"][0])  # noqa: RUF015 - all need a value
+            stamps = [item[1] for item in items if item[0] == "t"]
             given = [item[1] for item in items if item[0] == "v1"]
-        except (IndexError, ValueError):
-            return False
-        expected = [_hex(key, b"%d.%s" % (stamp, body)) for key in keys]
-        return _is_recent(stamp) and any(_is_one_of(one, expected) for one in given)
+        except IndexError:
+            raise BadSignatureError("the header Stripe-Signature is not t=…,v1=…") from None
+        stamp = _check_time(stamps[0] if stamps else "", int)
+        return _check(given, keys, b"%d.%s" % (stamp, body))
 
     return Verifier("Stripe", verify)
 
@@ -208,27 +189,21 @@ def standard_webhooks(*secrets: str | bytes) -> Verifier:
 
     Raises:
         ValueError: There is no secret, or one is empty or not base64.
-        TypeError: A secret is neither text nor bytes.
     """
-    checked = _checked("standard_webhooks", secrets)
-    keys = [key if isinstance(key, bytes) else _standard_key(key) for key in checked]
+    keys = _keys("standard_webhooks", secrets, decode=_standard_key)
 
     def verify(headers: Headers, body: bytes) -> bool:
-        family = "webhook" if "webhook-id" in headers else "svix"
-        message_id = headers.get(f"{family}-id", "")
+        is_svix = "svix-id" in headers and "webhook-id" not in headers
+        family = "svix" if is_svix else "webhook"
+        message_id = _header(headers, f"{family}-id")
+        stamp = _check_time(_header(headers, f"{family}-timestamp"), float)
+        signature = f"{family}-signature"
+        given = _standard_signatures(_header(headers, signature))
         try:
-            stamp = float(headers.get(f"{family}-timestamp", ""))
-            if not message_id or not _is_recent(stamp):
-                return False
             signed = b"%s.%d.%s" % (message_id.encode(), math.floor(stamp), body)
-            expected = [hmac.digest(key, signed, "sha256") for key in keys]
-            for item in headers.get(f"{family}-signature", "").split(" "):
-                version, signature = item.split(",")
-                if version == "v1" and _is_one_of(base64.b64decode(signature), expected):
-                    return True
+            return _check(given, keys, signed, bytes)
         except ValueError:
-            return False
-        return False
+            raise BadSignatureError(f"the header {signature} is not v1,…") from None
 
     return Verifier("Standard Webhooks", verify, sender_timeout=15.0)
 
@@ -256,63 +231,98 @@ def twilio(*auth_tokens: str, url: str) -> Verifier:
         )
     except ImportError:
         raise ImportError('twilio() needs an extra: pip install "golem-client[twilio]"') from None
-    tokens = [key.decode() for key in _keys("twilio", auth_tokens)]
+    validators = [RequestValidator(key.decode()) for key in _keys("twilio", auth_tokens)]
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("url is the public URL of the webhook: https://…")
-    validators = [RequestValidator(token) for token in tokens]
     separator = "&" if parts.query else "?"
 
     def verify(headers: Headers, body: bytes) -> bool:
-        given = headers.get("X-Twilio-Signature", "")
+        given = _header(headers, "X-Twilio-Signature")
         signed, content = url, None
-        try:
-            if is_form(headers):
+        if is_form(headers):
+            try:
                 content = MultiDict(form_fields(body))
-            else:  # the URL that Twilio called ends in the body's hash, and is signed with it
-                signed += f"{separator}bodySHA256={hashlib.sha256(body).hexdigest()}"
-        except ValueError:
-            return False
-        return any(one.validate(signed, content, given) for one in validators)
+            except ValueError:
+                raise BadSignatureError("the body is not a form") from None
+        else:  # the URL that Twilio called ends in the body's hash, and is signed with it
+            signed += f"{separator}bodySHA256={hashlib.sha256(body).hexdigest()}"
+        if any(one.validate(signed, content, given) for one in validators):
+            return True
+        raise BadSignatureError(f"{_no_match(len(validators))}, or url= is not the one at Twilio")
 
     return Verifier("Twilio", verify, sender_timeout=15.0)
 
 
-def _is_recent(stamp: float) -> bool:
-    """Return whether a time is at most five minutes away; False for NaN."""
-    now = time.time()
-    return now - _TOLERANCE <= stamp <= now + _TOLERANCE
+def _of_the_body(header: str, keys: list[bytes], encoding: str, prefix: str) -> Verify:
+    """Return what verifies a signature over the body alone."""
+    is_hex = encoding == "hex"
+
+    def verify(headers: Headers, body: bytes) -> bool:
+        given = _header(headers, header)
+        if not given.startswith(prefix):
+            raise BadSignatureError(f"the header {header} does not begin with {prefix!r}")
+        signature = given.removeprefix(prefix)
+        if is_hex:
+            return _check([signature.lower()], keys, body)
+        return _check([signature], keys, body, base64.b64encode)
+
+    return verify
 
 
-def _hex(key: bytes, signed: bytes) -> bytes:
-    return hmac.digest(key, signed, "sha256").hex().encode()
+def _header(headers: Headers, name: str) -> str:
+    if value := headers.get(name):
+        return value
+    raise BadSignatureError(f"the header {name} is missing or empty")
 
 
-def _is_one_of(given: str | bytes, expected: list[bytes]) -> bool:
-    """Compare with each, in a time that does not depend on where they differ."""
-    written = given if isinstance(given, bytes) else given.encode(errors="replace")
-    return any(hmac.compare_digest(written, one) for one in expected)
+def _check_time(text: str, number: Callable[[str], float]) -> float:
+    """Return the time stamp, which is at most five minutes away."""
+    try:
+        stamp = number(text)
+    except ValueError:
+        raise BadSignatureError("the time stamp is not a number") from None
+    age = int(time.time()) - stamp
+    if abs(age) <= _TOLERANCE:
+        return stamp
+    seconds = f"{abs(age):.0f} seconds" if abs(age) < _DAY else "more than a day"
+    raise BadSignatureError(
+        f"the time stamp is {seconds} {'old' if age > 0 else 'ahead'}, and {_TOLERANCE} are "
+        "allowed: is this machine's clock right?"
+    )
 
 
-def _checked(maker: str, secrets: Iterable[str | bytes], *foreign: str) -> list[str | bytes]:
-    """Return the secrets, if each is one that the sender can have given."""
-    checked = list(secrets)
-    if not checked:
-        raise ValueError(f"{maker}() needs a secret")
-    for secret in checked:
-        if not isinstance(secret, str | bytes):
-            raise TypeError(f"{maker}() takes text or bytes, not {type(secret).__name__}")
-        if not secret or secret.strip() != secret:
-            raise ValueError(f"{maker}() got a secret that is empty or has white space around it")
-        if isinstance(secret, str) and secret.startswith(foreign):
-            raise ValueError(f"{maker}() takes the signing secret of the webhook, not an API token")
-    return checked
+def _hex(digest: bytes) -> bytes:
+    return digest.hex().encode()
 
 
-def _keys(maker: str, secrets: Iterable[str | bytes], *foreign: str) -> list[bytes]:
-    """Return the secrets as bytes."""
-    checked = _checked(maker, secrets, *foreign)
-    return [secret if isinstance(secret, bytes) else secret.encode() for secret in checked]
+def _check(
+    given: Iterable[str | bytes],
+    keys: list[bytes],
+    signed: bytes,
+    encode: Callable[[bytes], bytes] = _hex,
+    prefix: str = "",
+) -> bool:
+    """Compare in a time that does not depend on where the signatures differ."""
+    digests = [hmac.digest(key, signed, "sha256") for key in keys]
+    expected = [prefix.encode() + encode(digest) for digest in digests]
+    for one in given:
+        written = one if isinstance(one, bytes) else one.encode(errors="replace")
+        if any(hmac.compare_digest(written, each) for each in expected):
+            return True
+    raise BadSignatureError(f"{_no_match(len(keys))}, or the body was changed on its way")
+
+
+def _no_match(secrets: int) -> str:
+    ours = "the secret" if secrets == 1 else f"any of the {secrets} secrets"
+    return f"the signature does not match {ours}"
+
+
+def _standard_signatures(header: str) -> Iterator[bytes]:
+    for item in header.split(" "):
+        version, signature = item.split(",")
+        if version == "v1":
+            yield base64.b64decode(signature)
 
 
 def _standard_key(secret: str) -> bytes:
@@ -324,3 +334,24 @@ def _standard_key(secret: str) -> bytes:
     if not key:
         raise ValueError("standard_webhooks() takes the secret as it was given: whsec_ and base64")
     return key
+
+
+def _keys(
+    maker: str,
+    secrets: Iterable[str | bytes],
+    *foreign: str,
+    decode: Callable[[str], bytes] = str.encode,
+) -> list[bytes]:
+    """Return the secrets as bytes, if each is one that the sender can have given."""
+    keys = []
+    for secret in secrets:
+        if not isinstance(secret, str | bytes):
+            raise TypeError(f"{maker}() takes text or bytes, not {type(secret).__name__}")
+        if not secret or secret.strip() != secret:
+            raise ValueError(f"{maker}() got a secret that is empty or has white space around it")
+        if isinstance(secret, str) and secret.startswith(foreign):
+            raise ValueError(f"{maker}() takes the signing secret of the webhook, not an API token")
+        keys.append(secret if isinstance(secret, bytes) else decode(secret))
+    if not keys:
+        raise ValueError(f"{maker}() needs a secret")
+    return keys

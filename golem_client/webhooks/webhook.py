@@ -8,7 +8,7 @@ import inspect
 import logging
 import math
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,7 +20,7 @@ from golem_client.frames import made_without_locals, without_locals
 from golem_client.outbox.key import Key
 from golem_client.webhooks.completions import Completing
 from golem_client.webhooks.events import decoded
-from golem_client.webhooks.signatures import Headers, Verifier, Verify
+from golem_client.webhooks.signatures import BadSignatureError, Headers, Verifier, Verify
 
 logger = logging.getLogger("golem_client")
 
@@ -30,7 +30,7 @@ Route = Callable[[Any], Any]
 AnyHeaders = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
 """Headers as frameworks have them: a mapping or pairs, of text or of bytes."""
 
-_SAFETY = 0.8  # of the sender's patience: our answer has to travel, too
+_SAFETY = 0.8  # of the time that the sender waits: our answer has to travel
 _GRACE = 0.2  # seconds more, so that the client's own error, which says why, comes first
 _RETRY_AFTER = 30  # seconds
 
@@ -69,7 +69,7 @@ class Webhook:
 
     Raises:
         TypeError: `to` is neither, `route` or `verifier` cannot be called, or `max_bytes` or
-            `timeout` is no number.
+            `timeout` is not a number.
         ValueError: The sender never repeats a delivery and `to` is a client, or a number makes
             no sense.
     """
@@ -85,9 +85,7 @@ class Webhook:
         max_bytes: int = 1_000_000,
         timeout: float | None = None,
     ) -> None:
-        functions: dict[str, object] = {"verifier": verifier, "route": route}
-        if undeliverable is not None:
-            functions["undeliverable"] = undeliverable
+        functions = {"verifier": verifier, "route": route, "undeliverable": undeliverable or print}
         for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} is a function, not {type(function).__name__}")
@@ -109,8 +107,6 @@ class Webhook:
             )
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_to"):
-            return "<Webhook not made>"
         return f"<Webhook of {self._verifier.sender} to {type(self._to).__name__}>"
 
     @without_locals
@@ -149,7 +145,7 @@ class Webhook:
     async def _read_and_answer(
         self, headers: AnyHeaders, chunks: AsyncIterator[bytes], *broken: type[Exception]
     ) -> Answer:
-        """Read the body, as far as the limit allows whatever it says of its length."""
+        """Read the body up to the limit; the length that the request claims is not believed."""
         deadline, body = self._deadline(), bytearray()
         try:
             async with asyncio.timeout_at(deadline):
@@ -174,8 +170,10 @@ class Webhook:
         """Check and decode the request, and answer it."""
         if len(body) > self._max_bytes:
             return _TOO_LARGE
-        if not await self._is_genuine(headers, body):
-            logger.warning("%s: a request without a good signature is refused", self._name)
+        if problem := await self._problem_of_signature(headers, body):
+            logger.warning(
+                "%s: a request without a good signature is refused: %s", self._name, problem
+            )
             return Answer.of_text(401, "bad signature")
         try:
             event = decoded(headers, body, self._verifier.json_field)
@@ -186,25 +184,32 @@ class Webhook:
         with _continuing(headers):
             return await self._answer_to_event(event, deadline)
 
-    async def _is_genuine(self, headers: Headers, body: bytes) -> bool:
+    async def _problem_of_signature(self, headers: Headers, body: bytes) -> str:
+        """Return why a request is not genuine; empty where it is."""
         try:
-            return await _awaited(self._verifier(headers, body)) is True
+            is_genuine = await _awaited(self._verifier.verify(headers, body))
+        except BadSignatureError as error:
+            return str(error)
         except Exception as error:  # noqa: BLE001 - a verifier that fails on garbage refuses it
-            logger.warning("%s: the verifier raised %s", self._name, _place(error))
-            return False
+            return f"the verifier raised {_place(error)}"
+        return "" if is_genuine is True else "the verifier did not return True"
 
     async def _answer_to_event(self, event: Any, deadline: float) -> Answer:
         """Ask the route what the event completes, and complete it."""
         try:
-            completions = _listed(await _awaited(self._route(event)))
+            returned = await _awaited(self._route(event))
         except Exception as error:  # noqa: BLE001 - it is the user's; answered and logged
             return self._failed(f"route raised {_place(error)}")
+        listed = returned if isinstance(returned, list | tuple) else [returned]
+        completions = [] if returned is None else listed
         if problem := self._problem_of(completions):
             return self._failed(problem)
         errors = await asyncio.gather(*(self._error_of(each, deadline) for each in completions))
-        return await self._answer_after(event, [error for error in errors if error is not None])
+        if foreign := next((words for words in errors if isinstance(words, str)), ""):
+            return self._failed(f"completing raised {foreign}")
+        return await self._answer_after(event, [e for e in errors if isinstance(e, GolemError)])
 
-    def _problem_of(self, completions: list[Any]) -> str:
+    def _problem_of(self, completions: Sequence[Any]) -> str:
         """Return what is wrong with what the route returned; empty for nothing."""
         for each in completions:
             if not isinstance(each, Completing):
@@ -213,32 +218,28 @@ class Webhook:
                 return "route returned a Key, and only an outbox knows keys: give the webhook one"
         return ""
 
-    async def _error_of(self, completion: Completing, deadline: float) -> Exception | None:
-        """Complete one promise; return the error of it, without its frames."""
+    async def _error_of(self, completion: Completing, deadline: float) -> GolemError | str | None:
+        """Complete one promise; return its error without frames, or a foreign one's words."""
         left = max(deadline - asyncio.get_running_loop().time(), 0.001)
         try:
             await completion.by(self._to, **({"timeout": left} if self._is_direct else {}))
-        except Exception as error:  # noqa: BLE001 - each is answered and logged by the caller
+        except GolemError as error:
             return error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - each is answered and logged by the caller
+            return _words_of_ours(error)
         return None
 
-    async def _answer_after(self, event: Any, errors: list[Exception]) -> Answer:
-        """Answer an event whose completions have ended with these errors."""
-        known = [error for error in errors if isinstance(error, GolemError)]
-        if len(known) < len(errors):
-            foreign = next(error for error in errors if not isinstance(error, GolemError))
-            kind, words = type(foreign).__name__, str(foreign)
-            is_ours = type(foreign) is RuntimeError and words.startswith("this GolemClient is ")
-            return self._failed(f"completing raised {kind}" + (f": {words}" if is_ours else ""))
+    async def _answer_after(self, event: Any, errors: Sequence[GolemError]) -> Answer:
+        """Answer an event whose completions have ended with these errors of ours."""
         # An outbox that cannot be used is our trouble, not the event's.
-        repeated = [each for each in known if each.worth_retrying or isinstance(each, OutboxError)]
+        repeated = [each for each in errors if each.worth_retrying or isinstance(each, OutboxError)]
         if repeated:
             return self._come_again([_words(error) for error in repeated], _seconds(repeated))
-        for error in known:
+        for error in errors:
             logger.error("%s: undeliverable: %s", self._name, _words(error))
         if self._undeliverable is not None:
             try:
-                for error in known:
+                for error in errors:
                     await _awaited(self._undeliverable(event, error))
             except Exception as failure:  # noqa: BLE001 - it is the user's; answered and logged
                 return self._failed(f"undeliverable raised {_place(failure)}")
@@ -281,12 +282,6 @@ def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def _listed(returned: Any) -> list[Any]:
-    if returned is None:
-        return []
-    return list(returned) if isinstance(returned, list | tuple) else [returned]
-
-
 def _is_client(to: Any) -> bool:
     """Return whether it is a client; False for an outbox, which alone has `bind`."""
     if isinstance(to, GolemClient):
@@ -304,7 +299,7 @@ def _positive(name: str, number: float) -> Any:
     return number
 
 
-def _seconds(errors: list[GolemError]) -> int:
+def _seconds(errors: Sequence[GolemError]) -> int:
     """Return when the sender is to come again."""
     asked = [error.retry_after or 0 for error in errors if isinstance(error, RateLimitedError)]
     return math.ceil(max(asked, default=0)) or _RETRY_AFTER
@@ -318,5 +313,12 @@ def _place(error: Exception) -> str:
     return f"{type(error).__name__} ({lines})" if lines else type(error).__name__
 
 
-def _words(error: GolemError) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _words_of_ours(error: Exception) -> str:
+    """Return the text only of what this package raised; any other may hold the payload."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    is_ours = str(frames[-1].f_globals.get("__name__")).startswith("golem_client.")
+    return _words(error) if is_ours and type(error) is RuntimeError else type(error).__name__
