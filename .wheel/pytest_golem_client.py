@@ -5,7 +5,7 @@ start, used or not. An entry point inside golem_client would import golem_client
 way, which takes 0.2 s; this file runs golem_client/pytest_plugin.py without importing its package.
 """
 
-# ruff: noqa: INP001 - it is no part of a package, on purpose
+# ruff: noqa: INP001 - it stands outside of every package, on purpose
 
 import sys
 from importlib.machinery import SourceFileLoader

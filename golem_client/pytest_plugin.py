@@ -246,7 +246,7 @@ def _loop_of(fixture: str, request: pytest.FixtureRequest) -> str:
 
 
 def _asks_for(fixture: str, item: Any) -> bool:
-    """Tell whether a test names the fixture itself; others get it by way of their fixtures."""
+    """Return whether a test names the fixture itself; others get it by way of their fixtures."""
     function = getattr(item, "function", None)
     return function is None or fixture in inspect.signature(function).parameters
 

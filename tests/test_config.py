@@ -357,7 +357,7 @@ class TestProxy:
         ],
     )
     def test_no_proxy_names_others(self, entry: str, url: str) -> None:
-        """An entry that is none of them, or no entry at all, changes nothing."""
+        """An entry that does not match, or no entry at all, changes nothing."""
         variables = {"http_proxy": "one", "https_proxy": "one", "NO_PROXY": entry}
         assert proxy_for(url, environ=variables) == "http://one"
 
@@ -488,7 +488,7 @@ class TestToken:
 
     @pytest.mark.parametrize("token", [None, b"abc", 1, ["abc"]], ids=repr)
     def test_it_is_a_string(self, token: Any) -> None:
-        """Bytes are none: their encoding is not ours to guess."""
+        """Bytes are refused: their encoding is not ours to guess."""
         with pytest.raises(TypeError, match=r"^the token must be a string$"):
             checked_token(token)
 
@@ -520,7 +520,7 @@ class TestSeconds:
 
     @pytest.mark.parametrize("value", [True, False, "1", None, 1j, [1]], ids=repr)
     def test_it_is_a_number(self, value: Any) -> None:
-        """A truth value is none."""
+        """A truth value is refused."""
         with pytest.raises(TypeError, match=r"^timeout must be a number of seconds$"):
             checked_seconds("timeout", value)
 
@@ -541,7 +541,7 @@ class TestCount:
 
     @pytest.mark.parametrize("value", [True, 1.0, "1", None], ids=repr)
     def test_it_is_an_integer(self, value: Any) -> None:
-        """A truth value and a float are none."""
+        """A truth value and a float are refused."""
         with pytest.raises(TypeError, match=r"^max_connections must be an integer$"):
             checked_count("max_connections", value)
 

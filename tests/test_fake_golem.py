@@ -403,7 +403,7 @@ async def test_a_with_of_the_wrong_kind_says_which_is_right() -> None:
 
 
 async def test_it_listens_where_it_is_told(session: aiohttp.ClientSession) -> None:
-    """Its URL is one that this machine reaches: that of all addresses is none."""
+    """Its URL is one that this machine reaches, also when it listens on all addresses."""
     for host, url in (("0.0.0.0", "http://127.0.0.1:"), ("127.0.0.3", "http://127.0.0.3:")):
         async with FakeGolem(host=host) as golem:
             assert golem.url.startswith(url)

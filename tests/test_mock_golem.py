@@ -330,7 +330,7 @@ async def test_a_call_to_another_service_is_unexpected(method: str) -> None:
 async def test_a_request_that_the_client_would_not_send_is_unexpected(path: str) -> None:
     """A promise is completed by this package; a request of one's own has no answer."""
     said = await unexpected(posted(BASE + path, json={"oplogIdx": 42}), told=[PROMISE_ID])
-    assert f"  POST {BASE}{path}, which is no completion: a GolemClient sends another" in said
+    assert f"  POST {BASE}{path}, which is not a completion: a GolemClient sends another" in said
 
 
 async def test_calls_to_others_are_left_to_the_aioresponses_that_it_is_given() -> None:

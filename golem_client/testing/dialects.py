@@ -281,7 +281,7 @@ def dialect_for(name: str, token: str) -> Dialect:
     """Return the generation of this name.
 
     Raises:
-        ValueError: There is none, or it does not accept such a token, which is not shown.
+        ValueError: There is no such generation, or it does not accept such a token.
     """
     if name not in DIALECTS:
         raise ValueError(f"no dialect {name!r}: there are {', '.join(DIALECTS)}")

@@ -157,7 +157,7 @@ class FakeGolem(Golem):
         Args:
             promise_id: The promise.
             type: What to make of the JSON: a class, or any type that cattrs structures. It is as
-                strict as serde: a string is no number, and `1.0` is no int.
+                strict as serde: `"1"` is not a number, and `1.0` is not an int.
 
         Raises:
             ValueError: The payload is not such JSON. In a real worker this is final: a payload

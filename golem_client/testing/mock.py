@@ -169,7 +169,7 @@ class MockGolem:
         try:
             promise_id, request = _read(url, call)
         except ValueError as error:
-            self._refuse("POST", url, f", which is no completion: {error}")
+            self._refuse("POST", url, f", which is not a completion: {error}")
         tellings = self._tellings.get(promise_id, ())
         telling = next((telling for telling in tellings if telling.left != 0), None)
         if telling is None:

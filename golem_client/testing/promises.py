@@ -138,4 +138,3 @@ class Promises:
     def _fail(self, key: PromiseKey, error: Exception) -> None:
         if future := self._awaited.pop(key, None):
             future.set_exception(error)
-            future.exception()  # nobody may be left who waits: asyncio must not complain
