@@ -34,7 +34,6 @@ from golem_client.testing.messages import Answer, Incoming, ReceivedRequest
 from golem_client.testing.routes import read_body
 
 if TYPE_CHECKING:
-    from aioresponses import CallbackResult
     from yarl import URL
 
 Body = str | bytes | Mapping[str, Any]
@@ -93,7 +92,7 @@ class MockGolem:
     accepted in any form.
     """
 
-    def __init__(self, result: type[CallbackResult]) -> None:
+    def __init__(self, result: Any) -> None:
         self._result = result
         self._tellings: dict[PromiseId, list[_Telling]] = {}
         self._requests: list[ReceivedRequest] = []
@@ -163,7 +162,7 @@ class MockGolem:
         __tracebackhide__ = True
         return worker_json.read(self.payload(promise_id))
 
-    def _on_completion(self, url: URL, **call: Any) -> CallbackResult:
+    def _on_completion(self, url: URL, **call: Any) -> Any:
         """Answer a completion: what aioresponses calls in place of a server."""
         __tracebackhide__ = True
         try:
