@@ -245,33 +245,19 @@ def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
         encode_json({"bills": [bill]}, converter=converter)
 
 
-def test_an_override_renames_and_omits() -> None:
-    """`Annotated[T, override(...)]` is cattrs' own way to do it on the field."""
+def test_overrides_of_cattrs_are_written_by_its_own_function() -> None:
+    """Without a hook they are refused, not ignored."""
 
     @attrs.frozen
     class Renamed:
         type_: Annotated[str, override(rename="kind")]
-        secret: Annotated[str, override(omit=True)] = SECRET
-
-    converter = make_converter(key_style="camelCase")
-    assert _written(converter, Renamed("a")) == '{"kind":"a"}'
-
-
-def test_an_override_that_does_more_is_refused() -> None:
-    """An option of the override that is not supported is an error, not ignored."""
-    converter = make_converter()
-
-    @attrs.frozen
-    class Defaulted:
         count: Annotated[int, override(omit_if_default=True)] = 0
 
-    @attrs.frozen
-    class Hooked:
-        count: Annotated[int, override(unstruct_hook=hex)] = 0
-
-    for value in (Defaulted(), Hooked()):
-        with pytest.raises(PayloadError, match="'count' whose override does more"):
-            encode_json(value, converter=converter)
+    converter = make_converter()
+    with pytest.raises(PayloadError, match=r"override in its field 'type_'; .* make_dict_unstruct"):
+        encode_json(Renamed("a"), converter=converter)
+    converter.register_unstructure_hook(Renamed, make_dict_unstructure_fn(Renamed, converter))
+    assert _written(converter, Renamed("a")) == '{"kind":"a"}'
 
 
 class BoomError(Exception):
