@@ -51,8 +51,7 @@ class PayloadConverter(cattrs.Converter):
     def __init__(self, *args: Any, **options: Any) -> None:
         self.forget_rules()
         super().__init__(*args, **options)
-        # cattrs passes the converter because of the second argument: a copy is another one.
-        self.register_unstructure_hook_factory(lambda _: True, lambda each, c: c.own_rule_for(each))
+        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -247,3 +246,7 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
+
+
+def _own_rule(declared: Any, converter: Any) -> Any:
+    return converter.own_rule_for(declared)  # not the method of one converter: copies use it too

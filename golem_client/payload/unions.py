@@ -148,11 +148,10 @@ class Tagged:
 
     def _names_of(self, member: Any, names: Mapping[Any, str]) -> tuple[str, ...]:
         cls = class_of(member)
-        is_class = isinstance(cls, type) and cls not in (Any, object)
-        if not is_class or is_typeddict(cls):
-            raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
         if _is_enum(cls):
             return tuple(map(_variant_name, cls))
+        if not isinstance(cls, type) or cls in (Any, object) or is_typeddict(cls):
+            raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
         if member not in names and not has_own_name(member):
             raise ValueError(
                 f"variant {type_name(member)} needs a name: externally_tagged="
