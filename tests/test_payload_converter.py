@@ -618,7 +618,7 @@ def test_a_newtype_variant_is_tagged_only_where_it_is_declared() -> None:
 
 
 def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
-    """list is not a class of its own for this variant."""
+    """Everywhere else, a list is written as a list."""
     union = Approved | list[int]
     converter = make_converter(externally_tagged={union: {list[int]: "Many"}})
     assert _written(converter, [[1], Approved()]) == '[[1],"Approved"]'

@@ -102,7 +102,8 @@ class PayloadConverter(cattrs.Converter):
 
     def write(self, value: Any, room: Room) -> Any:
         """Write a value that nothing is declared of: its own class decides."""
-        return self.rule_of(type(value)).write(value, room)
+        rule = self._by_class.get(type(value)) or self.rule_of(type(value))
+        return rule.write(value, room)
 
     def write_enum_member(self, member: Enum, room: Room) -> Any:
         """Write what the user's hook for every enum returns, or the member's value."""
@@ -111,8 +112,7 @@ class PayloadConverter(cattrs.Converter):
 
     def rule_of(self, cls: type) -> Rule:
         """Return the rule of a class where nothing is declared."""
-        found = self._by_class.get(cls)
-        return found or self._by_class.setdefault(cls, self.rule_for(cls).made())
+        return self._by_class.setdefault(cls, self.rule_for(cls).made())
 
     def rule_for(self, declared: Any) -> LazyRule:
         """Return the rule of a type: the user's hook where there is one, else our rule."""

@@ -1,4 +1,4 @@
-"""Unions: as serde writes a Rust enum by default, or as the one member that a value is of."""
+"""Unions: tagged as serde writes a Rust enum by default, or written as the member that fits."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _kind(declared: Any) -> Any:
 def _advice(
     declared: Any, untagged: list[Any], tagged: list[Tagged], converter: PayloadConverter
 ) -> str | None:
-    """Return why a union of several classes is refused: a default Rust enum cannot read them."""
+    """Return why a union of several classes is refused: no default Rust enum reads it untagged."""
     classes = [each for each in untagged if has_own_name(each) and not converter.user_hook(each)]
     if len(classes) + len(tagged) < 2 or all(_is_enum(each) for each in classes):
         return None
