@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    TypedDict,
+    TypeVar,
+    get_type_hints,
+)
 from uuid import UUID
 
 import attrs
@@ -25,6 +35,7 @@ from golem_client.payload import PayloadConverter, encode_json, make_converter
 from golem_client.payload import converter as converter_module
 
 SECRET = "hunter2"
+T = TypeVar("T")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 PROMISE = PromiseId.parse("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42")
 
@@ -374,6 +385,11 @@ class Typed(TypedDict):
     a: int
 
 
+@attrs.frozen
+class Pair(Generic[T]):
+    both: tuple[T, T]
+
+
 Decision = Approved | Rejected
 Either = Approved | Moved
 Named = TypeAliasType("Named", Decision)
@@ -568,13 +584,6 @@ def test_a_cycle_of_variants_is_refused() -> None:
         encode_json(bomb, converter=converter, max_bytes=100_000)
 
 
-def test_a_tuple_is_content_as_it_is() -> None:
-    """Only a NamedTuple of one field is a newtype variant; a tuple is an array."""
-    union = Approved | tuple[int]
-    converter = make_converter(externally_tagged={union: {tuple[int]: "One"}})
-    assert _written(converter, (1,), union) == '{"One":[1]}'
-
-
 def test_an_alias_can_be_tagged() -> None:
     """The union may have a name of its own."""
     converter = make_converter(externally_tagged=[Named])
@@ -607,22 +616,6 @@ def test_a_variant_of_two_unions_needs_as_type() -> None:
         encode_json([Approved()], converter=converter)
     alike = make_converter(externally_tagged=[Decision, Either])
     assert _written(alike, [Approved()]) == '["Approved"]'
-
-
-def test_a_newtype_variant_is_tagged_only_where_it_is_declared() -> None:
-    """Everywhere else, text is written as text."""
-    union = Approved | str
-    converter = make_converter(externally_tagged={union: {str: "Denied"}})
-    assert _written(converter, ["a", Approved()]) == '["a","Approved"]'
-    assert _written(converter, ["a", Approved()], list[union]) == '[{"Denied":"a"},"Approved"]'
-
-
-def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
-    """Everywhere else, a list is written as a list."""
-    union = Approved | list[int]
-    converter = make_converter(externally_tagged={union: {list[int]: "Many"}})
-    assert _written(converter, [[1], Approved()]) == '[[1],"Approved"]'
-    assert _written(converter, [[1]], list[union]) == '[{"Many":[1]}]'
 
 
 def test_the_exact_class_wins_in_a_union() -> None:
@@ -668,12 +661,12 @@ def test_variants_are_checked_inside() -> None:
 @pytest.mark.parametrize(
     ("tagged", "error", "words"),
     [
-        ([str], ValueError, "needs a name"),
-        ([Approved | str], ValueError, "needs a name"),
+        ([str], TypeError, "str cannot be a variant; declare an attrs class, a dataclass, a Named"),
+        ([Approved | str], TypeError, "str cannot be"),
         ({Decision: {Moved: "M"}}, ValueError, "has no variant"),
         ({Decision: {Approved: "Rejected"}}, ValueError, "several variants named"),
         (
-            {Decision | list[int] | list[str]: {list[int]: "A", list[str]: "B"}},
+            {Pair[int] | Pair[str]: {Pair[int]: "A", Pair[str]: "B"}},
             TypeError,
             "several variants of one class",
         ),

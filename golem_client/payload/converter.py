@@ -19,7 +19,7 @@ from golem_client.payload.declarations import KeyStyle
 from golem_client.payload.json_text import resolved, to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
 from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule
-from golem_client.payload.unions import Tagged, has_own_name, union_rule
+from golem_client.payload.unions import Tagged, union_rule
 
 TaggedUnions: TypeAlias = (
     TypeForm[Any] | Iterable[TypeForm[Any]] | Mapping[TypeForm[Any], Mapping[Any, str]]
@@ -182,7 +182,7 @@ class PayloadConverter(cattrs.Converter):
         self.tagged = tuple(Tagged(*each, self) for each in self.names_by_union.items())
         self._by_class: dict[type, Rule] = {}
         for union in self.tagged:
-            for cls in filter(has_own_name, union.names):
+            for cls in union.names:
                 ways = {each.names[cls] for each in self.tagged if cls in each.names}
                 reason = (
                     f"is of type {type_name(cls)}, which several tagged unions name differently"
@@ -209,9 +209,8 @@ def make_converter(
             wherever a value is declared as the union or has no declared type. Variants have the
             names of their classes; a mapping gives others: `{Decision: {Rejected: "Denied"}}`.
             A class without fields is a unit variant, others are struct variants. NamedTuples are
-            tuple variants (those of one field newtype variants), members of enums are unit
-            variants, and other types, which need a name, are newtype variants. Where a variant
-            has a hook of yours, that writes the content.
+            tuple variants, those of one field newtype variants, and members of enums are unit
+            variants. Where a variant has a hook of yours, that writes the content.
         key_style: serde's `rename_all` for the fields of attrs classes and dataclasses:
             camelCase, PascalCase, kebab-case, SCREAMING_SNAKE_CASE or SCREAMING-KEBAB-CASE. Keys
             of dictionaries, TypedDicts among them, stay as they are, and so do pydantic models,
@@ -219,7 +218,7 @@ def make_converter(
 
     Raises:
         TypeError: A union has a member that cannot be a variant, or several of one class.
-        ValueError: A name is missing, unknown or repeated, or the key style is unknown.
+        ValueError: A name is unknown or repeated, or the key style is unknown.
 
     Examples:
         >>> import attrs
