@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import cattrs
@@ -45,10 +44,11 @@ class PayloadConverter(cattrs.Converter):
     Make one with `make_converter`. Threads may share it once its hooks are registered.
     """
 
-    key_of: Callable[[str], str] = str
-    names_by_union: Mapping[Any, Mapping[Any, str]] = MappingProxyType({})
-
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, tagged: Any = (), key_style: KeyStyle | None = None, **options: Any
+    ) -> None:
+        self.key_of = declarations.key_style_of(key_style)
+        self.names_by_union = _names_by_union(tagged)
         self.forget_rules()
         super().__init__(*args, **options)
         self.register_unstructure_hook_factory(lambda _: True, _own_rule)
@@ -233,11 +233,7 @@ def make_converter(
         >>> converter.unstructure(Approved())
         'Approved'
     """
-    converter = PayloadConverter()
-    converter.names_by_union = _names_by_union(externally_tagged)
-    converter.key_of = declarations.key_style_of(key_style)
-    converter.forget_rules()
-    return converter
+    return PayloadConverter(tagged=externally_tagged, key_style=key_style)
 
 
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
