@@ -71,6 +71,7 @@ TEXT = "https://a.example"
     [
         # arguments, then GOLEM_URL, then the profile, then this machine
         (None, {}, (TEAM, "of-team")),
+        (None, {"GOLEM_URL": f"{TEAM}/x", "GOLEM_PROFILE": "team"}, (f"{TEAM}/x", "of-team")),
         (None, {"HOME": "/nowhere"}, (LOCAL, LOCAL_TOKEN)),
         (None, {"GOLEM_PROFILE": "other"}, ("http://10.0.0.9", "of-other")),
         (None, {"GOLEM_URL": TEXT}, (TEXT, None)),
@@ -113,12 +114,22 @@ def test_the_first_source_that_names_one_wins(
     assert expected == facts(connection_from_env(base_url, environ=environ))
 
 
-def test_an_address_and_a_profile_are_two_servers(home: Path) -> None:
-    """The token of the profile goes to its own; which one is meant, nobody can know."""
-    environ = {"HOME": str(home), "GOLEM_URL": TEAM, "GOLEM_PROFILE": "team"}
-    with pytest.raises(ValueError, match="GOLEM_URL and GOLEM_PROFILE both name a server"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://golem.team.example",
+        "http://golem.team.example:8443",
+        "https://team.example:8443",
+        "https://golem.team.example.evil.example:8443",
+        "https://evil.example/golem.team.example:8443",
+    ],
+)
+def test_the_token_of_a_profile_is_not_sent_to_another_server(home: Path, url: str) -> None:
+    """Scheme, host and port are what makes a server."""
+    environ = {"HOME": str(home), "GOLEM_URL": url, "GOLEM_PROFILE": "team"}
+    with pytest.raises(ValueError, match="GOLEM_URL and GOLEM_PROFILE name two servers"):
         connection_from_env(environ=environ)
-    assert connection_from_env(needs_token=False, environ=environ).url == TEAM
+    assert connection_from_env(needs_token=False, environ=environ).url == url
 
 
 @pytest.mark.parametrize(
@@ -127,7 +138,7 @@ def test_an_address_and_a_profile_are_two_servers(home: Path) -> None:
         (None, {}, False),
         (None, {"GOLEM_AUTH_TOKEN": "t"}, False),
         (None, {"GOLEM_PROFILE": "other"}, True),
-        (None, {"GOLEM_URL": TEAM, "GOLEM_PROFILE": "team", "GOLEM_AUTH_TOKEN": "t"}, True),
+        (None, {"GOLEM_URL": TEAM, "GOLEM_PROFILE": "team"}, True),
         (TEAM, {}, True),
     ],
 )

@@ -187,7 +187,8 @@ IN_LIST = f'(occurred while parsing "list_integer(uint8)") {IN_BODY}'
 NOT_JSON = [
     b"x", b" ", b"\xef\xbb\xbf{}", b'{"oplogIdx":4,"data":[]} x', b'{"oplogIdx":4,"data":[NaN]}',
     b'{"oplogIdx":4,"data":[1,]}', b'{"oplogIdx":4,"data":[1', b"\x1f\x8b\x08\x00",
-    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1}x',
+    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1e400}',
+    b'{"oplogIdx":4,"data":[],"x":' + b"[" * 128 + b"]" * 128 + b"}",
     b'{"oplogIdx":4,"data":[],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ]  # fmt: skip
 
@@ -215,7 +216,7 @@ BAD_BODIES = [
             b'{"oplogIdx":' + bad + b',"data":[]}',
             f'failed to parse "integer(uint64)": invalid integer {IN_BODY}',
         )
-        for bad in (b"-1", b"4.0", b"4e0", b"18446744073709551616")
+        for bad in (b"-1", b"-0", b"4.0", b"4e0", b"18446744073709551616")
     ],
     (b'{"oplogIdx":4}', f'Expected input type "list_integer(uint8)", found null. {IN_BODY}'),
     (
@@ -231,7 +232,7 @@ BAD_BODIES = [
             b'{"oplogIdx":4,"data":[1,' + bad + b"]}",
             f'failed to parse "integer(uint8)": invalid integer {IN_LIST}',
         )
-        for bad in (b"-1", b"1.5", b"18446744073709551616")
+        for bad in (b"-1", b"-0", b"1.5", b"18446744073709551616")
     ],
     (
         b'{"oplogIdx":4,"data":[true]}',
@@ -374,6 +375,25 @@ UNKNOWN_TOKEN = {
 def test_a_well_formed_token_that_is_unknown_is_401_in_json(scene: Scene, dialect: str) -> None:
     assert told(scene.ask(token=UNKNOWN)) == UNKNOWN_TOKEN[dialect]
     assert scene.promises.writes == 0
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+def test_a_session_cookie_beats_the_bearer_header(scene: Scene, dialect: str) -> None:
+    """If it is well-formed; otherwise the header counts."""
+    other = {"Cookie": f"a=b; GOLEM_SESSION={UNKNOWN}"}
+    malformed = {"Cookie": "GOLEM_SESSION=short"}
+    ours = {"Cookie": f"GOLEM_SESSION={TOKEN}"}
+    assert told(scene.ask(headers=other)) == UNKNOWN_TOKEN[dialect]
+    assert scene.ask(headers=malformed).status == 200
+    assert scene.ask(token=UNKNOWN, headers=ours).status == 200
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
+def test_a_session_cookie_is_percent_decoded_and_its_quotes_count(scene: Scene) -> None:
+    encoded = TOKEN.replace("-", "%2D")
+    cookies = {f"GOLEM_SESSION={encoded}": 200, f'GOLEM_SESSION="{TOKEN}"': 401}
+    for cookie, status in cookies.items():
+        assert scene.ask(token=None, headers={"Cookie": cookie}).status == status
 
 
 FOREIGN = ["https://example.org", "null", "https://golem.cloud", "https://x.golem.cloud.evil.org"]
@@ -608,7 +628,9 @@ def test_a_message_over_32_mib_is_413_in_1_5() -> None:
 
 def test_a_webhooks_message_has_the_same_limit() -> None:
     scene = Scene("1.5")
-    incoming = Incoming("POST", scene.golem.webhook_path(scene.key(4)), {}, bytes(33_554_432))
+    scene.golem.webhook_host = "golem"
+    path = scene.golem.webhook_path(scene.key(4))
+    incoming = Incoming("POST", path, {"Host": "golem"}, bytes(33_554_432))
     asked = scene.golem.read(incoming)
     assert isinstance(asked, WebhookCompletion)
     answer = asked.run()

@@ -272,7 +272,8 @@ async def test_an_answer_that_nobody_reads_does_not_keep_the_fake_open() -> None
         golem.raw_next(bytes(20_000_000))
         with socket.create_connection(("127.0.0.1", URL(golem.url).port or 0)) as deaf:
             path = golem.webhook_url(golem.create_promise()).removeprefix(golem.url)
-            deaf.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            host = golem.url.removeprefix("http://")
+            deaf.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             await asyncio.sleep(0.05)
             assert golem.requests[0].fault == "raw bytes"
             async with asyncio.timeout(1):

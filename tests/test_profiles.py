@@ -316,6 +316,8 @@ PAID = {"GolemCloud": {"custom_url": "https://paid.example", "auth": {"secret": 
         ({"profiles": {"default": OSS}}, "http://oss.example"),
         ({"profiles": {"a": OSS}, "active_profile": "a"}, "http://oss.example"),
         ({"profiles": {"a": PAID}, "active_profile": "a"}, "https://paid.example"),
+        ({"profiles": {"a": PAID}, "active_cloud_profile": "a"}, "https://paid.example"),
+        ({"profiles": {"cloud_default": PAID}}, "https://paid.example"),
         (
             {
                 "profiles": {"default": OSS, "cloud_default": PAID},
@@ -328,7 +330,7 @@ PAID = {"GolemCloud": {"custom_url": "https://paid.example", "auth": {"secret": 
     ],
 )
 def test_the_default_of_golem_1_1(home: Path, content: Any, expected: str) -> None:
-    """The active one, or `default`."""
+    """The active one, `default`, and then what the cloud's own command line used."""
     write(home, "1.1", content)
     assert expected == resolve(home).url
 

@@ -8,8 +8,8 @@ An address and a token come from the first of these that names one:
    in `GOLEM_CONFIG_DIR` or `~/.golem` (see `profiles`); without a file that is the profile `local`,
    a Golem on this machine: `GOLEM_BUILTIN_LOCAL_URL`, or port 9881
 
-A profile's token is sent to that profile's server alone: with `GOLEM_URL` no profile is read, and
-`GOLEM_PROFILE` beside it is an error unless `GOLEM_AUTH_TOKEN` is set. `GOLEM_AUTH_TOKEN` goes to
+A profile's token is sent to that profile's server alone: with `GOLEM_URL` the default profile is
+not read, and one that `GOLEM_PROFILE` names must be of the same server. `GOLEM_AUTH_TOKEN` goes to
 whatever address is in force, a profile's too, as in golem-cli. Golem's well-known local token,
 which is not a secret, is used where there is no other and the address is on this machine. A profile
 that accepts any certificate does so where it names the address.
@@ -42,6 +42,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from yarl import URL
 
 from golem_client.config.options import (
     LOCAL_TOKEN,
@@ -86,21 +87,18 @@ def connection_from_env(
         ValueError: A variable or a profile is wrong; the text says which, where, and what to do.
     """
     environ = os.environ if environ is None else environ
-    profile = None
+    profile, verifies_tls = None, True
     if base_url is not None:
         url, url_from = checked_url(base_url), _GIVEN
     elif (text := _variable("GOLEM_URL", environ)) is not None:
         url, url_from = checked_url(text, name="GOLEM_URL"), "GOLEM_URL"
         if needs_token and "GOLEM_PROFILE" in environ and "GOLEM_AUTH_TOKEN" not in environ:
-            raise ValueError(
-                "GOLEM_URL and GOLEM_PROFILE both name a server, and a profile's token goes to its "
-                "own alone: set GOLEM_AUTH_TOKEN, or unset one of the two"
-            )
+            profile = _profile_of(url, environ)
     else:
         profile = find_profile(_variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
         url, url_from = profile.url, _url_from(profile)
+        verifies_tls = not profile.allows_insecure
     token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
-    verifies_tls = profile is None or not profile.allows_insecure
     return Connection(url, url_from, token, token_from, verifies_tls=verifies_tls)
 
 
@@ -162,6 +160,17 @@ def _variable(name: str, environ: Environment) -> str | None:
     if not value.strip():
         raise ValueError(f"{name} is set and empty: give it a value, or unset it")
     return value.strip()
+
+
+def _profile_of(url: str, environ: Environment) -> Profile:
+    """Return the profile that is named beside an address, where both are of one server."""
+    profile = find_profile(_variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
+    if URL(profile.url).origin() == URL(url).origin():
+        return profile
+    raise ValueError(
+        "GOLEM_URL and GOLEM_PROFILE name two servers, and a profile's token goes to its own alone:"
+        " set GOLEM_AUTH_TOKEN, or unset one of the two"
+    )
 
 
 def _url_from(profile: Profile) -> str:

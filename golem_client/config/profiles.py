@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | 1.4 and later | `config-v4.json` | `defaultProfile` |
 | 1.3 | `config-v2.json` | `default_profile` |
-| 1.1, 1.2 | `config.json` | `default_profile`, `active_profile`, or the profile `default` |
+| 1.1, 1.2 | `config.json` | `default_profile`, `active_profile`, else the profile `default`, else `active_cloud_profile`, else the profile `cloud_default` |
 
 | Golem | the address of worker calls, else of all | the token |
 | --- | --- | --- |
@@ -23,7 +23,7 @@ newest file that exists names the default profile, and a name is looked up in th
 has it.
 
 Every error names the file and the key, and shows no value but names of profiles.
-"""
+"""  # noqa: E501 - a table
 
 from __future__ import annotations
 
@@ -124,6 +124,7 @@ _V1 = _Generation(
     ("custom_worker_url", "custom_url", "worker_url", "url"),
 )
 _GENERATIONS = (_V4, _V2, _V1)
+_USUAL_OF_1_1 = ("default", "cloud_default")
 
 
 @attrs.frozen
@@ -178,8 +179,11 @@ class _File:
 
     def default(self) -> tuple[str, str]:
         """Return the name of the default profile, and what names it."""
-        usual = "default" if "default" in self.profiles.fields else "local"
-        name, key = self.root.first(self.generation.default_keys) or (usual, "the built-in default")
+        keys, usual = self.generation.default_keys, "local"
+        if self.generation is _V1:  # of 1.1, where an open-source Golem came before the cloud
+            usual = next((name for name in _USUAL_OF_1_1 if name in self.profiles.fields), usual)
+            keys += () if usual == "default" else ("active_cloud_profile",)
+        name, key = self.root.first(keys) or (usual, "the built-in default")
         return name, f"{self.root.path}: {key}"
 
     def stored(self, name: str) -> Profile | None:

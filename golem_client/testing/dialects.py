@@ -133,6 +133,8 @@ class Dialect:
             itself where Golem asks for no token, and then Golem ignores `Origin` too.
         message_limit: The bytes of a message to the executor.
         usual_name: A name as its workers have.
+        first_oplog_idx: The index of a fresh worker's first promise.
+        oplog_step: The distance to the next one in an oplog that has nothing else.
         has_webhooks: Whether promises have a URL of their own.
     """
 
@@ -144,6 +146,8 @@ class Dialect:
     read_token: Callable[[str], object | None] | None = None
     message_limit: int = 4_194_304
     usual_name: str
+    first_oplog_idx: int = 4
+    oplog_step: int = 5
     has_webhooks: bool = False
 
     def error(self, status: int, text: str | None = None, code: str | None = None) -> Answer:
@@ -226,6 +230,8 @@ GOLEM_1_1 = Dialect(
     error_body=_error_of_1_1,
     check_name=check_name_1_1,
     usual_name="approval-17",
+    first_oplog_idx=3,
+    oplog_step=3,
 )
 
 GOLEM_1_2 = attrs.evolve(GOLEM_1_1, name="1.2", version="1.2.5", check_name=check_name_1_2)

@@ -199,6 +199,7 @@ class FakeGolem(Golem):
 
     async def _start(self) -> None:
         self._port = await self._server.start(self._port or self._wanted_port)
+        self._golem.webhook_host = self.url.removeprefix("http://")
 
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)

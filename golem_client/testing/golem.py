@@ -90,7 +90,8 @@ class Golem:
         dialect.check_name(name)
         worker = WorkerKey(_component(component_id), name)
         if oplog_idx is None:
-            oplog_idx = promises.next_idx(worker)
+            dialect = self._golem.dialect
+            oplog_idx = promises.next_idx(worker, dialect.first_oplog_idx, dialect.oplog_step)
         promise_id = PromiseId(WorkerId(ComponentId(worker.component), name), oplog_idx)
         promises.create(PromiseKey.of(promise_id))
         return promise_id

@@ -68,9 +68,9 @@ class Promises:
         self._asleep: set[PromiseKey] = set()
         self._awaited: dict[PromiseKey, asyncio.Future[bytes]] = {}
 
-    def next_idx(self, worker: WorkerKey) -> int:
-        """Return the oplog index of the worker's next promise: 4, 9, 14 …, as in Golem 1.5."""
-        return self._last_idx.get(worker, -1) + 5
+    def next_idx(self, worker: WorkerKey, first: int, step: int) -> int:
+        """Return the oplog index of the worker's next promise."""
+        return self._last_idx.get(worker, first - step) + step
 
     def create(self, key: PromiseKey) -> None:
         """Create the promise, its worker and its component, or leave what exists as it is."""

@@ -28,13 +28,18 @@ _ORIGIN = re.compile(r"https://.*\.golem\.cloud")
 _ENVELOPE_BYTES = 64
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Installation:
-    """One Golem: a generation, its token, and what it keeps; `read` is its HTTP side."""
+    """One Golem: a generation, its token, and what it keeps; `read` is its HTTP side.
+
+    Attributes:
+        webhook_host: The only `Host` by which webhooks are served.
+    """
 
     dialect: Dialect
     token: str = attrs.field(repr=False)
     promises: Promises = attrs.field(factory=Promises)
+    webhook_host: str = ""
     _webhooks: dict[PromiseKey, str] = attrs.field(factory=dict, repr=False)
 
     def key(self, promise_id: Any) -> PromiseKey:
@@ -42,9 +47,12 @@ class Installation:
         return PromiseKey.of(PromiseId.parse(promise_id))
 
     def secret(self, headers: Mapping[str, str]) -> object | None:
-        """Return the request's token as Golem compares it; None if it is not well-formed."""
-        read, sent = self.dialect.read_token, bearer_token(headers)
-        return read(sent) if read and sent else None
+        """Return the request's token as Golem compares it: the cookie's wins over the header's.
+
+        A malformed one does not count.
+        """
+        read, sent = self.dialect.read_token, (_session_cookie(headers), bearer_token(headers))
+        return next((secret for token in sent if read and token and (secret := read(token))), None)
 
     def knows(self, headers: Mapping[str, str]) -> bool:
         """Return whether the request's token is this Golem's, or none is asked for."""
@@ -102,21 +110,30 @@ class Installation:
 
     def webhook_path(self, key: PromiseKey) -> str:
         """Return the path of the promise's webhook: its agent's type, and an id that is secret."""
-        type_name = key.worker.name.partition("(")[0]
-        kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type_name).lower()
-        return f"/webhooks/{kebab}/{self._webhooks.setdefault(key, secrets.token_urlsafe(32))}"
+        webhook_id = self._webhooks.setdefault(key, secrets.token_urlsafe(32))
+        return f"/webhooks/{_agent_type(key)}/{webhook_id}"
 
     def _read_webhook(self, incoming: Incoming, segments: list[str]) -> Completion | Answer:
         if segments[2:] == [""]:
             segments = segments[:2]
-        if len(segments) != 2 or incoming.method != "POST":
-            text = "Resolving route failed: No matching route for request"
-            return Answer.json(404, {"code": "ROUTE_NOT_FOUND", "error": text})
+        is_post = incoming.method == "POST" and incoming.headers.get("Host") == self.webhook_host
+        if len(segments) != 2 or not is_post:
+            return _NO_ROUTE
         webhook_id = unquote(segments[1])
         key = next((key for key, known in self._webhooks.items() if known == webhook_id), None)
         if key is None:
             return _unknown_webhook(webhook_id)
+        if segments[0] != _agent_type(key):
+            return _NO_ROUTE
         return WebhookCompletion(self, key, incoming.body)
+
+
+def _session_cookie(headers: Mapping[str, str]) -> str | None:
+    for pair in headers.get("Cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == "GOLEM_SESSION":
+            return unquote(value)  # quotes are a part of it
+    return None
 
 
 @attrs.frozen
@@ -218,6 +235,19 @@ class WebhookCompletion(Completion):
             return self._refused(refusal)
         text = f"Invocation failed: {refusal.text.format(call=self)}"
         return self.golem.dialect.error(500, text, "INTERNAL_AGENT_EXECUTION_FAILED")
+
+
+_NO_ROUTE = Answer.json(
+    404,
+    {"code": "ROUTE_NOT_FOUND", "error": "Resolving route failed: No matching route for request"},
+)
+
+
+def _agent_type(key: PromiseKey) -> str:
+    """Return the agent's type name in kebab case."""
+    type_name = key.worker.name.partition("(")[0]
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type_name)
+    return words.lower()
 
 
 def _unknown_webhook(webhook_id: str) -> Answer:

@@ -7,6 +7,7 @@ as strict as serde, where cattrs by itself would make `1` of `1.9` and `True` of
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -17,22 +18,26 @@ from uuid import UUID
 import cattrs
 from cattrs import transform_error
 
-_LONG_NUMBER = re.compile(r"[0-9]{19}")
+_MAX_DEPTH = 127  # serde_json's limit is 128, and it refuses the level that reaches it
+_UNUSUAL_INTEGER = re.compile(r"[0-9]{19}|-0")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def loads(data: bytes) -> Any:
     """Return the value of the JSON text, or raise a ValueError where serde_json would refuse it."""
     text = data.decode()
     # The hook costs a call for each number, and a request has one for each byte of the payload.
-    parse_int = _int if _LONG_NUMBER.search(text) else int
+    parse_int = _int if _UNUSUAL_INTEGER.search(text) else int
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_int=parse_int)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=parse_int)
     except json.JSONDecodeError as error:  # serde_json has other words for some, at other columns
         raise ValueError(f"expected value at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise ValueError("recursion limit exceeded") from None
     if "\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is an error
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _depth(text) > _MAX_DEPTH:
+        raise ValueError("recursion limit exceeded")
     return value
 
 
@@ -40,9 +45,25 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
 def _int(text: str) -> int | float:
-    number = int(text)
-    return number if -(2**63) <= number < 2**64 else float(number)
+    """Return a float for a number that is not a 64-bit integer, and for `-0`."""
+    is_long = len(text) > 20 or not -(2**63) <= int(text) < 2**64
+    return _float(text) if is_long or text == "-0" else int(text)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def read(payload: bytes, type_: Any = None) -> Any:
