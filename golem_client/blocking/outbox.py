@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -28,7 +27,7 @@ from golem_client.blocking.delegation import (
 from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
 from golem_client.outbox.outbox import OutboxOptions
-from golem_client.outbox.worker import Worker
+from golem_client.outbox.worker import Worker, stopping_on_sigterm
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ class BlockingOutbox(Blocking[Outbox]):
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
         inner = client._delegate()  # noqa: SLF001 - our own class
         worker = self._delegate()._worker(inner, concurrency=concurrency)  # noqa: SLF001 - as above
-        with _stopping_on_sigterm(worker):
+        with stopping_on_sigterm(lambda: LOOP.get().start(_stop(worker))):
             run(worker.run())
 
     @made_without_locals
@@ -158,22 +157,6 @@ def _of_file(path: str | os.PathLike[str], options: OutboxOptions) -> Outbox:
 def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
     engine.sync_engine.dispose(close=False)  # the connections of the parent are the parent's
     return Outbox(engine, **options)
-
-
-@contextmanager
-def _stopping_on_sigterm(worker: Worker) -> Iterator[None]:
-    """Let a SIGTERM stop the worker, where the main thread waits and nobody else handles it."""
-    is_ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if is_ours:
-        signal.signal(signal.SIGTERM, lambda *_: LOOP.get().start(_stop(worker)))
-    try:
-        yield
-    finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 async def _stop(worker: Worker) -> None:

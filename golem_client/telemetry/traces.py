@@ -1,4 +1,4 @@
-"""Traces that cross a process or a database: `golem_client.telemetry` describes the functions."""
+"""Traces that cross a process or a database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanContext
+from opentelemetry.trace import Link
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 # Golem reads W3C headers, whatever the propagators of this program are. They may send baggage,
@@ -18,24 +18,25 @@ _LINK = context.create_key("golem-client-link")
 
 
 def current_trace() -> str | None:
-    """Return the `traceparent` of the current span; None where there is none."""
+    """Return the W3C `traceparent` of the current span; None where there is none."""
     carrier: dict[str, str] = {}
     W3C.inject(carrier)
     return carrier.get("traceparent")
 
 
 @contextmanager
-def linked_to(traceparent: str) -> Iterator[None]:
-    """Link the spans of calls that begin inside to another trace."""
-    accepted_by = _span_context({"traceparent": traceparent})
-    if not accepted_by.is_valid:
+def linked_to(traceparent: str | None) -> Iterator[None]:
+    """Link the spans of calls that begin inside to another trace.
+
+    Args:
+        traceparent: What `current_trace` returned, in this process or another. None, or anything
+            else that is not a `traceparent`, links to nothing.
+    """
+    found = W3C.extract({"traceparent": traceparent or ""}, Context())
+    accepted_by = trace.get_current_span(found).get_span_context()
+    link = Link(accepted_by) if accepted_by.is_valid else None
+    with _current(context.set_value(_LINK, link)):
         yield
-        return
-    token = context.attach(context.set_value(_LINK, Link(accepted_by)))
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 def links(where: Context) -> list[Link]:
@@ -46,18 +47,25 @@ def links(where: Context) -> list[Link]:
 
 @contextmanager
 def continuing(headers: Mapping[str, str]) -> Iterator[None]:
-    """Go on with the trace of an incoming request."""
-    incoming = _span_context(headers)
-    if trace.get_current_span().get_span_context().is_valid or not incoming.is_valid:
+    """Go on with the trace of an incoming request, for calls that begin inside.
+
+    Where a span is current, because the web framework is instrumented, nothing changes.
+
+    Args:
+        headers: The headers of the request; look-ups ignore the case, or the names are in lower
+            case.
+    """
+    where = context.get_current()
+    if not trace.get_current_span().get_span_context().is_valid:
+        where = W3C.extract(headers, where)
+    with _current(where):
         yield
-        return
-    token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(incoming)))
+
+
+@contextmanager
+def _current(where: Context) -> Iterator[None]:
+    token = context.attach(where)
     try:
         yield
     finally:
         context.detach(token)
-
-
-def _span_context(headers: Mapping[str, str]) -> SpanContext:
-    found = W3C.extract(headers, context=Context())
-    return trace.get_current_span(found).get_span_context()
