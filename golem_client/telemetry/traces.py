@@ -32,11 +32,14 @@ def linked_to(traceparent: str | None) -> Iterator[None]:
         traceparent: What `current_trace` returned, in this process or another. None, or anything
             else that is not a `traceparent`, links to nothing.
     """
-    found = W3C.extract({"traceparent": traceparent or ""}, Context())
+    found = W3C.extract({"traceparent": traceparent or ""})
     accepted_by = trace.get_current_span(found).get_span_context()
     link = Link(accepted_by) if accepted_by.is_valid else None
-    with _current(context.set_value(_LINK, link)):
+    token = context.attach(context.set_value(_LINK, link))
+    try:
         yield
+    finally:
+        context.detach(token)
 
 
 def links(where: Context) -> list[Link]:
@@ -55,17 +58,9 @@ def continuing(headers: Mapping[str, str]) -> Iterator[None]:
         headers: The headers of the request; look-ups ignore the case, or the names are in lower
             case.
     """
-    where = context.get_current()
-    if not trace.get_current_span().get_span_context().is_valid:
-        where = W3C.extract(headers, where)
-    with _current(where):
+    is_traced = trace.get_current_span().get_span_context().is_valid
+    where = context.get_current() if is_traced else W3C.extract(headers)
+    span = trace.get_current_span(where)
+    # An error is never recorded: its text may name the worker.
+    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
         yield
-
-
-@contextmanager
-def _current(where: Context) -> Iterator[None]:
-    token = context.attach(where)
-    try:
-        yield
-    finally:
-        context.detach(token)
