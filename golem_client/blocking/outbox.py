@@ -21,7 +21,7 @@ from golem_client.blocking.delegation import (
     blocking,
     delegated,
     run,
-    with_docstring_of,
+    with_docstrings_of,
     with_parameters_of,
 )
 from golem_client.frames import made_without_locals
@@ -32,6 +32,7 @@ from golem_client.outbox.worker import Worker, stopping_on_sigterm
 T = TypeVar("T")
 
 
+@with_docstrings_of(Outbox)
 class BlockingOutbox(Blocking[Outbox]):
     """An outbox for programs that are not asyncio.
 
@@ -55,7 +56,6 @@ class BlockingOutbox(Blocking[Outbox]):
 
     @classmethod
     @made_without_locals
-    @with_docstring_of(Outbox.open)
     def open(  # noqa: D102
         cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]
     ) -> Self:
@@ -83,20 +83,17 @@ class BlockingOutbox(Blocking[Outbox]):
         """The engine."""
         return self._delegate().engine
 
-    @with_docstring_of(Outbox.promise)
     def promise(  # noqa: D102
         self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]
     ) -> BlockingOutboxPromise[T]:
         return BlockingOutboxPromise(self, promise_id, type_)
 
-    @with_docstring_of(Outbox.entries)
     def entries(self, *, state: State | str | None = None) -> Iterator[Entry]:  # noqa: D102
         found = self._delegate().entries(state=state)
         while (entry := run(_next(found))) is not None:
             yield entry
 
     @made_without_locals
-    @with_docstring_of(Outbox.deliver)
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
         inner = client._delegate()  # noqa: SLF001 - our own class
         worker = self._delegate()._worker(inner, concurrency=concurrency)  # noqa: SLF001 - as above
@@ -104,7 +101,6 @@ class BlockingOutbox(Blocking[Outbox]):
             run(worker.run())
 
     @made_without_locals
-    @with_docstring_of(Outbox.delivering)
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
     ) -> AbstractContextManager[None]:
