@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -26,6 +27,7 @@ from golem_client.blocking.delegation import (
 )
 from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
+from golem_client.outbox.database import Database
 from golem_client.outbox.outbox import OutboxOptions
 from golem_client.outbox.worker import Worker, stopping_on_sigterm
 
@@ -147,12 +149,43 @@ class BlockingOutboxPromise(BlockingHandle[T], Generic[T]):
 
 
 def _of_file(path: str | os.PathLike[str], options: OutboxOptions) -> Outbox:
-    return run(Outbox.open(path, **options))
+    opened = run(Outbox.open(path, **options))
+    _files.add(opened._database)  # noqa: SLF001 - our own class
+    return opened
 
 
 def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
     engine.sync_engine.dispose(close=False)  # the connections of the parent are the parent's
     return Outbox(engine, **options)
+
+
+# A child of a fork inherits what SQLite, in its memory, says of locks that the parent held. Nobody
+# lets go of those in the child: it would find the database locked for ever. So no file is open at
+# the moment of a fork.
+_files: weakref.WeakSet[Database] = weakref.WeakSet()
+_paused: list[Database] = []
+
+
+def _pause() -> None:
+    for database in tuple(_files):
+        with suppress(RuntimeError):  # an event loop runs in this thread, or ours ends
+            run(database.pause())
+            _paused.append(database)
+
+
+def _resume() -> None:
+    while _paused:
+        with suppress(RuntimeError):
+            run(_paused.pop().resume())
+
+
+def _forget() -> None:
+    _files.clear()
+    _paused.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_forget)
 
 
 async def _stop(worker: Worker) -> None:
