@@ -46,7 +46,8 @@ class BlockingOutbox(Blocking[Outbox]):
     methods, made blocking. Any number of threads may share one; an engine
     that it borrows is then used in the thread of this package alone. After a
     fork the child gets database connections of its own at its first use; a
-    delivery that the parent had begun goes on in the parent alone.
+    delivery that the parent had begun goes on in the parent alone. Fork
+    before an SQLite engine of your own has a connection; `open` sees to that.
 
     In a thread whose event loop runs, a call is a RuntimeError: use `Outbox`
     there.
