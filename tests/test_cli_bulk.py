@@ -87,11 +87,12 @@ class Bulk:
             while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
-    async def run(self, *options: str, results: bool = True) -> Ended:
+    async def run(self, *options: str, results: bool = True, file: str | None = None) -> Ended:
         """Run the command in a thread, so that a server of the test can answer it."""
         recording = ["--results", str(self.results)] if results else []
         self.capsys.readouterr()
-        code = await asyncio.to_thread(run, ["bulk", str(self.file), *recording, *options])
+        arguments = ["bulk", file or str(self.file), *recording, *options]
+        code = await asyncio.to_thread(run, arguments)
         written = self.capsys.readouterr()
         return Ended(code, written.out, written.err)
 
@@ -504,7 +505,7 @@ class TestJournal:
 
 
 class TestPipe:
-    """`-` reads the standard input."""
+    """`-` reads the standard input; a pipe may have a name, too."""
 
     async def test_a_slow_pipe_blocks_nothing(self, golem: FakeGolem, bulk: Bulk) -> None:
         """A line is sent when it comes; Ctrl-C ends the run though the pipe is open."""
@@ -527,22 +528,22 @@ class TestPipe:
     ) -> None:
         """Whatever feeds the pipe may be silent for long."""
         await scripted(REFUSED)
-        process = bulk.start(file="-", stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(texts(1)[0]).encode() + b"\n")
-        process.stdin.flush()
-        assert 6 == await asyncio.wait_for(asyncio.to_thread(process.wait), 40)
-        _, err = await asyncio.to_thread(process.communicate, timeout=30)
-        assert b"stopped: " in err
+        reading, writing = os.pipe()
+        os.write(writing, json.dumps(texts(1)[0]).encode() + b"\n")
+        ended = await asyncio.wait_for(bulk.run(file=f"/dev/fd/{reading}"), 40)
+        os.close(reading)
+        os.close(writing)
+        assert (6, True) == (ended.code, "stopped: " in ended.err)
 
     async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """With the table."""
         lines = lines_for(golem, 3)
-        process = bulk.start(file="-", stdin=subprocess.PIPE)
-        written = "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode()
-        out, _ = await asyncio.to_thread(process.communicate, written, timeout=30)
-        assert 0 == process.returncode
-        assert "3" == rows(out.decode())["fulfilled"]
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode())
+        os.close(writing)
+        ended = await bulk.run(file=f"/dev/fd/{reading}")
+        os.close(reading)
+        assert (0, "3") == (ended.code, rows(ended.out)["fulfilled"])
         assert_each_has_its_own(golem, lines)
 
 

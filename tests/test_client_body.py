@@ -28,7 +28,7 @@ from golem_client.client.body import Body
 from golem_client.client.failures import is_stale
 from golem_client.wire import Sent, completion_request, verdict
 from tests.samples import PROMISE_ID, QUICK, client_of
-from tests.scripted_server import FALSE, ScriptedServer, late, message
+from tests.scripted_server import FALSE, TRUE, ScriptedServer, answer, late, message
 
 # A piece of the body is 256 KiB.
 LARGE = b"x" * 500_000
@@ -273,6 +273,31 @@ async def test_when_a_connection_was_stale(
     for name, value in (usual | facts).items():
         setattr(body, name, value)
     assert is_stale(error, body) is expected
+
+
+async def test_what_is_written_after_an_early_answer_moves_no_later_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp may go on writing while the call sleeps between two attempts."""
+    progress: list[Callable[[], None]] = []
+
+    def watched(*args: Any) -> Body:
+        progress.append(args[2])
+        return Body(*args)
+
+    monkeypatch.setattr("golem_client.client.call.Body", watched)
+    retry = RetryPolicy(min_delay=0.2, max_jitter_factor=0)
+    async with (
+        ScriptedServer(answer(503, b""), TRUE) as server,
+        client_of(server, retry=retry, attempt_timeout=0.05) as client,
+    ):
+        call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
+        await server.is_asked()
+        await asyncio.sleep(0.02)
+        answered_at = time.monotonic()
+        progress[0]()
+        assert (await call).attempts == 2
+    assert time.monotonic() - answered_at > 0.12
 
 
 # The clock: from the last byte of the request to the first of the answer

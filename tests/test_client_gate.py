@@ -111,6 +111,7 @@ class TestWaiting:
             assert (1, True) == (e.value.attempts, e.value.may_have_completed)
             assert e.value.seconds_down > 0.15
             assert "Check base_url and that Golem is up" in str(e.value)
+            assert not client.pressure.open  # it says nothing about Golem
 
     async def test_without_an_outage_it_says_nothing_of_one(self) -> None:
         """A slow answer alone is none."""

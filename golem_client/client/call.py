@@ -53,7 +53,7 @@ class Call(Wait):
     """
 
     seconds_waited = 0.0
-    _may_renew_token = _needs_token = False
+    _may_renew_token = _needs_token = _is_sending = False
     _fresh_since: float | None = None
 
     def __init__(
@@ -115,12 +115,15 @@ class Call(Wait):
         if session.is_closed:
             gate.cut_off(ticket)
             raise self._closed()
+        self._is_sending = True
         try:
             sending = self._observed if self.settings.observers else self._send_once
             verdict = await sending(began_at)
         except BaseException:
             gate.cut_off(ticket)
             raise
+        finally:
+            self._is_sending = False
         self._verdicts.append(verdict)
         self._leave(ticket, verdict)
         if self._may_renew_token and isinstance(verdict.error, AuthenticationError):
@@ -224,8 +227,9 @@ class Call(Wait):
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""
-        again = self._session.loop.time() + self.settings.attempt_timeout
-        if self.ends_at <= self._deadline:  # the attempt still waits
+        # aiohttp may go on writing after an early answer, when the call waits for other things.
+        if self._is_sending and self.ends_at <= self._deadline:
+            again = self._session.loop.time() + self.settings.attempt_timeout
             self.ends_at = min(self._deadline, again)
 
     def _is_cancelled_by_the_connectors_owner(self) -> bool:
@@ -251,7 +255,6 @@ class Call(Wait):
             return wire.read_silence(Silence.ATTEMPT_TIMEOUT, why, sent=sent)
         late = self._late(f"in attempt {len(self._verdicts) + 1}")
         verdict = wire.read_silence(Silence.DEADLINE, late.message, sent=sent)
-        late.may_have_completed = verdict.may_have_stored
         return attrs.evolve(verdict, error=late)
 
     def _late(self, when: str) -> DeadlineExceededError:

@@ -135,7 +135,7 @@ class Gate:
 
     def try_enter(self, now: float, *, ignores: bool = False) -> Ticket | None:
         """Let an attempt through at once; None where it has to wait."""
-        if not self.free or self._ignoring:
+        if not self.free:
             return None
         if ignores:
             self.free -= 1

@@ -58,9 +58,10 @@ class Wait:
         return self
 
     def expire(self) -> None:
-        """End the present wait."""
-        self.ends_at, self.is_expired = _NEVER, True
-        self._task.cancel()
+        """End the present wait, if it is not over or ended already."""
+        if self.ends_at < _NEVER:
+            self.ends_at, self.is_expired = _NEVER, True
+            self._task.cancel()
 
     def __enter__(self) -> None:
         self.is_expired = False
@@ -167,8 +168,7 @@ class Session:
             return
         self.is_over = True
         for wait in self.waits:
-            if wait.ends_at < _NEVER:
-                wait.expire()
+            wait.expire()
         try:
             await asyncio.sleep(0)
         finally:  # also where the closing is cancelled: it is not repeated
