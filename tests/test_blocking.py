@@ -702,19 +702,33 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_forked_child_accepts_too(self, tmp_path: Path) -> None:
-        """Over a connection of its own."""
-        first, second = (f"f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/{n}" for n in (1, 2))
-        with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
-            outbox.complete_json(first, 1)
+        """Over a connection of its own, also where its parent was writing when it forked."""
+        is_over = threading.Event()
+
+        def accept(outbox: BlockingOutbox) -> None:
+            while not is_over.is_set():
+                outbox.complete_json(f"{ID}{time.monotonic_ns()}", 1)
+
+        def accept_in_a_child(outbox: BlockingOutbox, promise_id: str) -> int:
             pid = os.fork()
             if pid == 0:
                 code = 1
                 try:
-                    code = 0 if outbox.complete_json(second, 2).is_new else 2
+                    code = 0 if outbox.complete_json(promise_id, 1).is_new else 2
                 finally:
                     os._exit(code)
-            assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            assert 2 == len([*outbox.entries()])
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        with (
+            BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            accepting = pool.submit(accept, outbox)
+            codes = [accept_in_a_child(outbox, f"{ID}/{n}") for n in range(3)]
+            is_over.set()
+            accepting.result()
+            assert [0] * 3 == codes
+            assert all(outbox.entry(f"{ID}/{n}") for n in range(3))
 
 
 @pytest.mark.parametrize("call", [lambda c: c.complete_json("x", 1)])

@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -532,12 +532,15 @@ class TestTraces:
         assert TRACEPARENT.split("-")[1] == f"{context_of(seen.call).trace_id:032x}"
 
     def test_a_current_span_wins_over_an_incoming_trace(self, seen: Telemetry) -> None:
-        """An instrumented framework has read the header itself."""
+        """An instrumented framework has read the header itself; errors are its own to record."""
         with (
             seen.tracer.start_as_current_span("a request") as request,
+            suppress(ValueError),
             telemetry.continuing({"traceparent": TRACEPARENT}),
         ):
             assert trace.get_current_span() is request
+            raise ValueError(NAME)
+        assert NAME not in seen.spans[0].to_json()
 
 
 async def test_debug_logs_and_asyncios_debug_mode_show_no_secret(

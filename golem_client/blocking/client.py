@@ -13,7 +13,7 @@ from golem_client.blocking.delegation import (
     Blocking,
     BlockingHandle,
     blocking,
-    with_docstring_of,
+    with_docstrings_of,
     with_parameters_of,
 )
 from golem_client.client import Pressure
@@ -29,6 +29,7 @@ def _constructor(
     return classmethod(make.__func__)  # type: ignore[attr-defined]
 
 
+@with_docstrings_of(GolemClient)
 class BlockingGolemClient(Blocking[GolemClient]):
     """A session with a Golem, for Flask, Django, Celery and scripts.
 
@@ -72,7 +73,6 @@ class BlockingGolemClient(Blocking[GolemClient]):
     complete_json = blocking(GolemClient.complete_json)
     call_webhook = blocking(GolemClient.call_webhook)
 
-    @with_docstring_of(GolemClient.promise)
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> BlockingPromise[T]:  # noqa: D102
         return BlockingPromise(self, promise_id, type_)
 
@@ -84,13 +84,11 @@ class BlockingGolemClient(Blocking[GolemClient]):
         return changed
 
     @property
-    def timeout(self) -> float:
-        """The seconds that a call may take, unless it says otherwise."""
+    def timeout(self) -> float:  # noqa: D102
         return self._delegate().timeout
 
     @property
-    def pressure(self) -> Pressure:
-        """How much Golem is in trouble, as this client sees it at this moment; it sends nothing."""
+    def pressure(self) -> Pressure:  # noqa: D102
         return self._delegate().pressure
 
 

@@ -18,7 +18,7 @@ A = TypeVar("A", bound=Tenant)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
 
 LOOP = ProcessLoop("golem_client.blocking")
 
@@ -143,11 +143,13 @@ def with_parameters_of(
     return decorate
 
 
-def with_docstring_of(method: Callable[..., Any]) -> Callable[[F], F]:
-    """Give a method that is written out the docstring of the one that it stands for."""
+def with_docstrings_of(theirs: type) -> Callable[[C], C]:
+    """Give the members of a class that are written out the docstrings of what they stand for."""
 
-    def decorate(function: F) -> F:
-        function.__doc__ = method.__doc__
-        return function
+    def decorate(ours: C) -> C:
+        for name, member in vars(ours).items():
+            if not name.startswith("_") and member.__doc__ is None:
+                getattr(member, "__func__", member).__doc__ = getattr(theirs, name).__doc__
+        return ours
 
     return decorate

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -22,17 +22,19 @@ from golem_client.blocking.delegation import (
     blocking,
     delegated,
     run,
-    with_docstring_of,
+    with_docstrings_of,
     with_parameters_of,
 )
 from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
+from golem_client.outbox.database import Database
 from golem_client.outbox.outbox import OutboxOptions
-from golem_client.outbox.worker import Worker
+from golem_client.outbox.worker import Worker, stopping_on_sigterm
 
 T = TypeVar("T")
 
 
+@with_docstrings_of(Outbox)
 class BlockingOutbox(Blocking[Outbox]):
     """An outbox for programs that are not asyncio.
 
@@ -44,7 +46,8 @@ class BlockingOutbox(Blocking[Outbox]):
     methods, made blocking. Any number of threads may share one; an engine
     that it borrows is then used in the thread of this package alone. After a
     fork the child gets database connections of its own at its first use; a
-    delivery that the parent had begun goes on in the parent alone.
+    delivery that the parent had begun goes on in the parent alone. Fork
+    before an SQLite engine of your own has a connection; `open` sees to that.
 
     In a thread whose event loop runs, a call is a RuntimeError: use `Outbox`
     there.
@@ -56,7 +59,6 @@ class BlockingOutbox(Blocking[Outbox]):
 
     @classmethod
     @made_without_locals
-    @with_docstring_of(Outbox.open)
     def open(  # noqa: D102
         cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]
     ) -> Self:
@@ -84,28 +86,24 @@ class BlockingOutbox(Blocking[Outbox]):
         """The engine."""
         return self._delegate().engine
 
-    @with_docstring_of(Outbox.promise)
     def promise(  # noqa: D102
         self, promise_id: AnyPromiseId | Key, type_: TypeForm[T]
     ) -> BlockingOutboxPromise[T]:
         return BlockingOutboxPromise(self, promise_id, type_)
 
-    @with_docstring_of(Outbox.entries)
     def entries(self, *, state: State | str | None = None) -> Iterator[Entry]:  # noqa: D102
         found = self._delegate().entries(state=state)
         while (entry := run(_next(found))) is not None:
             yield entry
 
     @made_without_locals
-    @with_docstring_of(Outbox.deliver)
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
         inner = client._delegate()  # noqa: SLF001 - our own class
         worker = self._delegate()._worker(inner, concurrency=concurrency)  # noqa: SLF001 - as above
-        with _stopping_on_sigterm(worker):
+        with stopping_on_sigterm(lambda: LOOP.get().start(_stop(worker))):
             run(worker.run())
 
     @made_without_locals
-    @with_docstring_of(Outbox.delivering)
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
     ) -> AbstractContextManager[None]:
@@ -152,7 +150,9 @@ class BlockingOutboxPromise(BlockingHandle[T], Generic[T]):
 
 
 def _of_file(path: str | os.PathLike[str], options: OutboxOptions) -> Outbox:
-    return run(Outbox.open(path, **options))
+    opened = run(Outbox.open(path, **options))
+    _files.add(opened._database)  # noqa: SLF001 - our own class
+    return opened
 
 
 def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
@@ -160,20 +160,33 @@ def _of_engine(engine: AsyncEngine, options: dict[str, Any]) -> Outbox:
     return Outbox(engine, **options)
 
 
-@contextmanager
-def _stopping_on_sigterm(worker: Worker) -> Iterator[None]:
-    """Let a SIGTERM stop the worker, where the main thread waits and nobody else handles it."""
-    is_ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if is_ours:
-        signal.signal(signal.SIGTERM, lambda *_: LOOP.get().start(_stop(worker)))
-    try:
-        yield
-    finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+# A child of a fork inherits what SQLite, in its memory, says of locks that the parent held. Nobody
+# lets go of those in the child: it would find the database locked for ever. So no file is open at
+# the moment of a fork.
+_files: weakref.WeakSet[Database] = weakref.WeakSet()
+_paused: list[Database] = []
+
+
+def _pause() -> None:
+    for database in tuple(_files):
+        with suppress(RuntimeError):  # an event loop runs in this thread, or ours ends
+            run(database.pause())
+            _paused.append(database)
+
+
+def _resume() -> None:
+    while _paused:
+        with suppress(RuntimeError):
+            run(_paused.pop().resume())
+
+
+def _forget() -> None:
+    _files.clear()
+    _paused.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_forget)
 
 
 async def _stop(worker: Worker) -> None:

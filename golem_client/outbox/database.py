@@ -73,7 +73,8 @@ class Database:
         if self.dialect not in INSERTS:
             raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {self.dialect}")
         # SQLite has one writer; waiting here is fair, its own way of waiting sleeps.
-        self._writing = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
+        self._one_writer = asyncio.Lock()
+        self._writing = self._one_writer if self.dialect == "sqlite" else nullcontext()
         self._is_checked = False
 
     @without_locals
@@ -119,6 +120,19 @@ class Database:
                 if not _is_of_the_database(error):
                     raise
             await asyncio.sleep(_AWAY_SECONDS)
+
+    async def pause(self) -> None:
+        """Close an SQLite file of our own, and leave it closed until `resume`."""
+        await self._one_writer.acquire()
+        try:
+            await self.engine.dispose()
+        except BaseException:
+            self._one_writer.release()
+            raise
+
+    async def resume(self) -> None:
+        """Go on after a `pause`."""
+        self._one_writer.release()
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""

@@ -19,15 +19,13 @@ The outbox keeps the trace that accepts a completion, so that its delivery links
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from golem_client.client.events import AttemptEvent, CallEvent, Observer
 
 if TYPE_CHECKING:
     from golem_client.telemetry.opentelemetry import OpenTelemetry
+    from golem_client.telemetry.traces import continuing, current_trace, linked_to
 
 __all__ = [
     "AttemptEvent",
@@ -42,53 +40,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what needs opentelemetry-api when it is asked for: observers alone do not."""
-    if name != "OpenTelemetry":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "opentelemetry" if name == "OpenTelemetry" else "traces"
     try:
-        module = importlib.import_module("golem_client.telemetry.opentelemetry")
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
         if error.name != "opentelemetry":
             raise
-    else:
-        return module.OpenTelemetry
     raise ImportError(
-        "OpenTelemetry needs opentelemetry-api, which the extra has: "
-        'pip install "golem-client[otel]"'
+        f'{name} needs opentelemetry-api, which the extra has: pip install "golem-client[otel]"'
     )
-
-
-def current_trace() -> str | None:
-    """Return the W3C `traceparent` of the current span; None where there is none."""
-    traces = _traces()
-    return None if traces is None else traces.current_trace()
-
-
-def linked_to(trace: str | None) -> AbstractContextManager[Any]:
-    """Link the spans of calls that begin inside to another trace.
-
-    Args:
-        trace: What `current_trace` returned, in this process or another. What is no `traceparent`
-            links to nothing.
-    """
-    traces = _traces()
-    return nullcontext() if traces is None or trace is None else traces.linked_to(trace)
-
-
-def continuing(headers: Mapping[str, str]) -> AbstractContextManager[Any]:
-    """Go on with the trace of an incoming request, for calls that begin inside.
-
-    Where a span is current, because the web framework is instrumented, nothing changes.
-
-    Args:
-        headers: The headers of the request; look-ups ignore the case, or the names are in lower
-            case.
-    """
-    traces = _traces()
-    return nullcontext() if traces is None else traces.continuing(headers)
-
-
-def _traces() -> Any:
-    """Return the functions, where this program uses OpenTelemetry at all."""
-    if "opentelemetry.trace" not in sys.modules:
-        return None
-    return importlib.import_module("golem_client.telemetry.traces")

@@ -1,4 +1,4 @@
-"""Traces that cross a process or a database: `golem_client.telemetry` describes the functions."""
+"""Traces that cross a process or a database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanContext
+from opentelemetry.trace import Link
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 # Golem reads W3C headers, whatever the propagators of this program are. They may send baggage,
@@ -18,20 +18,24 @@ _LINK = context.create_key("golem-client-link")
 
 
 def current_trace() -> str | None:
-    """Return the `traceparent` of the current span; None where there is none."""
+    """Return the W3C `traceparent` of the current span; None where there is none."""
     carrier: dict[str, str] = {}
     W3C.inject(carrier)
     return carrier.get("traceparent")
 
 
 @contextmanager
-def linked_to(traceparent: str) -> Iterator[None]:
-    """Link the spans of calls that begin inside to another trace."""
-    accepted_by = _span_context({"traceparent": traceparent})
-    if not accepted_by.is_valid:
-        yield
-        return
-    token = context.attach(context.set_value(_LINK, Link(accepted_by)))
+def linked_to(traceparent: str | None) -> Iterator[None]:
+    """Link the spans of calls that begin inside to another trace.
+
+    Args:
+        traceparent: What `current_trace` returned, in this process or another. None, or anything
+            else that is not a `traceparent`, links to nothing.
+    """
+    found = W3C.extract({"traceparent": traceparent or ""})
+    accepted_by = trace.get_current_span(found).get_span_context()
+    link = Link(accepted_by) if accepted_by.is_valid else None
+    token = context.attach(context.set_value(_LINK, link))
     try:
         yield
     finally:
@@ -46,18 +50,17 @@ def links(where: Context) -> list[Link]:
 
 @contextmanager
 def continuing(headers: Mapping[str, str]) -> Iterator[None]:
-    """Go on with the trace of an incoming request."""
-    incoming = _span_context(headers)
-    if trace.get_current_span().get_span_context().is_valid or not incoming.is_valid:
-        yield
-        return
-    token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(incoming)))
-    try:
-        yield
-    finally:
-        context.detach(token)
+    """Go on with the trace of an incoming request, for calls that begin inside.
 
+    Where a span is current, because the web framework is instrumented, nothing changes.
 
-def _span_context(headers: Mapping[str, str]) -> SpanContext:
-    found = W3C.extract(headers, context=Context())
-    return trace.get_current_span(found).get_span_context()
+    Args:
+        headers: The headers of the request; look-ups ignore the case, or the names are in lower
+            case.
+    """
+    is_traced = trace.get_current_span().get_span_context().is_valid
+    where = context.get_current() if is_traced else W3C.extract(headers)
+    span = trace.get_current_span(where)
+    # An error is never recorded: its text may name the worker.
+    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+        yield

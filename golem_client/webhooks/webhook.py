@@ -7,9 +7,10 @@ import importlib
 import inspect
 import logging
 import math
+import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from multidict import CIMultiDict
@@ -263,6 +264,8 @@ _TOO_LARGE = Answer.of_text(413, "the body is too large")
 
 def _continuing(headers: Headers) -> AbstractContextManager[Any]:
     """Go on with the trace of the request, in a program that uses OpenTelemetry."""
+    if "opentelemetry.trace" not in sys.modules:
+        return nullcontext()
     telemetry: Any = importlib.import_module("golem_client.telemetry")
     going_on: AbstractContextManager[Any] = telemetry.continuing(headers)
     return going_on
