@@ -237,6 +237,24 @@ async def test_what_is_claimed_while_a_worker_stops_is_handed_back(
     assert entry.due_at - entry.accepted_at < timedelta(seconds=30)
 
 
+async def test_a_delivery_that_ends_with_the_loop_leaves_no_lease(engine: AsyncEngine) -> None:
+    """A loop that ends cancels every task at once, in any order."""
+    outbox = await made(engine)
+    await outbox.complete_text(PROMISE_ID, "x")
+    async with ScriptedServer(stall) as server, GolemClient(server.url, token=TOKEN) as client:
+        before = asyncio.all_tasks()
+        delivering = asyncio.create_task(outbox.deliver(client))
+        await server.is_asked()
+        tasks = asyncio.all_tasks() - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert delivering.cancelled()
+    lease = f"SELECT lease FROM {ENTRIES} WHERE may_have_stored AND state = 'pending'"
+    async with engine.connect() as connection:
+        assert [(None,)] == [tuple(row) for row in await connection.execute(text(lease))]
+
+
 # Refused connections
 
 
