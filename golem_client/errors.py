@@ -94,6 +94,7 @@ class GolemError(Exception):
     worth_retrying: bool = False
 
     _advice: ClassVar[str] = ""
+    _when: ClassVar[str] = "later"
 
     def __init__(self, message: str, *details: object) -> None:
         # Not super(): on the branch that is also an OSError its constructor eats arguments.
@@ -108,7 +109,8 @@ class GolemError(Exception):
         return self._advice
 
     def _sentence(self) -> str:
-        where = [] if self.promise_id is None else [f"promise {brief(self.promise_id)}"]
+        name = "" if self.promise_id is None else brief(self.promise_id)
+        where = [f"promise {name}"] if name and name not in self.message else []
         if self.attempts:
             where.append(f"{self.attempts} attempt{'s' if self.attempts > 1 else ''}")
         return f"{self.message} ({', '.join(where)})" if where else self.message
@@ -119,7 +121,9 @@ class GolemError(Exception):
                 "The promise may be completed all the same: complete it again with the same "
                 "payload, which is harmless."
             )
-        return "Nothing was stored; the same call can succeed later." if self.worth_retrying else ""
+        if self.worth_retrying:
+            return f"Nothing was stored; the same call can succeed {self._when}."
+        return ""
 
 
 class InvalidIdError(GolemError, ValueError):
@@ -153,8 +157,7 @@ class BulkStoppedError(GolemError):
 
     Attributes:
         reason: The error that stopped the run; it was the result of an item as well.
-        unsent: The number of items that were not sent; None where the source does not tell its
-            length.
+        unsent: The number of items that were not sent; None where the source has no length.
     """
 
     def __init__(self, message: str, reason: GolemError, unsent: int | None = None) -> None:
@@ -293,7 +296,11 @@ class AuthenticationError(ResponseError):
     is_certain: bool = True
     worth_retrying = True
     _summary = "Golem did not accept the token"
-    _advice = "Check token=: Golem wants an API token for this environment."
+    _advice = (
+        "Check token=: Golem wants an API token for this environment. GolemClient.local() has that "
+        "of a Golem on this machine, GolemClient.from_env() that of golem-cli."
+    )
+    _when = "once the token is mended"
 
 
 class PermissionDeniedError(ResponseError):

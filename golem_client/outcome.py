@@ -1,4 +1,4 @@
-"""By whom a promise is completed, as far as anybody can know."""
+"""By whom a promise is completed, as far as it can be known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Outcome(enum.StrEnum):
 
     @property
     def by_this_call(self) -> bool | None:
-        """Whether this call completed the promise; None where nobody can know."""
+        """Whether this call completed the promise; None where it cannot be known."""
         return {"FULFILLED": True, "ALREADY_FULFILLED": False}.get(self.name)
 
 
@@ -53,7 +53,7 @@ class Completion:
 
     @property
     def by_this_call(self) -> bool | None:
-        """Whether this call completed the promise; None where nobody can know."""
+        """Whether this call completed the promise; None where it cannot be known."""
         return self.outcome.by_this_call
 
     def __bool__(self) -> bool:

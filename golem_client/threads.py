@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 
 class Tenant(Protocol):
-    """What has connections in a loop."""
+    """What has connections in a loop, such as a client."""
+
+    async def __aenter__(self) -> Any: ...
 
     async def aclose(self) -> None:
         """Close them."""
@@ -28,11 +30,7 @@ _GRACE = 2.0
 class LoopThread:
     """A daemon thread that runs an event loop until `stop`.
 
-    It belongs to the process that made it. In a forked child its thread does not exist: `run`
-    raises there, and `stop` does nothing.
-
-    Args:
-        name: The name of the thread.
+    In a forked child its thread does not exist: `run` raises there, and `stop` does nothing.
     """
 
     def __init__(self, name: str) -> None:
@@ -42,28 +40,21 @@ class LoopThread:
         self._pid = os.getpid()
         self._runs = True
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        try:
-            self._thread.start()
-        except BaseException:
-            self._loop.close()
-            raise
+        self._thread.start()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop runs: not after `stop`, in a forked child, or when its thread died."""
+        """Whether the loop runs."""
         return self._runs and self._pid == os.getpid()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop's thread, and block until it has ended.
 
-        It sees the caller's context variables. Whatever interrupts the wait (Ctrl-C) cancels it.
+        It sees the caller's context variables. An interrupted wait (Ctrl-C) cancels it.
 
         Raises:
             RuntimeError: The loop has ended, before or during the call.
         """
-        if threading.get_ident() == self._thread.ident:
-            coroutine.close()
-            raise RuntimeError("a coroutine cannot block the event loop that it runs in")
         call = _Call(coroutine, self._calls)
         del coroutine
         try:
@@ -80,22 +71,10 @@ class LoopThread:
         self._begin(_Call(coroutine, self._calls))
 
     def stop(self, *tenants: Tenant) -> None:
-        """End the loop and its thread; what runs in it is cancelled. A second time does nothing.
-
-        Args:
-            tenants: What to close before.
-        """
+        """Close these; then end the loop, what runs in it, and its thread. Repeating it is safe."""
         if self.is_alive:
-            with suppress(RuntimeError):  # it ends at this moment
-                self._loop.call_soon_threadsafe(self._stop, tenants)
-            self._thread.join(2 * _GRACE)
-
-    def wait(self) -> None:
-        """Wait until a thread that ends has closed its loop: some seconds at most."""
+            self.start(self._close_and_stop(tenants))
         self._thread.join(2 * _GRACE)
-
-    def _stop(self, tenants: tuple[Tenant, ...]) -> None:
-        self._stopping = self._loop.create_task(self._close_and_stop(tenants))
 
     async def _close_and_stop(self, tenants: tuple[Tenant, ...]) -> None:
         closing = asyncio.gather(*(each.aclose() for each in tenants), return_exceptions=True)
@@ -105,16 +84,16 @@ class LoopThread:
     def leave_behind(self, tenants: list[Tenant]) -> None:
         """Keep what lives in the loop for good, untouched: for the child of a fork.
 
-        The child shares its sockets and the epoll object with the parent. To close or to collect
-        any of it there would take the parent's sockets out of the parent's loop, whose next calls
-        then wait for nothing. A module is cleared when the interpreter ends. The frame of a thread
-        that a fork has cut off is not (CPython 3.11 to 3.13), and `_run` refers to all this.
+        The child shares the parent's sockets and epoll object: closing or collecting them there
+        would take the parent's sockets out of the parent's loop, whose calls then never end. The
+        frame of a thread that a fork has cut off, unlike a module, lives as long as the process
+        (CPython 3.11 to 3.13), and `_run` refers to all this.
         """
         self._kept += tenants
 
     def _begin(self, call: _Call[Any]) -> None:
-        # The call is in the set before these lines, and `_run` closes the loop before it ends what
-        # is in the set. So one of the two ends the call, and its caller never waits for ever.
+        # The call is in the set already, and `_run` closes the loop before it ends what is in the
+        # set. So one of the two ends the call, and its caller never waits for ever.
         with suppress(RuntimeError):  # the loop closes at this moment
             if self.is_alive:
                 self._loop.call_soon_threadsafe(call.begin)
@@ -219,9 +198,6 @@ class ProcessLoop:
     """The one `LoopThread` of a process: started at first use, ended at exit.
 
     A forked child and a process whose thread has died get a new one at their next use.
-
-    Args:
-        name: The name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -243,8 +219,7 @@ class ProcessLoop:
         """Return the process's loop thread; start it where it does not run.
 
         Raises:
-            RuntimeError: The interpreter ends. A thread that is started then never runs, and its
-                starter would wait for it for ever.
+            RuntimeError: The interpreter ends: a thread that is started then never runs.
         """
         running = self.running()
         if running is None:
@@ -254,7 +229,7 @@ class ProcessLoop:
                     if self._has_ended:
                         raise RuntimeError("the interpreter ends: nothing was sent")
                     if self._current is not None:
-                        self._current.wait()  # what its loop still closes is free for the next
+                        self._current.stop()  # what its loop still closes is free for the next
                     running = self._current = LoopThread(self._name)
         return running
 

@@ -10,13 +10,12 @@ def leftovers(client: GolemClient) -> list[str]:
     session = client._sessions.current
     if session is None:
         return []
-    options = client._settings.options
     connector = session.http.connector
     assert connector is not None
     left = {
-        "calls": len(session.calls),
-        "slots": options.max_connections - session.gate.free,
-        "places in the gate": session.gate.state.under_way,
+        "calls": len(session.waits),
+        "slots": client._settings.max_connections - session.gate.free,
+        "places in the gate": session.gate.under_way,
         "waiters at the gate": session.gate.pressure().waiting,
         "connections in use": len(connector._acquired),
     }

@@ -213,6 +213,8 @@ ID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1"
         lambda: outbox().statement_bytes(ID, secret()),  # type: ignore[arg-type]
         lambda: outbox().complete_json(ID, [secret(), object()]),
         lambda: outbox().promise(ID, int).complete(secret()),  # type: ignore[arg-type]
+        lambda: outbox().deliver(secret()),  # type: ignore[arg-type]
+        lambda: outbox().delivering(secret()),  # type: ignore[arg-type]
     ],
 )
 def test_no_frame_that_leaves_us_shows_a_secret(
@@ -439,31 +441,38 @@ def test_ctrl_c_ends_the_call_that_waits(golem: BlockingFakeGolem) -> None:
     client.close()
 
 
-def test_ctrl_c_cancels_what_runs_in_the_thread() -> None:
-    """It does not go on there, unseen."""
-    has_begun, is_cancelled = threading.Event(), threading.Event()
+class Token:
+    """A token callable that takes a minute, and says when it has begun and is cancelled."""
 
-    async def token() -> str:
-        has_begun.set()
+    def __init__(self) -> None:
+        self.has_begun, self.is_cancelled = threading.Event(), threading.Event()
+
+    async def __call__(self) -> str:
+        self.has_begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            is_cancelled.set()
+            self.is_cancelled.set()
             raise
         return "never"
 
+
+def test_ctrl_c_cancels_what_runs_in_the_thread() -> None:
+    """It does not go on there, unseen."""
+    token = Token()
+
     def interrupt() -> None:
-        has_begun.wait(30)
+        token.has_begun.wait(30)
         os.kill(os.getpid(), signal.SIGINT)
 
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupting = threading.Thread(target=interrupt)
     try:
-        with BlockingGolemClient("http://localhost:1", token=token) as client:
+        with BlockingGolemClient(NOWHERE, token=token) as client:
             interrupting.start()
             with pytest.raises(KeyboardInterrupt):
-                client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
-            assert is_cancelled.wait(30)
+                client.complete_json(ID, 1)
+            assert token.is_cancelled.wait(30)
     finally:
         signal.signal(signal.SIGINT, previous)
         interrupting.join()
@@ -471,31 +480,21 @@ def test_ctrl_c_cancels_what_runs_in_the_thread() -> None:
 
 def test_ctrl_c_right_after_the_start_cancels_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The coroutine runs already when the thread that started it is interrupted."""
-    has_begun, is_cancelled = threading.Event(), threading.Event()
+    token, interrupts = Token(), [KeyboardInterrupt]
     schedule = asyncio.BaseEventLoop.call_soon_threadsafe
-    interrupts = [KeyboardInterrupt]
-
-    async def token() -> str:
-        has_begun.set()
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            is_cancelled.set()
-            raise
-        return "never"
 
     def interrupted(*args: Any, **kwargs: Any) -> asyncio.Handle:
         handle = schedule(*args, **kwargs)
         if interrupts:
-            assert has_begun.wait(30)
+            assert token.has_begun.wait(30)
             raise interrupts.pop()
         return handle
 
-    with BlockingGolemClient("http://localhost:1", token=token) as client:
+    with BlockingGolemClient(NOWHERE, token=token) as client:
         monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            client.complete_json("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/1", 1)
-        assert is_cancelled.wait(30)
+            client.complete_json(ID, 1)
+        assert token.is_cancelled.wait(30)
 
 
 class TestThread:
@@ -658,9 +657,8 @@ class TestLoopThread:
 class TestOutbox:
     """The outbox, made blocking."""
 
-    def test_accept_deliver_and_look_after(
-        self, golem: BlockingFakeGolem, client: BlockingGolemClient, tmp_path: Path
-    ) -> None:
+    def test_accept_deliver_and_look_after(self, golem: BlockingFakeGolem, tmp_path: Path) -> None:
+        """By a client that nothing else holds."""
         ids = [golem.create_promise() for _ in range(3)]
         with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
             assert outbox.complete_json(ids[0], {"a": 1}).is_new
@@ -669,7 +667,7 @@ class TestOutbox:
             assert 3 == len([*outbox.entries()])
             assert ["waiting"] == [each.state for each in outbox.entries(state="waiting")]
             outbox.bind("order-17", ids[2])
-            with outbox.delivering(client):
+            with outbox.delivering(BlockingGolemClient(golem.url, token=golem.token)):
                 ended = [outbox.wait(each, timeout=30) for each in ids]
             assert ["completed"] * 3 == [each.state for each in ended]
             assert outbox.entry(ids[0]) is not None

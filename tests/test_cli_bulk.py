@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ import attrs
 import pytest
 
 from golem_client import PromiseId
-from golem_client.cli.bulk.progress import Lines
-from golem_client.cli.bulk.results import ResultsFile
+from golem_client.cli.bulk import job, results
+from golem_client.cli.bulk.results import Results
 from golem_client.cli.bulk.tally import Tally
 from golem_client.cli.group import run
 from golem_client.testing import FakeGolem
@@ -86,11 +87,12 @@ class Bulk:
             while not self.results.exists() or self.results.read_bytes().count(b"\n") < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
-    async def run(self, *options: str, results: bool = True) -> Ended:
+    async def run(self, *options: str, results: bool = True, file: str | None = None) -> Ended:
         """Run the command in a thread, so that a server of the test can answer it."""
         recording = ["--results", str(self.results)] if results else []
         self.capsys.readouterr()
-        code = await asyncio.to_thread(run, ["bulk", str(self.file), *recording, *options])
+        arguments = ["bulk", file or str(self.file), *recording, *options]
+        code = await asyncio.to_thread(run, arguments)
         written = self.capsys.readouterr()
         return Ended(code, written.out, written.err)
 
@@ -160,11 +162,9 @@ def assert_each_has_its_own(golem: FakeGolem, lines: dict[PromiseId, Line]) -> N
         golem.assert_completed(promise, line["text"].encode())
 
 
-def rows(table: str) -> dict[str, list[str]]:
-    """Return the numbers of each row of the table."""
-    return {
-        found[1]: found[2].split() for found in re.finditer(r"(?m)^ *(\S.*?)  +([\d, ]+)$", table)
-    }
+def rows(table: str) -> dict[str, str]:
+    """Return the number of each row of the table."""
+    return dict(re.findall(r"(?m)^ *(\S.*?)  +([\d,]+)$", table))
 
 
 class TestCompleting:
@@ -188,7 +188,7 @@ class TestCompleting:
         ended = await bulk.run()
         assert (0, "") == (ended.code, ended.err)
         assert list(kinds.values()) == [golem.payload(promise) for promise in promises]
-        assert ["4", "0", "4"] == rows(ended.out)["fulfilled"]
+        assert "4" == rows(ended.out)["fulfilled"]
 
     async def test_bad_weather_completes_all_the_same(self, golem: FakeGolem, bulk: Bulk) -> None:
         """Exit code 0 says that all promises are completed, by whomever."""
@@ -221,7 +221,8 @@ class TestCompleting:
             "message": bad["message"],
         } == bad
         assert "line 2: PromiseNotFoundError: " in ended.err
-        assert ["1"] == rows(ended.out)["PromiseNotFoundError"]
+        assert "--retry-failed" not in ended.err
+        assert "1" == rows(ended.out)["PromiseNotFoundError"]
 
     async def test_a_bad_line_is_reported_and_the_rest_goes_on(
         self, golem: FakeGolem, bulk: Bulk
@@ -237,7 +238,7 @@ class TestCompleting:
         assert_each_has_its_own(golem, lines)
         (bad,) = [record for record in bulk.records() if record["outcome"] == "bad_line"]
         assert (2, None) == (bad["line"], bad["id"])
-        assert ["1", "2", "3"] == rows(again.out)["lines"]
+        assert "3" == rows(again.out)["lines"]
 
     async def test_no_payload_and_no_token_is_shown_or_recorded(
         self, golem: FakeGolem, bulk: Bulk
@@ -276,7 +277,9 @@ class TestCompleting:
         bulk.write([line, line])
         assert 0 == (await bulk.run()).code
         bulk.write([line, line, {**line, "text": "other"}])
-        assert 1 == (await bulk.run()).code
+        ended = await bulk.run()
+        assert 1 == ended.code
+        assert "line 3: names the promise of line 1 with another payload" in ended.err
         assert 1 == len(golem.requests)
         assert_each_has_its_own(golem, lines)
 
@@ -294,9 +297,8 @@ class TestGoingOn:
         second = await bulk.run()
         assert (1, 1) == (first.code, second.code)
         assert ((), before) == (golem.requests, bulk.results.read_bytes())
-        assert ["0", "3", "3"] == rows(second.out)["fulfilled"]
-        assert ["0", "1", "1"] == rows(second.out)["failed"]
-        assert "--retry-failed" in second.err
+        assert "3" == rows(second.out)["fulfilled"]
+        assert "1" == rows(second.out)["failed"]
 
     async def test_what_failed_is_sent_again_on_request(self, golem: FakeGolem, bulk: Bulk) -> None:
         """And only that."""
@@ -323,7 +325,7 @@ class TestGoingOn:
         ended = await bulk.run()
         assert {five["id"], six["id"]} == {str(request.promise_id) for request in golem.requests}
         assert_each_has_its_own(golem, lines)
-        assert (0, ["2", "3", "5"]) == (ended.code, rows(ended.out)["fulfilled"])
+        assert (0, "5") == (ended.code, rows(ended.out)["fulfilled"])
 
     async def test_another_file_is_no_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
         """Nothing is sent, and the file is left alone."""
@@ -349,7 +351,7 @@ class TestGoingOn:
     async def test_two_runs_do_not_share_a_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
         """The second is refused, and sends nothing."""
         bulk.write(lines_for(golem, 1).values())
-        with ResultsFile(bulk.results):
+        with Results(bulk.results):
             ended = await bulk.run()
         assert (2, ()) == (ended.code, golem.requests)
         assert "by another golem-promise bulk" in ended.err
@@ -369,20 +371,21 @@ class TestGoingOn:
         """What cannot be recorded is sent again by the next run, with the same payload."""
         lines = lines_for(golem, 40)
         bulk.write(lines.values())
-        write, room = ResultsFile._write, 5
+        room = 5
 
-        def limited(file: ResultsFile, data: bytes) -> None:
-            nonlocal room
-            room -= 1
-            write(file, data if room > 0 else data[:30])
-            if room <= 0:
-                raise OSError(errno.ENOSPC, "No space left on device")
+        class FullDisk(FileIO):
+            def write(self, data: Any) -> int:
+                nonlocal room
+                room -= 1
+                if room < 0:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return super().write(data if room else data[:30])
 
         with monkeypatch.context() as patched:
-            patched.setattr(ResultsFile, "_write", limited)
+            patched.setattr(results, "FileIO", FullDisk)
             ended = await bulk.run("--concurrency", "2")
         assert 1 == ended.code
-        assert "cannot be written: No space left on device" in ended.err
+        assert f"stopped: [Errno 28] No space left on device: '{bulk.results}'" in ended.err
         assert 40 > len(golem.requests)
         ended = await bulk.run()
         assert 0 == ended.code
@@ -502,7 +505,7 @@ class TestJournal:
 
 
 class TestPipe:
-    """`-` reads the standard input."""
+    """`-` reads the standard input; a pipe may have a name, too."""
 
     async def test_a_slow_pipe_blocks_nothing(self, golem: FakeGolem, bulk: Bulk) -> None:
         """A line is sent when it comes; Ctrl-C ends the run though the pipe is open."""
@@ -525,22 +528,22 @@ class TestPipe:
     ) -> None:
         """Whatever feeds the pipe may be silent for long."""
         await scripted(REFUSED)
-        process = bulk.start(file="-", stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(texts(1)[0]).encode() + b"\n")
-        process.stdin.flush()
-        assert 6 == await asyncio.wait_for(asyncio.to_thread(process.wait), 40)
-        _, err = await asyncio.to_thread(process.communicate, timeout=30)
-        assert b"stopped: " in err
+        reading, writing = os.pipe()
+        os.write(writing, json.dumps(texts(1)[0]).encode() + b"\n")
+        ended = await asyncio.wait_for(bulk.run(file=f"/dev/fd/{reading}"), 40)
+        os.close(reading)
+        os.close(writing)
+        assert (6, True) == (ended.code, "stopped: " in ended.err)
 
     async def test_its_end_is_the_end_of_the_run(self, golem: FakeGolem, bulk: Bulk) -> None:
         """With the table."""
         lines = lines_for(golem, 3)
-        process = bulk.start(file="-", stdin=subprocess.PIPE)
-        written = "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode()
-        out, _ = await asyncio.to_thread(process.communicate, written, timeout=30)
-        assert 0 == process.returncode
-        assert ["3", "0", "3"] == rows(out.decode())["fulfilled"]
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{json.dumps(line)}\n" for line in lines.values()).encode())
+        os.close(writing)
+        ended = await bulk.run(file=f"/dev/fd/{reading}")
+        os.close(reading)
+        assert (0, "3") == (ended.code, rows(ended.out)["fulfilled"])
         assert_each_has_its_own(golem, lines)
 
 
@@ -555,7 +558,7 @@ class TestStopping:
         ended = await bulk.run("--concurrency", "4")
         assert 6 == ended.code
         assert 4 >= len(golem.requests)
-        assert ([], ["30"]) == (bulk.records(), rows(ended.out)["not completed yet"])
+        assert ([], "30") == (bulk.records(), rows(ended.out)["not completed yet"])
         assert "stopped: " in ended.err
         golem.clear_faults()
         assert 0 == (await bulk.run()).code
@@ -568,8 +571,10 @@ class TestStopping:
         lines = lines_for(golem, 10)
         bulk.write(lines.values())
         golem.fail_next(403, promise_id=next(iter(lines)))
-        ended = await bulk.run()
-        assert (1, ["9", "0", "9"]) == (ended.code, rows(ended.out)["fulfilled"])
+        for fulfilled in ("9", "9"):
+            ended = await bulk.run()
+            assert (1, fulfilled) == (ended.code, rows(ended.out)["fulfilled"])
+            assert "1 of those that failed can still succeed: " in ended.err
         assert 0 == (await bulk.run("--retry-failed")).code
         assert_each_has_its_own(golem, lines)
 
@@ -592,7 +597,8 @@ class TestOutages:
 
     @pytest.fixture(autouse=True)
     def _often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Lines, "interval", 0.05)
+        monkeypatch.setattr(job, "_FIRST_QUIET", 0.05)
+        monkeypatch.setattr(job, "_LONGEST_QUIET", 0.1)
 
     @pytest.mark.parametrize("max_attempts", [1, 10])
     @pytest.mark.parametrize("kind", ["refused", "503 to everything"])
@@ -623,7 +629,10 @@ class TestOutages:
                 said += bulk.capsys.readouterr().err
             assert [] == bulk.records()
         ended = await run
-        assert "golem-promise: 0 of 20, 0/s, Golem has been down or overloaded for " in said
+        assert "golem-promise: 0 of 20, 0/s; Golem has been down or overloaded for " in said
+        if kind == "refused":
+            waiting = next(line for line in said.splitlines() if "waiting for Golem: " in line)
+            assert "Connection refused. 'golem-promise doctor', with the same " in waiting
         outcomes = [record["outcome"] for record in bulk.records()]
         # A call may be cut off by its own second right after the outage: then nobody can know.
         assert (0, 20) == (ended.code, len(outcomes)), ended.err
@@ -641,8 +650,8 @@ class TestOutages:
         golem.latency(0.02)
         bulk.write(lines.values())
         ended = await bulk.run("--concurrency", "2")
-        assert (1, ["59", "0", "59"]) == (ended.code, rows(ended.out)["fulfilled"])
-        assert ["1"] == rows(ended.out)["ServerError"]
+        assert (1, "59") == (ended.code, rows(ended.out)["fulfilled"])
+        assert "1" == rows(ended.out)["ServerError"]
 
     async def test_ctrl_c_ends_it(self, golem: FakeGolem, bulk: Bulk) -> None:
         """What it held is sent by the same command later."""
@@ -655,7 +664,7 @@ class TestOutages:
             await asyncio.sleep(0.3)
             process.send_signal(signal.SIGINT)
             out, err = await asyncio.to_thread(process.communicate, timeout=30)
-        assert (130, ["5"]) == (process.returncode, rows(out.decode())["not completed yet"])
+        assert (130, "5") == (process.returncode, rows(out.decode())["not completed yet"])
         assert b"the same command goes on" in err
         assert [] == bulk.records()
         assert 0 == (await bulk.run()).code
@@ -665,9 +674,10 @@ class TestOutages:
         """A name with a typing error would not come back."""
         bulk.write(texts(30))
         ended = await bulk.run("--url", "http://no-such-host.invalid", "--timeout", "5")
-        assert (7, ["30"]) == (ended.code, rows(ended.out)["not completed yet"])
+        assert (7, "30") == (ended.code, rows(ended.out)["not completed yet"])
         assert "stopped: " in ended.err
         assert "no-such-host.invalid" in ended.err
+        assert "golem-promise doctor" in ended.err
         assert [] == bulk.records()
 
 
@@ -781,8 +791,8 @@ class TestProcess:
         assert b"interrupted: " in err
         assert b"the same command goes on" in err
         assert b"Traceback" not in err
-        assert ["20", "0", "20"] == rows(out.decode())["fulfilled"]
-        assert ["20"] == rows(out.decode())["not completed yet"]
+        assert "20" == rows(out.decode())["fulfilled"]
+        assert "20" == rows(out.decode())["not completed yet"]
         golem.clear_faults()
         assert 0 == (await bulk.run()).code
         assert_each_has_its_own(golem, lines)
@@ -802,23 +812,22 @@ class TestProcess:
         assert_each_has_its_own(golem, lines)
         assert 4 == len(bulk.records())
 
-    async def test_a_terminal_shows_a_bar(self, golem: FakeGolem, bulk: Bulk) -> None:
-        """No line of it is wider than the terminal; messages stand above it."""
-        lines = lines_for(golem, 300)
+    async def test_a_terminal_shows_one_line(self, golem: FakeGolem, bulk: Bulk) -> None:
+        """A bar and counts, no wider than the terminal; messages stay above it."""
         golem.latency(0.01)
-        bulk.write([*lines.values(), '{"id": "%s"}' % ("x" * 200)])
+        bulk.write([*lines_for(golem, 300).values(), '{"id": "%s"}' % ("x" * 200)])
         screen, terminal = pty.openpty()
         termios.tcsetwinsize(terminal, (24, 80))
         process = bulk.start("--concurrency", "8", stdout=terminal, stderr=terminal)
         os.close(terminal)
         shown = await asyncio.to_thread(read_all, screen)
         assert 1 == await asyncio.to_thread(process.wait)
-        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-        assert 80 >= max(len(line) for line in re.split(r"[\r\n]+", text))
-        assert re.search(r"━+ .* of 301  [\d,]+/s  0:0\d left", text)
-        assert "fulfilled, 1 bad line" in text
-        assert "line 301: " in text
-        assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1
+        pieces = re.split(r"[\r\n]+(?:\x1b\[K)?", shown)
+        assert 80 > max(map(len, pieces))
+        on_the_way = [piece for piece in pieces if re.match(r"\[#* *\] [\d,]+ of 301, ", piece)]
+        assert re.search(r"of 301, [\d,]+/s, 0:0\d left, \d+ fulfilled, 1 bad", on_the_way[-1])
+        assert any("line 301: " in piece for piece in pieces)
+        assert "\x1b" not in "".join(pieces)
 
 
 def read_all(screen: int) -> str:
@@ -834,50 +843,22 @@ def read_all(screen: int) -> str:
     return b"".join(pieces).decode()
 
 
-@pytest.fixture
-def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    return Tally(total=200_000, recorded=50_000)
+class TestTally:
+    """What is shown on the way, and at the end."""
 
+    def test_the_progress_says_how_far_and_how_fast(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How long still, and what it came to."""
+        monkeypatch.setattr(time, "monotonic", lambda: 5.0)
+        tally = Tally(total=200_000, before=50_000, began=0.0)
+        tally.all.update(fulfilled=54_900, failed=100)
+        progress = "55,000 of 200,000, 1,000/s, 2:25 left, 54,900 fulfilled, 100 failed"
+        assert ("[##        ] ", progress) == (tally.bar(), tally.progress())
+        assert "" == Tally().bar()
 
-class TestProgress:
-    """What is shown on the way."""
-
-    def test_a_log_gets_plain_lines(self, tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
-        """How far, how fast, how long still, and what it came to."""
-        lines = Lines(tally)
-        lines.start()
-        tally.before["fulfilled"] = 50_000
-        tally.now["fulfilled"] = 4_900
-        tally.now["failed"] = 100
-        lines.refresh("")
-        assert (
-            "golem-promise: 55,000 of 200,000, 1,000/s, 2:25 left: "
-            "4,900 fulfilled, 100 failed, 50,000 recorded before\n"
-        ) == capsys.readouterr().err
-
-    def test_what_is_to_be_passed_over_takes_no_time(self, tally: Tally) -> None:
-        """The time left is that of what is still to be sent."""
-        tally.speed_at(0)
-        tally.now["fulfilled"] = 1_000
-        assert 149.0 == tally.seconds_left(tally.speed_at(1))
-
-    def test_a_pause_is_shown(self, tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
-        """Otherwise nobody knows why nothing moves."""
-        Lines(tally).refresh("rate limited, going on in 12 s")
-        assert "0/s, rate limited, going on in 12 s: nothing yet" in capsys.readouterr().err
-
-    def test_a_message_cannot_move_the_cursor(
-        self, tally: Tally, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        """A server may have worded it."""
-        Lines(tally).say("no\x1b[2J\rway")
-        assert "golem-promise: no [2J way\n" == capsys.readouterr().err
-
-    def test_the_table_fits_a_terminal(self, tally: Tally) -> None:
+    def test_the_table_fits_a_terminal(self) -> None:
         """With the longest names and numbers."""
-        for name in ("fulfilled", "failed", "bad_line", "repeated"):
-            tally.now[name] = tally.before[name] = 123_456_789
+        tally = Tally(before=123_456_789)
+        for name in ("fulfilled", "failed", "bad_line", "repeated_line"):
+            tally.all[name] = 123_456_789
         tally.errors["UnexpectedResponseError"] = 123_456_789
         assert 80 >= max(map(len, tally.table().splitlines()))

@@ -14,14 +14,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from golem_client.cli.doctor import answers, connection
-from golem_client.cli.doctor.answers import Reply, Silence, place, read_health, read_probe
-from golem_client.cli.doctor.connection import about_certificate, certificate_problem
-from golem_client.cli.options import Way
-from golem_client.config import Secret
-from golem_client.config.environment import Connection
+from golem_client.cli.doctor import (
+    Check,
+    Reply,
+    certificate_problem,
+    place,
+    read_health,
+    read_probe,
+)
 from golem_client.testing import FakeGolem
 from tests.command_line import Ran, golem_promise
 from tests.scripted_server import RESET, ScriptedServer, answer, raw, serving, stall
@@ -97,7 +100,6 @@ async def test_all_is_well(dialect: str, token: str, found: str) -> None:
     assert {
         "address": "ok",
         "token from": "ok",
-        "name": "ok",
         "connection": "ok",
         "health": "ok",
         "redirects": "ok",
@@ -122,8 +124,8 @@ async def test_what_it_asks_can_complete_nothing(dialect: str) -> None:
 @pytest.mark.parametrize(
     ("dialect", "token", "found"),
     [
-        ("1.3", "not-a-uuid", "Golem says that it is no token at all"),
-        ("1.5", "short", "Golem says that it is no token at all"),
+        ("1.3", "not-a-uuid", "Golem says that it is not a token at all"),
+        ("1.5", "short", "Golem says that it is not a token at all"),
         ("1.5", TOKEN, "Golem does not know it (401)"),
     ],
 )
@@ -161,8 +163,8 @@ class TestWay:
     async def test_a_name_that_nobody_knows(self) -> None:
         """The reserved domain `invalid` has none."""
         ran, checks = await doctor("--url", "http://golem.invalid")
-        assert (1, "failed", "name") == (ran.code, checks["name"][0], list(checks)[-1])
-        assert "no host is named golem.invalid (" in checks["name"][1]
+        assert (1, "failed") == (ran.code, checks["connection"][0])
+        assert "no host is named golem.invalid (" in checks["connection"][1]
 
     async def test_a_name_server_that_is_away(self, settings: pytest.MonkeyPatch) -> None:
         """It says nothing of the name."""
@@ -172,8 +174,8 @@ class TestWay:
 
         settings.setattr(socket, "getaddrinfo", away)
         ran, checks = await doctor("--url", "http://golem.example")
-        assert (1, "failed", "name") == (ran.code, checks["name"][0], list(checks)[-1])
-        assert "golem.example cannot be looked up now (Temporary" in checks["name"][1]
+        assert (1, "failed") == (ran.code, checks["connection"][0])
+        assert "golem.example cannot be looked up now (Temporary" in checks["connection"][1]
 
     @pytest.mark.parametrize(
         "url", ["http://127.0.0.1:1", "http://localhost:1", "https://127.0.0.1:1"]
@@ -188,50 +190,43 @@ class TestWay:
             "start Golem, or correct the port (a local Golem's is 9881)",
         ) == checks["connection"]
 
-    async def test_a_host_that_cannot_be_reached(self, settings: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ENETUNREACH])
+    async def test_a_host_that_cannot_be_reached(
+        self, settings: pytest.MonkeyPatch, number: int
+    ) -> None:
         """In the system's words."""
 
         async def unreachable(*_: object, **__: object) -> None:
-            raise OSError(errno.EHOSTUNREACH, "Connect call failed ('192.0.2.1', 1)")
+            raise OSError(number, "Connect call failed ('192.0.2.1', 1)")
 
-        settings.setattr(asyncio, "open_connection", unreachable)
+        settings.setattr("aiohappyeyeballs.start_connection", unreachable)
         _, checks = await doctor("--url", "http://127.0.0.1:1")
-        assert ("failed", "port 1: No route to host") == checks["connection"][:2]
-
-    async def test_a_port_that_does_not_answer(self, settings: pytest.MonkeyPatch) -> None:
-        """A firewall drops what is sent."""
-
-        async def silent(*_: object, **__: object) -> None:
-            await asyncio.sleep(60)
-
-        settings.setattr(asyncio, "open_connection", silent)
-        _, checks = await doctor("--url", "http://127.0.0.1:1", "--timeout", "0.05")
-        assert ("failed", "port 1: no answer within 0.05 s") == checks["connection"][:2]
+        assert ("failed", f"port 1: {os.strerror(number)}") == checks["connection"][:2]
 
     @pytest.mark.parametrize("step", [answer(), answer(404, b"<html>")], ids=["golem", "web"])
     async def test_https_to_a_port_of_plain_http(self, step: Any) -> None:
         """It says to try http."""
         async with ScriptedServer(step) as server:
             url = server.url.replace("http:", "https:")
-            ran, checks = await doctor("--url", url, "--timeout", "1")
-        assert (1, "TLS") == (ran.code, list(checks)[-1])
+            ran, checks = await doctor("--url", url, "--timeout", "0.5")
+        assert (1, "connection") == (ran.code, list(checks)[-1])
         assert (
             "failed",
             "the port speaks plain HTTP, not TLS",
             f"try {server.url}",
-        ) == checks["TLS"]
+        ) == checks["connection"]
 
     async def test_https_to_a_server_that_refuses_tls_at_once(self) -> None:
         """FakeGolem answers the handshake with a 400."""
         async with FakeGolem() as golem:
             _, checks = await doctor("--url", golem.url.replace("http:", "https:"))
-            assert ("failed", f"try {golem.url}") == checks["TLS"][::2]
+            assert ("failed", f"try {golem.url}") == checks["connection"][::2]
 
     async def test_https_to_a_port_that_speaks_neither(self) -> None:
-        """It says what OpenSSL says, or that nothing came."""
+        """It says that nothing came."""
         async with serving(silence) as url:
             _, checks = await doctor("--url", url.replace("http:", "https:"), "--timeout", "0.05")
-        assert ("failed", "no TLS: no answer within 0.05 s") == checks["TLS"][:2]
+        assert ("failed", "no answer in time") == checks["connection"][:2]
 
     async def test_https_to_a_port_of_something_else(self) -> None:
         """It is not told to be HTTP."""
@@ -241,29 +236,15 @@ class TestWay:
 
         async with serving(ssh) as url:
             _, checks = await doctor("--url", url.replace("http:", "https:"))
-        assert ("failed", "no TLS: ", "check the port") == (
-            checks["TLS"][0],
-            checks["TLS"][1][:8],
-            checks["TLS"][2],
-        )
-
-    async def test_http_to_a_port_of_tls_that_answers(self, settings: pytest.MonkeyPatch) -> None:
-        """As nginx does: with a page that says 400."""
-
-        async def speaks(*_: object) -> bool:
-            return True
-
-        settings.setattr(answers, "speaks_tls", speaks)
-        async with ScriptedServer(answer(400, b"<html>", "text/html")) as server:
-            _, checks = await doctor("--url", server.url)
-            assert f"try {server.url.replace('http:', 'https:')}" == checks["health"][2]
+        state, found, todo = checks["connection"]
+        assert ("failed", "no TLS: ", "check that it is Golem's") == (state, found[:8], todo[:24])
 
     async def test_http_to_a_port_of_tls(self, tmp_path: Path) -> None:
         """It says to try https."""
         async with tls_server(tmp_path) as url:
             ran, checks = await doctor("--url", url.replace("https:", "http:"))
-        assert (1, "health") == (ran.code, list(checks)[-1])
-        assert ("failed", "the port speaks TLS, not plain HTTP", f"try {url}") == checks["health"]
+        expected = ("failed", "the port speaks TLS, not plain HTTP", f"try {url}")
+        assert (1, expected) == (ran.code, checks["connection"])
 
     async def test_no_token_and_plain_http(self, settings: pytest.MonkeyPatch) -> None:
         """Both are worth a note."""
@@ -312,11 +293,6 @@ class TestOrigins:
         """They contradict each other."""
         ran = await golem_promise("doctor", "--url", "http://x", "--profile", "p")
         assert ran.code == 2
-
-
-def way(url: str, token: str | None = None) -> Way:
-    secret = None if token is None else Secret(token)
-    return Way(Connection(url, "--url", secret, "a test"), None, {})
 
 
 async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -380,9 +356,10 @@ class TestTls:
         """It says what is wrong with it."""
         async with tls_server(tmp_path) as url:
             ran, checks = await doctor("--url", url)
-        assert (1, "failed", "TLS") == (ran.code, checks["TLS"][0], list(checks)[-1])
-        assert "refused: it is self-signed, so no authority vouches for it (" in checks["TLS"][1]
-        assert "SSL_CERT_FILE" in checks["TLS"][2]
+        assert (1, "failed") == (ran.code, checks["connection"][0])
+        found, todo = checks["connection"][1:]
+        assert "refused: it is self-signed, so no authority vouches for it (" in found
+        assert "SSL_CERT_FILE" in todo
 
     @pytest.mark.parametrize(
         ("code", "found", "todo"),
@@ -390,37 +367,32 @@ class TestTls:
             (9, "it is not valid yet", "check the clocks"),
             (10, "it has expired", "renew it"),
             (18, "it is self-signed", "trust it: SSL_CERT_FILE"),
-            (19, "no authority that this machine trusts has signed it", "trust it: SSL_CERT_FILE"),
-            (20, "no authority that this machine trusts has signed it", "trust it: SSL_CERT_FILE"),
-            (62, "it is not for the name golem.example", "use the name"),
-            (64, "it is not for 10.0.0.1", "use the name"),
+            (19, "no authority of this machine signed it", "trust it: SSL_CERT_FILE"),
+            (20, "no authority of this machine signed it", "trust it: SSL_CERT_FILE"),
+            (62, "it is for another name", "use the name"),
+            (64, "it is for another address", "use the name"),
         ],
     )
     def test_what_is_wrong_with_a_certificate(self, code: int, found: str, todo: str) -> None:
         """In words, and in OpenSSL's."""
         error = ssl.SSLCertVerificationError()
         error.verify_code, error.verify_message = code, "OpenSSL's words"
-        host = "10.0.0.1" if code == 64 else "golem.example"
-        said = certificate_problem(error, f"https://{host}:1/x")
+        said = certificate_problem(error)
         assert (f"the certificate is refused: {found}", todo) == (
-            said[0][: 28 + len(found)],
-            said[1][: len(todo)],
+            said.found[: 28 + len(found)],
+            said.todo[: len(todo)],
         )
-        assert said[0].endswith(" (OpenSSL's words)")
+        assert said.found.endswith(" (OpenSSL's words)")
 
     async def test_one_that_is_trusted(self, settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        """Its last day is told."""
+        """Whoever signed it."""
         settings.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         async with tls_server(tmp_path) as url:
             _, checks = await doctor("--url", url)
-        assert ("ok", True) == (
-            checks["TLS"][0],
-            "the certificate is good for 3" in checks["TLS"][1],
-        )
-        assert checks["health"][0] == "ok"
+        assert ("ok", "ok") == (checks["connection"][0], checks["health"][0])
 
     async def test_a_profile_that_accepts_any(self, tmp_path: Path) -> None:
-        """That is worth a note."""
+        """So does the doctor."""
         async with tls_server(tmp_path) as url:
             auth = {"Static": {"secret": TOKEN}}
             profile = {"customUrl": url, "allowInsecure": True, "auth": auth}
@@ -429,23 +401,18 @@ class TestTls:
             file.write_text(json.dumps({"profiles": {"p": profile}}))
             _, checks = await doctor("--profile", "p")
             done = await golem_promise("complete", ID, "--text", "x", "--profile", "p")
-        assert ("note", "ok") == (checks["TLS"][0], checks["health"][0])
-        assert "any certificate is accepted" in checks["TLS"][1]
+        assert ("ok", "ok") == (checks["connection"][0], checks["health"][0])
         assert 8 == done.code  # the server answers, and not as Golem does
-
-    def test_one_that_ends_soon(self) -> None:
-        """In time to renew it."""
-        check = about_certificate(way("https://x"), "TLSv1.3", "Jan  1 00:00:00 2020 GMT")
-        assert ("note", "renew it") == (check.state.value, check.todo)
 
 
 class TestHttp:
     """What the address answers."""
 
     @pytest.fixture(autouse=True)
-    def _quick_probe(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _quick_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Look only for a moment whether a server that answers HTTP speaks TLS."""
-        monkeypatch.setattr(connection, "_PROBE_SECONDS", 0.1)
+        quick = aiohttp.ClientTimeout(total=0.1)
+        monkeypatch.setattr("golem_client.cli.doctor._QUICK", quick)
 
     async def test_a_redirect(self) -> None:
         """Where it leads, without what may be a secret."""
@@ -490,11 +457,8 @@ class TestHttp:
         """It ends in time, and says nothing of what was not answered."""
         async with ScriptedServer(step) as server:
             ran, checks = await doctor("--url", server.url, "--timeout", "0.1")
-        assert (1, ("failed", found), "health") == (
-            ran.code,
-            checks["health"][:2],
-            list(checks)[-1],
-        )
+        assert (1, ("failed", found)) == (ran.code, checks["connection"][:2])
+        assert "health" not in checks
 
     @pytest.mark.parametrize(
         ("reply", "probe", "state", "found"),
@@ -506,13 +470,18 @@ class TestHttp:
             (Reply(401), GOLEMS, "note", "not Golem's answer: status 401"),
             (Reply(200, text="{}"), Reply(200, text="<html>"), "ok", "healthy"),
             (Reply(404), Reply(404), "failed", "not Golem's answer: status 404"),
-            (Reply(404), Silence("x"), "failed", "not Golem's answer: status 404"),
+            (
+                Reply(404),
+                Check("connection", "failed", "x"),
+                "failed",
+                "not Golem's answer: status 404",
+            ),
         ],
     )
-    def test_health(self, reply: Reply, probe: Reply | Silence, state: str, found: str) -> None:
+    def test_health(self, reply: Reply, probe: Reply | Check, state: str, found: str) -> None:
         """One that is missing is no failure: a proxy may let the API alone through."""
         check = read_health(reply, Reply(404), probe)
-        assert (state, found) == (check.to_json()["state"], check.found[: len(found)])
+        assert (state, found) == (check.state, check.found[: len(found)])
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -540,7 +509,7 @@ class TestHttp:
             ),
             (400, '{"errors":["Invalid worker name: x"]}', "cannot tell: Golem 1.1"),
             (401, '{"error":"Unauthorized: Get project error"}', "cannot tell: Golem 1.3"),
-            (401, "authorization error", "Golem says that it is no token"),
+            (401, "authorization error", "Golem says that it is not a token"),
             (401, '{"error":"Could not authenticate user using token"}', "Golem does not know it"),
             (403, "request-origin not allowed", "cannot tell: status 403"),
             (404, "not found", "no Golem API"),
@@ -572,16 +541,14 @@ class TestHttp:
         ("location", "expected"),
         [
             ("https://a.example/x?y#z", "https://a.example"),
-            ("//a.example/x", "http://a.example"),
             ("/login", "another path of the same server"),
             ("", "another path of the same server"),
             ("https://[", "another address"),
-            (f"https://{TOKEN}.example", "an address that cannot be shown"),
         ],
     )
     def test_where_a_redirect_leads(self, location: str, expected: str) -> None:
         """Its server alone is shown."""
-        assert expected == place(location, way("http://x", TOKEN))
+        assert expected == place(location)
 
 
 class TestProxy:
@@ -595,7 +562,7 @@ class TestProxy:
             ran, checks = await doctor("--url", "http://golem.test:9881")
             asked = [request.target for request in server.requests]
         assert ("ok", f"http://{proxy}, from http_proxy") == checks["proxy"][:2]
-        assert ("127.0.0.1 is 127.0.0.1", "ok") == (checks["name"][1], checks["health"][0])
+        assert ("ok", "ok") == (checks["connection"][0], checks["health"][0])
         assert "http://golem.test:9881/healthcheck" == asked[0]
         assert "zorro" not in ran.out
 
@@ -623,8 +590,8 @@ class TestProxy:
             settings.setenv("ALL_PROXY", server.url)
             ran, checks = await doctor("--url", f"{scheme}://golem.test")
         found = f"the proxy {server.url} answers {status} and opens no way"
-        assert ("failed", found, True) == (*checks["health"][:2], todo in checks["health"][2])
-        assert (False, False) == ("TLS" in checks, "zorro" in ran.out)
+        assert ("failed", found) == checks["connection"][:2]
+        assert (True, False) == (todo in checks["connection"][2], "zorro" in ran.out)
 
     async def test_a_certificate_that_nobody_trusts(
         self, settings: pytest.MonkeyPatch, tmp_path: Path
@@ -633,8 +600,8 @@ class TestProxy:
         async with tls_server(tmp_path) as url, connecting(url) as proxy:
             settings.setenv("HTTPS_PROXY", proxy)
             ran, checks = await doctor("--url", "https://golem.test")
-        assert (1, "health", "failed") == (ran.code, list(checks)[-1], checks["health"][0])
-        assert "the certificate is refused: it is self-signed" in checks["health"][1]
+        assert (1, "failed") == (ran.code, checks["connection"][0])
+        assert "the certificate is refused: it is self-signed" in checks["connection"][1]
 
     async def test_one_that_is_down(self, settings: pytest.MonkeyPatch) -> None:
         """It is the connection that fails."""
@@ -648,8 +615,8 @@ async def test_a_line_a_check_for_people() -> None:
     async with FakeGolem() as golem:
         ran = await golem_promise("doctor", "--url", golem.url)
     lines = ran.out.splitlines()
-    assert (0, 7) == (ran.code, len(lines))
-    assert [line.split()[0] for line in lines] == ["ok"] * 7
+    assert (0, 6) == (ran.code, len(lines))
+    assert [line.split()[0] for line in lines] == ["ok"] * 6
 
 
 async def test_what_to_do_follows_an_arrow() -> None:

@@ -28,7 +28,7 @@ from golem_client.client.body import Body
 from golem_client.client.failures import is_stale
 from golem_client.wire import Sent, completion_request, verdict
 from tests.samples import PROMISE_ID, QUICK, client_of
-from tests.scripted_server import FALSE, ScriptedServer, late, message
+from tests.scripted_server import FALSE, TRUE, ScriptedServer, answer, late, message
 
 # A piece of the body is 256 KiB.
 LARGE = b"x" * 500_000
@@ -105,7 +105,7 @@ async def test_a_large_body_lets_others_have_their_turn_between_its_pieces() -> 
 
     request = completion_request("http://h", PROMISE_ID, LARGE, {})
     async with GolemClient("http://localhost") as client:
-        session = await client._sessions.open(client._settings.options)
+        session = client._sessions.here(client._settings)
         task = asyncio.create_task(others())
         await Body(request, session, lambda: None, None).write(Greedy())
         task.cancel()
@@ -267,12 +267,37 @@ async def test_when_a_connection_was_stale(
     """It ended before any byte of an answer, and had carried a request before."""
     request = completion_request("http://h", PROMISE_ID, b"x", {})
     async with GolemClient("http://localhost") as client:
-        session = await client._sessions.open(client._settings.options)
+        session = client._sessions.here(client._settings)
         body = Body(request, session, lambda: None, None)
     usual = {"is_taken": True, "is_reused": True, "sent": Sent.ALL}
     for name, value in (usual | facts).items():
         setattr(body, name, value)
     assert is_stale(error, body) is expected
+
+
+async def test_what_is_written_after_an_early_answer_moves_no_later_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp may go on writing while the call sleeps between two attempts."""
+    progress: list[Callable[[], None]] = []
+
+    def watched(*args: Any) -> Body:
+        progress.append(args[2])
+        return Body(*args)
+
+    monkeypatch.setattr("golem_client.client.call.Body", watched)
+    retry = RetryPolicy(min_delay=0.2, max_jitter_factor=0)
+    async with (
+        ScriptedServer(answer(503, b""), TRUE) as server,
+        client_of(server, retry=retry, attempt_timeout=0.05) as client,
+    ):
+        call = asyncio.create_task(client.complete_json(PROMISE_ID, 1))
+        await server.is_asked()
+        await asyncio.sleep(0.02)
+        answered_at = time.monotonic()
+        progress[0]()
+        assert (await call).attempts == 2
+    assert time.monotonic() - answered_at > 0.12
 
 
 # The clock: from the last byte of the request to the first of the answer

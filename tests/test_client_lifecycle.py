@@ -7,6 +7,7 @@ import gc
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -198,3 +199,9 @@ async def test_tasks_share_a_client_and_its_connections() -> None:
         assert {task.result().outcome for task in tasks} == {Outcome.FULFILLED}
         assert server.connections <= 10
         assert sorted(int(request.payload) for request in server.requests) == list(range(50))
+
+
+def test_with_without_async_says_what_to_write() -> None:
+    client: Any = GolemClient("http://localhost")
+    with pytest.raises(TypeError, match="use `async with`"), client:
+        pass

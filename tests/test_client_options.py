@@ -15,13 +15,17 @@ import pytest
 
 import golem_client
 from golem_client import ConnectionFailedError, GolemClient, GolemError, Outcome, RetryPolicy
-from golem_client.client.options import ChangeableOptions, ClientOptions, Options
+from golem_client.client.options import ChangeableOptions, ClientOptions, Settings
 from golem_client.config import environment
 from golem_client.testing import FakeGolem
 from tests.samples import PROMISE_ID, TOKEN, client_of
 from tests.scripted_server import TRUE, ScriptedServer, answer, stall
 
-FIELDS = attrs.fields_dict(Options)
+FIELDS = {
+    field.name: field
+    for field in attrs.fields(Settings)
+    if field.init and field.name not in ("base_url", "token")
+}
 CONSTRUCTOR = {
     name: parameter
     for name, parameter in inspect.signature(GolemClient).parameters.items()

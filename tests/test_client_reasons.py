@@ -150,7 +150,7 @@ def client_with(resolver: Resolver, port: str = "1") -> GolemClient:
 
 
 async def closed(client: GolemClient) -> None:
-    connector = client._settings.options.connector
+    connector = client._settings.connector
     assert connector is not None
     await client.aclose()
     await connector.close()

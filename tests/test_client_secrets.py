@@ -149,7 +149,8 @@ async def test_each_attempt_is_a_debug_line_and_each_repeat_an_info_line(
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ["DEBUG", "INFO", "DEBUG"]
     assert "attempt 1: ServerError: " in lines[0][1]
-    assert "attempt 1 failed, the next follows in 0.00" in lines[1][1]
+    assert "attempt 1: ServerError: " in lines[1][1]
+    assert "; the next follows in 0.00" in lines[1][1]
     assert lines[2][1] == f"promise {PROMISE_ID}: attempt 2: answer true"
     assert {record.name for record in caplog.records} == {"golem_client"}
 

@@ -170,7 +170,7 @@ async def test_the_deadline_bounds_many_attempts() -> None:
         with Watch() as watch, pytest.raises((ServerError, DeadlineExceededError)):
             await client.complete_json(PROMISE_ID, 1)
     assert watch.seconds < 0.2 + SLACK
-    assert len(server.requests) > 3
+    assert len(server.requests) > 1
 
 
 async def cancelled(call: asyncio.Task[Completion]) -> None:

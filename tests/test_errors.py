@@ -223,6 +223,7 @@ AGAIN = (
     "which is harmless."
 )
 LATER = "Nothing was stored; the same call can succeed later."
+MENDED = "Nothing was stored; the same call can succeed once the token is mended."
 ORDINARY = [
     kind
     for kind in CLASSES
@@ -246,7 +247,9 @@ def test_the_text_ends_with_what_the_two_facts_mean(
     """Either to complete again with the same payload, or to call again later, or nothing."""
     error = made(kind)
     error.may_have_completed, error.worth_retrying = may_have_completed, worth_retrying
-    said = next((fact for fact in (AGAIN, LATER) if str(error).endswith(fact)), "")
+    said = next((fact for fact in (AGAIN, LATER, MENDED) if str(error).endswith(fact)), "")
+    if kind is AuthenticationError and expected == LATER:
+        expected = MENDED
     assert expected == said
 
 
@@ -271,6 +274,7 @@ def test_a_deleted_worker_gets_no_advice_to_complete_again() -> None:
         (DeadlineExceededError("x"), "A longer timeout="),
         (BadRequestError("x", 400), "Check the worker name"),
         (AuthenticationError("x", 401), "Check token="),
+        (AuthenticationError("x", 401), "GolemClient.local()"),
         (PermissionDeniedError("x", 403), "Grant it UpdateWorker"),
         (NotFoundError("x", 404), "Check base_url"),
         (PromiseNotFoundError("x", 500), "Check the id"),
@@ -294,6 +298,13 @@ def test_an_answers_text_names_summary_status_code_words_promise_and_attempts() 
         f"(promise {COMPONENT}/w1/42, 2 attempts). Grant it UpdateWorker on the environment; "
         "a grant takes up to ten minutes. Nothing was stored; the same call can succeed later."
     ) == str(error)
+
+
+def test_a_promise_that_the_answer_names_is_named_once() -> None:
+    error = PromiseNotFoundError(f"Promise not found: {PROMISE}", 500)
+    error.promise_id, error.attempts = PROMISE, 1
+    assert 1 == str(error).count(str(PROMISE))
+    assert f"{PROMISE} (1 attempt). " in str(error)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What each generation of the fake answers, row by row, without a server."""
 
+import itertools
 import json
 import random
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from golem_client.testing.dialects import DIALECTS, Check
 from golem_client.testing.messages import Answer, Incoming
 from golem_client.testing.promises import PromiseKey, WorkerKey
-from golem_client.testing.routes import Completion, Installation, Routes
+from golem_client.testing.routes import Completion, Installation, Routes, WebhookCompletion
 
 Told = tuple[int, str | None, str]
 
@@ -63,7 +64,8 @@ class Scene:
             sent["Authorization"] = f"Bearer {token}"
         sent |= headers or {}
         given = {name: value for name, value in sent.items() if value is not None}
-        answer = self.golem.read(Incoming(method, path, given, body)).complete(True)
+        asked = self.golem.read(Incoming(method, path, given, body))
+        answer = asked if isinstance(asked, Answer) else asked.run()
         assert answer is not None
         return answer
 
@@ -98,7 +100,7 @@ PARAMETERS = {"1.1": "component_id", "1.2": "component_id", "1.3": "param0", "1.
 @pytest.mark.parametrize("dialect", EVERY)
 @pytest.mark.parametrize(
     "component",
-    ["nonsense", "", "f81d4fae", f"{COMPONENT}a", f"URN:UUID:{COMPONENT}", f"{{{COMPONENT.hex}}}"],
+    ["nonsense", "", "f81d4fae", f"{COMPONENT}a", f"URN:UUID:{COMPONENT}"],
 )
 def test_a_component_that_is_no_uuid_is_400(scene: Scene, dialect: str, component: str) -> None:
     """The text is poem's; the uuid crate's own reason is not imitated."""
@@ -188,18 +190,18 @@ IN_LIST = f'(occurred while parsing "list_integer(uint8)") {IN_BODY}'
 NOT_JSON = [
     b"x", b" ", b"\xef\xbb\xbf{}", b'{"oplogIdx":4,"data":[]} x', b'{"oplogIdx":4,"data":[NaN]}',
     b'{"oplogIdx":4,"data":[1,]}', b'{"oplogIdx":4,"data":[1', b"\x1f\x8b\x08\x00",
-    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1e400}',
-    b'{"oplogIdx":4,"data":[],"x":' + b"[" * 128 + b"]" * 128 + b"}",
+    b'{"oplogIdx":4,"data":[],"x":"\\ud800"}', b'{"oplogIdx":4,"data":[],"x":1}x',
+    b'{"oplogIdx":4,"data":[],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", EVERY)
-@pytest.mark.parametrize("body", NOT_JSON, ids=ascii)
-def test_a_body_that_is_not_json_is_400(scene: Scene, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_400(scene: Scene) -> None:
     """What serde_json says about it is not imitated."""
-    status, content_type, text = told(scene.ask(body))
-    assert (status, content_type) == (400, TEXT)
-    assert text.startswith("parse request payload error: ")
+    for body in NOT_JSON:
+        status, content_type, text = told(scene.ask(body))
+        assert (status, content_type) == (400, TEXT), body[:80]
+        assert text.startswith("parse request payload error: "), body[:80]
     assert scene.promises.writes == 0
 
 
@@ -216,7 +218,7 @@ BAD_BODIES = [
             b'{"oplogIdx":' + bad + b',"data":[]}',
             f'failed to parse "integer(uint64)": invalid integer {IN_BODY}',
         )
-        for bad in (b"-1", b"-0", b"4.0", b"4e0", b"18446744073709551616")
+        for bad in (b"-1", b"4.0", b"4e0", b"18446744073709551616")
     ],
     (b'{"oplogIdx":4}', f'Expected input type "list_integer(uint8)", found null. {IN_BODY}'),
     (
@@ -232,7 +234,7 @@ BAD_BODIES = [
             b'{"oplogIdx":4,"data":[1,' + bad + b"]}",
             f'failed to parse "integer(uint8)": invalid integer {IN_LIST}',
         )
-        for bad in (b"-1", b"-0", b"1.5", b"18446744073709551616")
+        for bad in (b"-1", b"1.5", b"18446744073709551616")
     ],
     (
         b'{"oplogIdx":4,"data":[true]}',
@@ -242,10 +244,11 @@ BAD_BODIES = [
 
 
 @pytest.mark.parametrize("dialect", EVERY)
-@pytest.mark.parametrize(("body", "error"), BAD_BODIES)
-def test_a_body_that_is_not_a_completion_is_400(scene: Scene, body: bytes, error: str) -> None:
+def test_a_body_that_is_not_a_completion_is_400(scene: Scene) -> None:
     """The text names what was expected, and echoes what was found."""
-    assert told(scene.ask(body)) == (400, TEXT, f"parse request payload error: {error}")
+    for body, error in BAD_BODIES:
+        answer = (400, TEXT, f"parse request payload error: {error}")
+        assert (body, *answer) == (body, *told(scene.ask(body)))
     assert scene.promises.writes == 0
 
 
@@ -376,25 +379,6 @@ def test_a_well_formed_token_that_is_unknown_is_401_in_json(scene: Scene, dialec
     assert scene.promises.writes == 0
 
 
-@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
-def test_a_session_cookie_beats_the_bearer_header(scene: Scene, dialect: str) -> None:
-    """If it is well-formed; otherwise the header counts."""
-    other = {"Cookie": f"a=b; GOLEM_SESSION={UNKNOWN}"}
-    malformed = {"Cookie": "GOLEM_SESSION=short"}
-    ours = {"Cookie": f"GOLEM_SESSION={TOKEN}"}
-    assert told(scene.ask(headers=other)) == UNKNOWN_TOKEN[dialect]
-    assert scene.ask(headers=malformed).status == 200
-    assert scene.ask(token=UNKNOWN, headers=ours).status == 200
-
-
-@pytest.mark.parametrize("dialect", ["1.3", "1.5"])
-def test_a_session_cookie_is_percent_decoded_and_its_quotes_count(scene: Scene) -> None:
-    encoded = TOKEN.replace("-", "%2D")
-    cookies = {f"GOLEM_SESSION={encoded}": 200, f'GOLEM_SESSION="{TOKEN}"': 401}
-    for cookie, status in cookies.items():
-        assert scene.ask(token=None, headers={"Cookie": cookie}).status == status
-
-
 FOREIGN = ["https://example.org", "null", "https://golem.cloud", "https://x.golem.cloud.evil.org"]
 
 
@@ -486,7 +470,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
     scene: Scene, dialect: str
 ) -> None:
     assert told(scene.ask(component=OTHER)) == UNKNOWN_COMPONENT[dialect]
-    scene.promises.undeploy(COMPONENT)
+    scene.promises.components.discard(COMPONENT)
     assert told(scene.ask()) == UNKNOWN_COMPONENT[dialect]
     assert scene.promises.writes == 0
 
@@ -495,7 +479,7 @@ def test_an_unknown_component_is_refused_before_the_promise_is_looked_for(
 def test_older_golems_look_for_no_component_before_they_wake_the_worker(scene: Scene) -> None:
     """An unknown one is an unknown promise; a forgotten one fails after the payload is stored."""
     assert b'"type":"PromiseNotFound"' in scene.ask(component=OTHER).body
-    scene.promises.undeploy(COMPONENT)
+    scene.promises.components.discard(COMPONENT)
     answer = scene.ask()
     assert (answer.status, b'"type":"ComponentDownloadFailed"' in answer.body) == (500, True)
     assert scene.promises.payload(scene.key(4)) == b"x"
@@ -652,11 +636,10 @@ def test_a_message_over_32_mib_is_413_in_1_5() -> None:
 
 def test_a_webhooks_message_has_the_same_limit() -> None:
     scene = Scene("1.5")
-    scene.golem.webhooks.host = "golem"
-    url = scene.golem.webhooks.url(scene.key(4))
-    path = url.removeprefix("http://golem")
-    incoming = Incoming("POST", path, {"Host": "golem"}, bytes(33_554_432))
-    answer = scene.golem.read(incoming).complete(True)
+    incoming = Incoming("POST", scene.golem.webhook_path(scene.key(4)), {}, bytes(33_554_432))
+    asked = scene.golem.read(incoming)
+    assert isinstance(asked, WebhookCompletion)
+    answer = asked.run()
     assert answer is not None
     assert (answer.status, json.loads(answer.body)["code"]) == (413, "REQUEST_PAYLOAD_TOO_LARGE")
 
@@ -689,24 +672,20 @@ ORDERS = {
     "1.3": (*FIRST, "token syntax", "name", "token", "component", "promise"),
     "1.5": (*FIRST, "token syntax", "token", "name", "component", "promise"),
 }
-PAIRS = [
-    (dialect, first, second)
-    for dialect, order in ORDERS.items()
-    for at, first in enumerate(order)
-    for second in order[at + 1 :]
-    # One request cannot have two components or two tokens.
-    if not BAD[first].keys() & BAD[second].keys()
-]
 
 
-@pytest.mark.parametrize(("dialect", "first", "second"), PAIRS)
-def test_of_two_errors_the_earlier_check_wins(dialect: str, first: str, second: str) -> None:
-    alone = told(Scene(dialect).ask(**BAD[first]))
-    both = told(Scene(dialect).ask(**(BAD[second] | BAD[first])))
-    assert _anonymous(both) == _anonymous(alone)
-    assert _anonymous(alone) != _anonymous(told(Scene(dialect).ask(**BAD[second]))) or (
-        {first, second} <= {"token", "component"}
-    )
+@pytest.mark.parametrize("dialect", EVERY)
+def test_of_two_errors_the_earlier_check_wins(dialect: str) -> None:
+    """One request cannot have two components or two tokens."""
+    for first, second in itertools.combinations(ORDERS[dialect], 2):
+        if BAD[first].keys() & BAD[second].keys():
+            continue
+        alone, other, both = (
+            (first, second, *_anonymous(told(Scene(dialect).ask(**bad))))
+            for bad in (BAD[first], BAD[second], BAD[second] | BAD[first])
+        )
+        assert alone == both
+        assert alone != other or {first, second} <= {"token", "component"}
 
 
 def _anonymous(answer: Told) -> Told:

@@ -120,7 +120,7 @@ def test_an_order_says_what_it_is() -> None:
 def test_an_order_for_one_promise_waits_for_it() -> None:
     plan, order = FaultPlan(), an_order("drop", OTHER)
     plan.orders.append(order)
-    met = [plan.next_fault(key).name for key in (KEY, None, OTHER, OTHER)]
+    met = [plan.next_fault(key).name for key in (KEY, KEY, OTHER, OTHER)]
     assert met == ["none", "none", "drop", "none"]
     assert order.pending == 0
 
@@ -271,7 +271,8 @@ async def test_an_answer_that_nobody_reads_does_not_keep_the_fake_open() -> None
     async with FakeGolem() as golem:
         golem.raw_next(bytes(20_000_000))
         with socket.create_connection(("127.0.0.1", URL(golem.url).port or 0)) as deaf:
-            deaf.sendall(b"POST /v1/components/x/workers/y/complete HTTP/1.1\r\nHost: x\r\n\r\n")
+            path = golem.webhook_url(golem.create_promise()).removeprefix(golem.url)
+            deaf.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await asyncio.sleep(0.05)
             assert golem.requests[0].fault == "raw bytes"
             async with asyncio.timeout(1):
@@ -349,7 +350,7 @@ async def test_a_proxys_page_is_html(golem: FakeGolem, post: Post, applied: bool
 async def test_a_redirect_names_its_location(golem: FakeGolem, post: Post) -> None:
     golem.redirect_next()
     status, headers, _ = await post(golem.create_promise())
-    assert (status, headers["Location"]) == (302, f"{golem.url}/elsewhere")
+    assert (status, headers["Location"]) == (302, "/elsewhere")
     golem.redirect_next("https://example.org/?a", status=307)
     status, headers, _ = await post(golem.create_promise())
     assert (status, headers["Location"]) == (307, "https://example.org/?a")
@@ -555,14 +556,15 @@ async def test_a_fault_is_for_one_promise_and_some_times(golem: FakeGolem, post:
 
 
 async def test_faults_meet_completions_only(golem: FakeGolem, post: Post) -> None:
-    """Even one that Golem could not read, but no other request."""
+    """Neither another request, nor a completion that Golem cannot read."""
     golem.fail_next(503)
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{golem.url}/healthcheck") as response:
             assert response.status == 200
         path = "/v1/components/x/workers/y/complete"
         async with session.post(golem.url + path, data=b"?") as response:
-            assert response.status == 503
+            assert response.status == 400
+    assert (await post(golem.create_promise()))[0] == 503
 
 
 async def test_a_fault_that_is_applied_still_obeys_golems_rules(

@@ -9,6 +9,7 @@ import socket
 import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from yarl import URL
 
 from golem_client import testing
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.testing import FakeGolem
+from golem_client.testing import FakeGolem, ReceivedRequest
 from golem_client.testing.routes import Completion
 
 OTHER = UUID("f81d4fae-7dec-11d0-a765-00a0c91e6bf6")
@@ -159,7 +160,7 @@ async def test_a_gzipped_body_is_not_json(golem: FakeGolem, session: aiohttp.Cli
 async def test_what_golem_never_answers_is_not_answered(
     golem: FakeGolem, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Completion, "run", lambda *_: None)
+    monkeypatch.setattr(Completion, "run", lambda *_, **__: None)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(complete(session, golem, golem.create_promise()), 0.1)
     assert golem.requests[0].status is None
@@ -309,18 +310,6 @@ async def test_an_unknown_promise_is_a_lookup_error_at_once(golem: FakeGolem) ->
     assert golem.payload(unknown) is None
 
 
-@pytest.mark.parametrize(("dialect", "kept"), [("1.1", b"x"), ("1.3", None), ("1.5", None)])
-def test_a_worker_too_writes_before_it_looks_in_golem_1_1(dialect: str, kept: bytes | None) -> None:
-    golem = FakeGolem(dialect=dialect)
-    unknown = golem.create_promise()
-    golem.delete_promise(unknown)
-    with pytest.raises(LookupError):
-        golem.complete_promise(unknown, b"x")
-    assert golem.payload(unknown) == kept
-    golem.create_promise(oplog_idx=unknown.oplog_idx)
-    assert golem.poll_promise(unknown) == kept
-
-
 async def test_who_waits_for_what_is_deleted_is_told(golem: FakeGolem) -> None:
     first, second = golem.create_promise(), golem.create_promise()
     waiting = [asyncio.create_task(golem.await_promise(each)) for each in (first, second)]
@@ -387,7 +376,7 @@ def test_an_unknown_dialect_is_refused(dialect: str) -> None:
     ("dialect", "token"), [("1.3", "no-uuid-but-long-enough"), ("1.5", "short")]
 )
 def test_a_token_that_golem_would_not_have_is_refused(dialect: str, token: str) -> None:
-    with pytest.raises(ValueError, match="no token of Golem") as raised:
+    with pytest.raises(ValueError, match="not a token of Golem") as raised:
         FakeGolem(dialect=dialect, token=token)
     assert token not in str(raised.value)
 
@@ -408,6 +397,43 @@ async def test_it_is_entered_once() -> None:
     async with FakeGolem() as golem:
         with pytest.raises(RuntimeError, match="make a new one"):
             await golem.__aenter__()
+
+
+async def test_a_with_of_the_wrong_kind_says_which_is_right() -> None:
+    """Python's own error names a protocol."""
+    plain: Any = FakeGolem()
+    with pytest.raises(TypeError, match=r"needs `async with`; .* FakeGolem\.in_thread\(\)"), plain:
+        pass
+    in_thread: Any = FakeGolem.in_thread()
+    with pytest.raises(TypeError, match="needs `with`; `async with` is for FakeGolem"):
+        async with in_thread:
+            pass
+
+
+async def test_it_listens_where_it_is_told(session: aiohttp.ClientSession) -> None:
+    """Its URL is one that this machine reaches: that of all addresses is none."""
+    for host, url in (("0.0.0.0", "http://127.0.0.1:"), ("127.0.0.3", "http://127.0.0.3:")):
+        async with FakeGolem(host=host) as golem:
+            assert golem.url.startswith(url)
+            assert await complete(session, golem, golem.create_promise()) == (200, "true")
+
+
+async def test_a_subclass_takes_note_of_what_was_answered(session: aiohttp.ClientSession) -> None:
+    """Each request once, with its answer, also where none went out; and it may forget them."""
+    noted: list[str] = []
+
+    class Logging(FakeGolem):
+        def answered(self, request: ReceivedRequest) -> None:
+            noted.append(f"{request.payload!r} -> {request.status} {request.fault}")
+            self.clear_requests()
+
+    async with Logging() as golem:
+        promise_id = golem.create_promise()
+        assert await complete(session, golem, promise_id, b"1") == (200, "true")
+        golem.drop_next(applied=False)
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await complete(session, golem, promise_id, b"2")
+    assert (noted, golem.requests) == (["b'1' -> 200 None", "b'2' -> None drop"], ())
 
 
 async def test_a_waiting_worker_learns_that_the_fake_is_closed() -> None:

@@ -159,7 +159,11 @@ def public(cls: type) -> set[str]:
 
 def test_it_has_every_method_of_the_fake() -> None:
     """But for those that make one, and that subclasses override."""
-    assert public(FakeGolem) - public(BlockingFakeGolem) == {"in_thread", "answer_instead"}
+    assert public(FakeGolem) - public(BlockingFakeGolem) == {
+        "in_thread",
+        "answer_instead",
+        "answered",
+    }
     assert public(BlockingFakeGolem) < public(FakeGolem)
 
 

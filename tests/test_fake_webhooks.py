@@ -80,12 +80,6 @@ async def test_bytes_are_taken_verbatim(golem: FakeGolem, post: Post) -> None:
     golem.assert_completed(promise_id, b"\x1f\x8b")
 
 
-async def test_another_host_is_no_route(golem: FakeGolem, post: Post) -> None:
-    url = golem.webhook_url(golem.create_promise())
-    assert await post(url, Host="localhost") == NO_ROUTE
-    assert await post(url.replace("127.0.0.1", "localhost")) == NO_ROUTE
-
-
 def test_a_webhook_has_no_url_before_the_fake_listens() -> None:
     golem = FakeGolem()
     with pytest.raises(RuntimeError, match="async with"):
@@ -143,7 +137,6 @@ async def test_another_method_or_path_is_no_route(golem: FakeGolem, post: Post) 
     assert await post(url, method="GET") == NO_ROUTE
     assert await post(f"{url}/more") == NO_ROUTE
     assert await post(f"{golem.url}/webhooks/approval-agent") == NO_ROUTE
-    assert await post(url.replace("approval-agent", "other-agent")) == NO_ROUTE
 
 
 async def test_whatever_else_fails_is_500(golem: FakeGolem, post: Post) -> None:

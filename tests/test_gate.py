@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import attrs
 import pytest
@@ -19,20 +21,39 @@ from hypothesis.stateful import (
 )
 
 from golem_client import RateLimitedError, ServerError
-from golem_client.client.gate import Gate, GateState, HeldError, Ticket
+from golem_client.client.gate import Gate, HeldError, Ticket
 from tests.virtual_time import VirtualTimeLoop
 
 LIMITED = RateLimitedError("slow down", 429)
 
 
-def fail(state: GateState, now: float, times: int = 1) -> None:
+class Steps:
+    """A gate without calls that wait, and with a clock that each step sets."""
+
+    def __init__(self, width: int) -> None:
+        self.now = 0.0
+        clock = SimpleNamespace(time=lambda: self.now)
+        self.gate = Gate(cast("asyncio.AbstractEventLoop", clock), width)
+
+    def at(self, now: float) -> Gate:
+        self.now = now
+        return self.gate
+
+    def begin(self, now: float) -> Ticket:
+        return self.at(now)._begin(now)
+
+    def may_begin(self, now: float) -> bool:
+        return self.at(now).may_begin(now)
+
+
+def fail(state: Steps, now: float, times: int = 1) -> None:
     for _ in range(times):
-        state.failed(state.begin(now), now)
+        state.at(now).failed(state.begin(now))
 
 
-def closed(now: float = 0.0) -> GateState:
+def closed(now: float = 0.0) -> Steps:
     """Return a gate that a failure at width one has closed."""
-    state = GateState(1)
+    state = Steps(1)
     fail(state, now)
     return state
 
@@ -42,63 +63,63 @@ class TestWidth:
 
     def test_it_begins_with_all_connections(self) -> None:
         """As many as `max_connections`, and not one more."""
-        state = GateState(3)
+        state = Steps(3)
         for _ in range(3):
             assert state.may_begin(0.0)
             state.begin(0.0)
         assert not state.may_begin(0.0)
-        assert state.opens_at(0.0) is None
+        assert state.gate.opens_at() is None
 
     def test_a_failure_halves_it(self) -> None:
         """Down to one; one more closes the gate."""
-        state, widths = GateState(100), []
-        while not state.is_down:
-            widths.append(state.width)
+        state, widths = Steps(100), []
+        while not state.gate.is_down:
+            widths.append(state.gate.width)
             fail(state, 0.0)
         assert [100, 50, 25, 12, 6, 3, 1] == widths
-        assert (1, False) == (state.width, state.is_open(0.0))
+        assert (1, False) == (state.gate.width, state.at(0.0).is_open)
 
     def test_a_failure_after_an_answer_changes_nothing(self) -> None:
         """One dead executor hangs only its own promises."""
-        state = GateState(100)
+        state = Steps(100)
         hanging = [state.begin(0.0) for _ in range(50)]
-        state.answered(state.begin(0.0), 0.0)
+        state.gate.answered(state.begin(0.0))
         for ticket in hanging:
-            state.failed(ticket, 10.0)
-        assert (100, True) == (state.width, state.is_open(10.0))
+            state.at(10.0).failed(ticket)
+        assert (100, True) == (state.gate.width, state.at(10.0).is_open)
 
     def test_an_answer_before_the_attempt_protects_nobody(self) -> None:
         """Also where the clock shows the same time for both."""
-        state = GateState(100)
-        state.answered(state.begin(0.0), 0.0)
+        state = Steps(100)
+        state.gate.answered(state.begin(0.0))
         fail(state, 0.0)
-        assert 50 == state.width
+        assert 50 == state.gate.width
 
     def test_an_answer_widens_it_by_one(self) -> None:
         """To no more than it was."""
-        state, widths = GateState(8), []
+        state, widths = Steps(8), []
         fail(state, 0.0, 2)
         for _ in range(8):
-            state.answered(state.begin(0.0), 0.0)
-            widths.append(state.width)
+            state.gate.answered(state.begin(0.0))
+            widths.append(state.gate.width)
         assert [3, 4, 5, 6, 7, 8, 8, 8] == widths
 
     def test_what_a_call_cuts_off_says_nothing(self) -> None:
         """It only leaves its place."""
-        state = GateState(2)
+        state = Steps(2)
         tickets = [state.begin(0.0), state.begin(0.0)]
-        state.cut_off(tickets[0])
-        assert (2, True) == (state.width, state.may_begin(0.0))
+        state.gate.cut_off(tickets[0])
+        assert (2, True) == (state.gate.width, state.may_begin(0.0))
         state.begin(0.0)
         assert not state.may_begin(0.0)
 
     def test_what_is_cut_off_does_not_protect_from_failures(self) -> None:
         """Only an answer does."""
-        state = GateState(8)
+        state = Steps(8)
         first, second = state.begin(0.0), state.begin(0.0)
-        state.cut_off(first)
-        state.failed(second, 1.0)
-        assert 4 == state.width
+        state.gate.cut_off(first)
+        state.at(1.0).failed(second)
+        assert 4 == state.gate.width
 
 
 class TestProbes:
@@ -109,7 +130,7 @@ class TestProbes:
         state, now = closed(), 0.0
         times: list[float] = []
         while len(times) < 6:
-            opens_at = state.opens_at(now)
+            opens_at = state.gate.opens_at()
             assert opens_at is not None
             assert not state.may_begin(opens_at - 0.001)
             times.append(opens_at - now)
@@ -121,77 +142,72 @@ class TestProbes:
 
     def test_failed_probes_do_not_change_their_times(self) -> None:
         """Nor do attempts from before the closing that fail late."""
-        state = GateState(2)
+        state = Steps(2)
         late = state.begin(0.0)
         fail(state, 0.0, 2)
-        assert state.is_down
-        state.failed(late, 0.05)
+        assert state.gate.is_down
+        state.at(0.05).failed(late)
         fail(state, 0.1)
-        assert 0.3 == pytest.approx(state.opens_at(0.1))
+        assert 0.3 == pytest.approx(state.gate.opens_at())
 
     def test_each_closing_begins_anew(self) -> None:
         """The first probe of the next outage comes after 0.1 s again."""
         state = closed()
         for now in (0.1, 0.3):
             state.begin(now)
-        state.answered(state.begin(0.7), 0.7)
-        assert state.is_open(0.7)
+        state.gate.answered(state.begin(0.7))
+        assert state.at(0.7).is_open
         fail(state, 1.0)
-        assert 1.1 == pytest.approx(state.opens_at(1.0))
+        assert 1.1 == pytest.approx(state.gate.opens_at())
 
     def test_any_answer_opens(self) -> None:
         """That of an attempt from before the closing as well."""
-        state = GateState(2)
+        state = Steps(2)
         late = state.begin(0.0)
         fail(state, 0.0, 2)
-        state.answered(late, 5.0)
-        assert (True, 2, 5.0) == (state.is_open(5.0), state.width, state.seconds_closed(9.0))
+        state.gate.answered(late)
+        assert (True, 2) == (state.at(5.0).is_open, state.gate.width)
 
     def test_attempts_of_before_take_no_room_after(self) -> None:
         """They may hang until their time is up."""
-        state = GateState(4)
+        state = Steps(4)
         hanging = [state.begin(0.0) for _ in range(4)]
         for ticket in hanging[:3]:
-            state.failed(ticket, 10.0)
+            state.at(10.0).failed(ticket)
         probes = [state.begin(10.1 + 0.4 * n) for n in range(5)]
-        state.answered(probes[4], 12.0)
-        assert (2, 0) == (state.width, state.under_way)
+        state.gate.answered(probes[4])
+        assert (2, 0) == (state.gate.width, state.gate.under_way)
         new = [state.begin(12.0), state.begin(12.0)]
         assert not state.may_begin(12.0)
         for ticket in [hanging[3], *probes[:4]]:
-            state.failed(ticket, 13.0)
-        assert (2, False) == (state.width, state.may_begin(13.0))
-        state.cut_off(new[0])
+            state.at(13.0).failed(ticket)
+        assert (2, False) == (state.gate.width, state.may_begin(13.0))
+        state.gate.cut_off(new[0])
         assert state.may_begin(13.0)
 
     def test_what_an_answer_overtook_takes_no_room_either(self) -> None:
         """Where failures narrowed the gate, and one of the attempts that hang did not close it."""
-        state = GateState(8)
+        state = Steps(8)
         hanging = [state.begin(0.0) for _ in range(6)]
         late, later = state.begin(9.0), state.begin(9.5)
-        state.failed(hanging[0], 10.0)
-        assert (4, 7, False) == (state.width, state.under_way, state.may_begin(10.0))
-        state.answered(late, 10.0)
-        assert (5, 1, True) == (state.width, state.under_way, state.may_begin(10.0))
+        state.at(10.0).failed(hanging[0])
+        assert (4, 7, False) == (state.gate.width, state.gate.under_way, state.may_begin(10.0))
+        state.gate.answered(late)
+        assert (5, 1, True) == (state.gate.width, state.gate.under_way, state.may_begin(10.0))
         for ticket in hanging[1:]:
-            state.failed(ticket, 11.0)
-        assert (5, 1) == (state.width, state.under_way)
-        state.cut_off(later)
-        assert 0 == state.under_way
+            state.at(11.0).failed(ticket)
+        assert (5, 1) == (state.gate.width, state.gate.under_way)
+        state.gate.cut_off(later)
+        assert 0 == state.gate.under_way
 
     def test_in_a_gate_that_is_not_too_full_they_count(self) -> None:
         """Slow attempts are not more than the width allows."""
-        state = GateState(3)
+        state = Steps(3)
         slow = [state.begin(0.0), state.begin(0.0)]
-        state.answered(state.begin(0.0), 1.0)
-        assert (3, 2) == (state.width, state.under_way)
-        state.cut_off(slow[0])
-        assert 1 == state.under_way
-
-    def test_how_long(self) -> None:
-        """From the closing on."""
-        state = closed(3.0)
-        assert [0.0, 4.0] == [state.seconds_closed(now) for now in (3.0, 7.0)]
+        state.gate.answered(state.begin(0.0))
+        assert (3, 2) == (state.gate.width, state.gate.under_way)
+        state.gate.cut_off(slow[0])
+        assert 1 == state.gate.under_way
 
 
 class TestHold:
@@ -199,99 +215,65 @@ class TestHold:
 
     def test_nobody_begins_before_its_end(self) -> None:
         """Then as many as before."""
-        state = GateState(4)
-        assert state.hold(0.0, 2.0)
+        state = Steps(4)
+        state.at(0.0).hold(2.0, LIMITED)
         assert [False, False, True] == [state.may_begin(now) for now in (0.0, 1.9, 2.0)]
-        assert [2.0, 0.5, 0.0] == [state.seconds_held(now) for now in (0.0, 1.5, 2.0)]
-        assert [False, True] == [state.is_open(now) for now in (1.9, 2.0)]
-        assert (2.0, 4) == (state.opens_at(1.0), state.width)
+        assert [2.0, 0.5, 0.0] == [state.at(now).seconds_held for now in (0.0, 1.5, 2.0)]
+        assert [False, True] == [state.at(now).is_open for now in (1.9, 2.0)]
+        assert (2.0, 4) == (state.gate.opens_at(), state.gate.width)
 
     @pytest.mark.parametrize("seconds", [60.5, 999_999.0, float("inf")])
     def test_sixty_seconds_are_the_most(self, seconds: float) -> None:
         """Whatever the server asks for."""
-        state = GateState(4)
-        state.hold(5.0, seconds)
+        state = Steps(4)
+        state.at(5.0).hold(seconds, LIMITED)
         assert (False, True) == (state.may_begin(64.9), state.may_begin(65.0))
 
     @pytest.mark.parametrize("seconds", [0.0, -3.0, 1.0, 1.9])
     def test_a_shorter_one_does_not_shorten_it(self, seconds: float) -> None:
         """The longest holds."""
-        state = GateState(4)
-        state.hold(0.0, 2.0)
-        assert not state.hold(0.0, seconds)
-        assert 2.0 == state.seconds_held(0.0)
+        state = Steps(4)
+        state.at(0.0).hold(2.0, LIMITED)
+        state.at(0.0).hold(seconds, LIMITED)
+        assert 2.0 == state.at(0.0).seconds_held
 
     def test_none_at_all_closes_nothing(self) -> None:
         """Zero seconds are no pause."""
-        state = GateState(4)
-        assert not state.hold(0.0, 0.0)
-        assert state.is_open(0.0)
+        state = Steps(4)
+        state.at(0.0).hold(0.0, LIMITED)
+        assert state.at(0.0).is_open
 
     def test_probes_wait_for_its_end(self) -> None:
         """The first comes as soon as it is over."""
         state = closed()
-        state.hold(0.0, 2.0)
+        state.at(0.0).hold(2.0, LIMITED)
         assert [False, False, True] == [state.may_begin(now) for now in (0.1, 1.9, 2.0)]
-        assert 2.0 == state.opens_at(1.0)
+        assert 2.0 == state.gate.opens_at()
 
     def test_an_answer_does_not_end_it(self) -> None:
         """Another part of Golem may have given it."""
         state = closed()
         ticket = state.begin(0.1)
-        state.hold(0.1, 2.0)
-        state.answered(ticket, 0.2)
-        assert (False, True) == (state.is_open(0.2), state.is_open(2.1))
-        assert 2.1 == pytest.approx(state.seconds_closed(3.0))
+        state.at(0.1).hold(2.0, LIMITED)
+        state.gate.answered(ticket)
+        assert (False, True) == (state.at(0.2).is_open, state.at(2.1).is_open)
 
     def test_how_long(self) -> None:
-        """An hour without a call is no hour of an outage."""
-        state = GateState(1)
-        state.hold(0.0, 2.0)
-        assert 2.0 == state.seconds_closed(3600.0)
+        """An outage after a pause counts from its own beginning; one within it does not."""
+        state = Steps(1)
+        state.at(10.0).hold(2.0, LIMITED)
+        fail(state, 11.0)
+        assert 2.0 == state.at(12.0).seconds_down
+        state.gate.answered(state.begin(12.0))
         fail(state, 3600.0)
-        assert 1.0 == state.seconds_closed(3601.0)
+        assert 5.0 == state.at(3605.0).seconds_down
 
     def test_a_full_gate_waits_for_a_place_not_for_a_time(self) -> None:
         """After a pause as before it."""
-        state = GateState(1)
+        state = Steps(1)
         state.begin(0.0)
-        state.hold(0.0, 1.0)
-        assert state.opens_at(0.5) is None
-
-
-class TestClocksThatJump:
-    """Nobody waits for a time that lies hours ahead."""
-
-    def test_back_while_down(self) -> None:
-        """The next probe comes at once."""
-        state = closed(10_000.0)
-        assert state.may_begin(100.0)
-        state.begin(100.0)
-        assert (False, True) == (state.may_begin(100.1), state.may_begin(100.2))
-        assert 0.0 == state.seconds_closed(100.0)
-
-    def test_back_while_held(self) -> None:
-        """The pause is over, and a new one can begin."""
-        state = GateState(4)
-        state.hold(10_000.0, 60.0)
-        assert state.is_open(100.0)
-        assert state.hold(100.0, 1.0)
-        assert not state.may_begin(100.5)
-
-    def test_back_between_an_answer_and_a_failure(self) -> None:
-        """What counts is the order, not the time."""
-        state = GateState(4)
-        state.answered(state.begin(10_000.0), 10_000.0)
-        fail(state, 100.0)
-        assert 2 == state.width
-
-    def test_far_ahead(self) -> None:
-        """All that waited may go on, one by one."""
-        state = closed()
-        state.hold(0.0, 60.0)
-        assert state.may_begin(1e9)
-        state.begin(1e9)
-        assert not state.may_begin(1e9)
+        state.at(0.0).hold(1.0, LIMITED)
+        assert state.gate.opens_at() is None
 
 
 @pytest.fixture
@@ -411,7 +393,7 @@ class TestWaiting:
         traffic.call()
         traffic.run()
         loop.now += 3.0
-        assert traffic.gate.state.may_begin(loop.now)
+        assert traffic.gate.may_begin(loop.now)
         assert traffic.gate.try_enter(loop.now) is None
         traffic.run()
         assert [0] == traffic.entered
@@ -718,22 +700,17 @@ class TestLog:
         assert [logging.INFO] * 2 == [record.levelno for record in caplog.records]
         assert [
             "Golem is down or overloaded: calls wait, and single attempts probe",
-            "Golem is asked again by all calls, after 3 s",
+            "Golem answers again, after 3 s",
         ] == caplog.messages
 
-    def test_a_hold_is_two_lines_too(
+    def test_a_pause_is_one_line(
         self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Its own length is told, not that of the silence after it."""
-        traffic = Traffic(loop, 4)
-        traffic.gate.hold(2.0, LIMITED)
-        traffic.gate.hold(3.0, LIMITED)
-        traffic.run(100.0)
-        assert 1 == len(caplog.messages)
-        traffic.gate.hold(1.0, LIMITED)
-        assert 3 == len(caplog.messages)
-        assert caplog.messages[1].endswith("after 3 s")
-        assert caplog.messages[0] == caplog.messages[2]
+        """With its length; one that changes nothing is not logged."""
+        gate = Gate(loop, 4)
+        gate.hold(90.0, LIMITED)
+        gate.hold(1.0, LIMITED)
+        assert ["the server asks all calls to wait for 60 s"] == caplog.messages
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -777,23 +754,22 @@ class GateMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Without it, several things happen before any task runs on."""
         self.traffic.run(seconds)
-        traffic, gate, state, now = self.traffic, self.traffic.gate, self.state, self.loop.now
+        traffic, gate, now = self.traffic, self.gate, self.loop.now
         if now < self.held_until:
             assert self.entered_before == len(traffic.entered)
         assert [] == [caller for caller in traffic.waiting if caller.deadline < now - 0.001]
         assert len(traffic.waiting) == gate.pressure().waiting
         assert self.width == gate.free + len(traffic.under_way)
         tickets = [caller.ticket for caller in traffic.under_way if caller.ticket is not None]
-        assert set(state._counted) <= set(tickets)
-        if traffic.waiting and state.is_open(now):
-            assert state.under_way >= state.width
+        assert set(gate._counted) <= set(tickets)
+        if traffic.waiting and gate.is_open:
+            assert gate.under_way >= gate.width
 
     @invariant()
     def no_width_beyond(self) -> None:
-        state = self.state
-        assert 1 <= state.width <= self.width
-        if not state.is_down:
-            assert 0 <= state.under_way <= self.width
+        assert 1 <= self.gate.width <= self.width
+        if not self.gate.is_down:
+            assert 0 <= self.gate.under_way <= self.width
 
     @invariant()
     def each_attempt_has_a_slot(self) -> None:
@@ -801,8 +777,8 @@ class GateMachine(RuleBasedStateMachine):
         assert self.width >= self.traffic.gate.free + len(self.traffic.under_way)
 
     @property
-    def state(self) -> GateState:
-        return self.traffic.gate.state
+    def gate(self) -> Gate:
+        return self.traffic.gate
 
     def teardown(self) -> None:
         """Golem is back: everybody is let through soon, and the gate is open."""
@@ -820,7 +796,7 @@ class GateMachine(RuleBasedStateMachine):
         traffic.run(1.0)
         traffic.end(probe, traffic.gate.answered)
         assert traffic.gate.pressure().open
-        assert 0 == traffic.gate.state.under_way
+        assert 0 == traffic.gate.under_way
         self.loop.close()
 
 

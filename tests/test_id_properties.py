@@ -7,6 +7,7 @@ import json
 import pickle
 import sys
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,15 +16,8 @@ from hypothesis import strategies as st
 
 from golem_client.errors import InvalidIdError
 from golem_client.ids import ComponentId, PromiseId, WorkerId
-from golem_client.testing.strategies import (
-    KEY_CASES,
-    component_ids,
-    json_forms,
-    promise_id_spellings,
-    promise_ids,
-    texts,
-    worker_ids,
-)
+from golem_client.testing.strategies import component_ids, promise_ids, worker_ids
+from tests.id_spellings import KEY_CASES, json_forms, promise_id_spellings, texts
 
 WORKER_FORMS = (
     WorkerId.to_json,
@@ -54,6 +48,21 @@ def test_every_spelling_of_every_component_is_read(component: ComponentId) -> No
         assert component == ComponentId.parse(spelling)
     assert component == ComponentId.parse(f"urn:component:{component}/3")
     assert component == ComponentId.from_bits(component.high_bits, component.low_bits)
+
+
+ROUNDED = ComponentId.from_bits(*(int(Decimal(repr(float(n)))) for n in (2**63 + 1, 2**63 + 4097)))
+"""Two halves that JavaScript may have rounded."""
+
+
+@pytest.mark.parametrize("case", KEY_CASES, ids=["snake", "camel", "kebab"])
+def test_no_spelling_is_one_that_is_refused_for_being_rounded(case: Any) -> None:
+    """Of an id whose halves look so, the forms in which they are JSON's integers are left out."""
+    an_id = PromiseId(WorkerId(ROUNDED, "w1"), 7)
+    halves = {"high_bits": ROUNDED.high_bits, "low_bits": ROUNDED.low_bits}
+    with pytest.raises(InvalidIdError, match="JavaScript"):
+        ComponentId.parse(halves)
+    spellings = [*json_forms(an_id, case), *texts(an_id)]
+    assert {an_id} == {PromiseId.parse(spelling) for spelling in spellings}
 
 
 @given(st.one_of(component_ids(), worker_ids(), promise_ids()))

@@ -262,10 +262,9 @@ JUNK: list[object] = [
 
 
 @pytest.mark.parametrize("cls", [ComponentId, WorkerId, PromiseId])
-@pytest.mark.parametrize("value", JUNK, ids=lambda value: f"{type(value).__name__}")
-def test_whatever_is_no_id_is_refused_with_one_error(cls: Any, value: Any) -> None:
+def test_whatever_is_no_id_is_refused_with_one_error(cls: Any) -> None:
     """It has nothing chained to it."""
-    assert refusal(cls.parse, value).isprintable()
+    assert [] == [value for value in JUNK if not refusal(cls.parse, value).isprintable()]
 
 
 def test_a_cyclic_object_is_refused() -> None:

@@ -28,7 +28,6 @@ OPTIONAL = {
     "pydantic_core",
     "pytest",
     "requests",
-    "rich",
     "sqlalchemy",
     "starlette",
     "twilio",
@@ -57,7 +56,7 @@ WITHOUT_ITS_EXTRA = {
         'Outbox needs sqlalchemy, which the extra has: pip install "golem-client[outbox]"'
     ),
     "from golem_client.blocking import BlockingOutbox": (
-        'BlockingOutbox needs sqlalchemy, which the extra has: pip install "golem-client[outbox]"'
+        'Outbox needs sqlalchemy, which the extra has: pip install "golem-client[outbox]"'
     ),
     "from golem_client.telemetry import OpenTelemetry": (
         "OpenTelemetry needs opentelemetry-api, which the extra has: "

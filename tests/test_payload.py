@@ -27,7 +27,7 @@ from tests.serde.table import ROWS, Row
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_the_table(row: Row) -> None:
-    """Each row of tests/serde/table.py is written as it says."""
+    """Each row of tests/serde/table.py is written as its JSON."""
     assert row.json.encode() == encode_json(row.value, row.as_type, row.converter)
 
 
@@ -73,7 +73,7 @@ def _as_json(value: Any) -> Any:
 @settings(deadline=None)
 @given(_VALUES)
 def test_plain_values_round_trip(value: Any) -> None:
-    """What is written reads back as the same value, and says nothing about how it was written."""
+    """What is written reads back as the same value, whichever way it was written."""
     encoded = encode_json(value)
     assert _as_json(value) == json.loads(encoded)
     assert encoded == encode_json(value, object), "the walk writes what json writes at once"
@@ -114,7 +114,7 @@ def test_what_is_wrong_in_a_long_list_has_its_path() -> None:
         ({"a": [1.5, float("nan")]}, "$[50].a[1]: is not a finite"),
         ({"a": {1: 1, "1": 2}}, '$[50].a["1"]: is the text of two keys'),
         ({"a": [object()]}, "$[50].a[0]: is of type object"),
-        ([cycle], "$[50][0][1]: contains itself"),
+        ([cycle], f"$[50][0]{'[1]' * 6}…[1]"),
         ([deep], f"$[50]{'[0]' * 7}…[0]"),
         ({"a": [[1] * 500]}, "$: is more than 1000 bytes"),
     ]:
@@ -235,27 +235,44 @@ def test_any_value_is_written_or_refused(value: Any) -> None:
 
 
 _PROGRAM = """
+import sys
+from typing import Any
 from uuid import UUID
-import enum
 import attrs
 from golem_client.payload import encode_json
+
+assert "pydantic" not in sys.modules, "whoever has no pydantic pays nothing for it"
+import pydantic
 
 @attrs.frozen
 class Tag:
     name: str
 
+class Tags(pydantic.BaseModel):
+    tags: set[str]
+    any: Any
+    by_name: dict[str, frozenset[int]] = {}
+
+class Odd(pydantic.BaseModel):
+    metadata: set[str]
+    default: list[set[str]]
+    type: str = "x"
+
+words = {"a", "b", "cc", "é", ""}
+tags = Tags(tags=words, any=[{"x": words}], by_name={"n": frozenset({3, 10, 1})})
 value = {
-    "texts": {"a", "b", "cc", "é", ""},
+    "texts": words,
     "mixed": {1, 2.5, "x", None, (1, 2), frozenset({"p", "q", "r"})},
     "objects": {Tag("a"), Tag("b"), Tag("c")},
     "ids": {UUID(int=n) for n in range(9)},
+    "models": [tags, {"t": tags}, Odd(metadata=words, default=[words])],
 }
 print(encode_json(value).hex())
 """
 
 
 def test_bytes_are_the_same_in_every_process() -> None:
-    """Sets have a fixed order, whatever their hashes."""
+    """Sets have a fixed order, whatever their hashes; in models also where a field is Any."""
     written = {
         subprocess.run(
             [sys.executable, "-c", _PROGRAM],
@@ -267,10 +284,15 @@ def test_bytes_are_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     (encoded,) = written
-    tree = json.loads(bytes.fromhex(encoded))
-    assert tree["texts"] == ["", "a", "b", "cc", "é"]
-    assert tree["mixed"] == [1, 2.5, "x", ["p", "q", "r"], [1, 2], None]
-    assert tree["objects"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+    words = ["", "a", "b", "cc", "é"]
+    tags = {"tags": words, "any": [{"x": words}], "by_name": {"n": [1, 3, 10]}}
+    assert json.loads(bytes.fromhex(encoded)) == {
+        "texts": words,
+        "mixed": [1, 2.5, "x", ["p", "q", "r"], [1, 2], None],
+        "objects": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
+        "ids": [str(UUID(int=number)) for number in range(9)],
+        "models": [tags, {"t": tags}, {"metadata": words, "default": [words], "type": "x"}],
+    }
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
@@ -295,15 +317,6 @@ def test_only_bytes_are_bytes(value: Any) -> None:
         encode_bytes(value)
 
 
-def test_a_released_memoryview_is_refused() -> None:
-    """It has no bytes any more, and Python's own error is not ours."""
-    view = memoryview(b"ab")
-    view.release()
-    with pytest.raises(PayloadError, match="released") as caught:
-        encode_bytes(view)
-    assert caught.value.__context__ is None
-
-
 def test_text_is_utf8() -> None:
     """Text is sent as UTF-8, without a byte order mark or quotes."""
     assert encode_text("é\U0001f600") == "é\U0001f600".encode()
@@ -316,7 +329,7 @@ def test_only_text_is_text(value: Any) -> None:
         encode_text(value)
 
 
-def test_a_lone_surrogate_is_no_text() -> None:
+def test_text_with_a_lone_surrogate_is_refused() -> None:
     """Half a character cannot be UTF-8; the text is not shown."""
     with pytest.raises(PayloadError, match="lone surrogate at index 7") as caught:
         encode_text("hunter2\ud800")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum, Flag, StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
 from uuid import UUID
 
@@ -99,13 +99,13 @@ def test_a_hook_for_a_class_wins() -> None:
     ],
 )
 def test_a_hook_for_any_type_wins(cls: Any, hook: Any, value: Any, expected: str) -> None:
-    """Plain types, the standard library's, enums, keys, ids, and types that have no rule."""
+    """Plain types, the standard library's, enums, keys, ids, and types that the rules refuse."""
     converter = make_converter()
     converter.register_unstructure_hook(cls, hook)
     assert _written(converter, value) == expected
 
 
-def test_a_hook_for_dates_is_none_for_datetimes() -> None:
+def test_a_hook_for_dates_is_not_used_for_datetimes() -> None:
     """A datetime is a date, and would lose its time."""
     converter = make_converter()
     converter.register_unstructure_hook(date, lambda day: day.strftime("%d.%m.%Y"))
@@ -153,8 +153,9 @@ def test_what_a_hook_returns_is_not_converted_twice() -> None:
     converter.register_unstructure_hook(Coin, lambda coin: coin.metal)
     with pytest.raises(PayloadError):
         encode_json(Money(Decimal(1)), converter=converter)  # it returns itself, for ever
-    converter.register_unstructure_hook(Money, lambda m: {"eur": ["a", m.amount, Coin(m.amount)]})
-    assert _written(converter, [Money(Decimal("1.0")), "b"]) == '[{"eur":["a","1.0","gold"]},"<b>"]'
+    converter.register_unstructure_hook(Money, lambda m: {"eur": ("a", [m.amount], Coin(m.amount))})
+    expected = '[{"eur":["a",["1.0"],"gold"]},"<b>"]'
+    assert _written(converter, [Money(Decimal("1.0")), "b"]) == expected
 
 
 def test_a_hook_that_changes_nothing_leaves_the_rule() -> None:
@@ -196,7 +197,7 @@ def test_hooks_that_return_each_other_are_refused() -> None:
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: Name(money.currency))
     converter.register_unstructure_hook(Name, lambda name: Money(Decimal(1), name))
-    with pytest.raises(PayloadError, match=r"^\$\[0\]: is converted again and again"):
+    with pytest.raises(PayloadError, match=r"^\$\[0\]: could not be read: RecursionError"):
         encode_json([Name("a")], converter=converter)
 
 
@@ -233,18 +234,19 @@ def test_cattrs_own_hooks_are_the_users() -> None:
 
 
 def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
-    """`..` stands for what only the hook knows."""
+    """Only the hook knows the part between."""
     converter = make_converter()
     converter.register_unstructure_hook(
         Bill, make_dict_unstructure_fn(Bill, converter, at=override(rename="type"))
     )
     bill = Bill(Money(Decimal("NaN")), MOMENT)
-    with pytest.raises(PayloadError, match=r"^\$\.bills\[0\]\.\.amount: is not a finite number"):
+    expected = r"^\$\.bills\[0\]: in what a hook wrote, \$\.amount: is not a finite number"
+    with pytest.raises(PayloadError, match=expected):
         encode_json({"bills": [bill]}, converter=converter)
 
 
 def test_an_override_renames_and_omits() -> None:
-    """`Annotated[T, override(...)]` is cattrs' own way to say it on the field."""
+    """`Annotated[T, override(...)]` is cattrs' own way to do it on the field."""
 
     @attrs.frozen
     class Renamed:
@@ -290,8 +292,9 @@ def test_a_hook_that_raises_is_a_refusal(declared: Any) -> None:
     with pytest.raises(PayloadError) as caught:
         encode_json(BILL, declared, converter)
     error = caught.value
-    assert (
-        error.message == "$.total: could not be read: BoomError was raised by a hook or a property"
+    assert error.message == (
+        "$.total: could not be read: BoomError was raised by a hook, a property or a field that is "
+        "not set"
     )
     assert (error.__cause__, error.__context__) == (None, None)
     assert not hasattr(error, "__notes__")
@@ -311,7 +314,7 @@ def test_hooks_that_recurse_for_ever_are_refused() -> None:
     converter.register_unstructure_hook(Tree, make_dict_unstructure_fn(Tree, converter))
     tree = Tree(SECRET, [])
     tree.children.append(tree)
-    with pytest.raises(PayloadError, match=r"^\$.*too deep for the hooks"):
+    with pytest.raises(PayloadError, match=r"^\$.*RecursionError"):
         encode_json(tree, converter=converter)
 
 
@@ -381,17 +384,8 @@ class Branch:
     right: Any
 
 
-@attrs.define(eq=False)
-class Only:
-    inner: Any
-
-
 class Typed(TypedDict):
     a: int
-
-
-class Bits(Flag):
-    ONE = 1
 
 
 Decision = Approved | Rejected
@@ -495,7 +489,7 @@ def test_classes_with_hooks_of_their_own_need_no_tag() -> None:
 
 
 def test_a_class_beside_a_tagged_union_must_be_tagged_too() -> None:
-    """The wider union is no variant of the tagged one."""
+    """The wider union is not the tagged one."""
     converter = make_converter(externally_tagged=Decision)
     with pytest.raises(PayloadError, match="externally_tagged"):
         encode_json(Moved(1, 2), Decision | Moved, converter)
@@ -552,7 +546,7 @@ def test_a_variant_that_a_hook_returns_is_tagged() -> None:
 
 
 def test_the_value_of_an_enum_is_final() -> None:
-    """A hook for every text does not change what an enum says."""
+    """A hook for every text does not change the value of an enum."""
 
     class Status(Enum):
         DONE = "done"
@@ -575,31 +569,17 @@ def test_threads_may_share_a_converter() -> None:
 
 def test_a_cycle_of_variants_is_a_cycle() -> None:
     """Found as such, and a bomb of variants as quickly as any other."""
-    converter = make_converter(externally_tagged={Branch | Approved: {Branch: "Branch(..)"}})
+    converter = make_converter(externally_tagged=Branch | Approved)
     value = Branch(SECRET, None)
     value.right = [value]
-    with pytest.raises(PayloadError, match=r"^\$\.Branch\[1\]\[0\]\.Branch: contains itself"):
+    path = r"^\$\.Branch\.right\[0\]\.Branch\.right\[0\]\.Branch\.right….*or contains itself"
+    with pytest.raises(PayloadError, match=path):
         encode_json(value, converter=converter)
     bomb = Branch("a" * 40, None)
     for _ in range(60):
         bomb = Branch(bomb, bomb)
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json(bomb, converter=converter, max_bytes=100_000)
-
-
-def test_a_cycle_of_newtypes_is_too_deep() -> None:
-    """Each tag is a level, though no list and no object of fields is between."""
-    converter = make_converter(externally_tagged={Only | Approved: {Only: "Only(..)"}})
-    only = Only(None)
-    only.inner = only
-    with pytest.raises(PayloadError, match="nested deeper than the 127 levels"):
-        encode_json(only, converter=converter)
-
-
-def test_a_named_tuple_may_be_said_to_be_one() -> None:
-    """It is a tuple variant with the mark as without it."""
-    converter = make_converter(externally_tagged={Shift | Approved: {Shift: "Moved(..)"}})
-    assert _written(converter, Shift(1)) == '{"Moved":1}'
 
 
 def test_a_tuple_is_content_as_it_is() -> None:
@@ -617,12 +597,12 @@ def test_an_alias_can_be_tagged() -> None:
 
 def test_a_single_class_can_be_tagged() -> None:
     """A Rust enum of one variant, or a Python enum by itself."""
-    converter = make_converter(externally_tagged={Rejected: {}, Colour: {Colour.RED: "Red"}})
-    assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"Red"]'
-    assert _written(converter, Rejected("a"), Rejected) == '{"Rejected":{"reason":"a"}}'
+    converter = make_converter(externally_tagged=[Rejected, Colour])
+    assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"red"]'
+    assert _written(converter, Rejected("a"), Rejected) == '{"reason":"a"}'
 
 
-def test_a_subclass_of_a_variant_is_no_variant() -> None:
+def test_a_subclass_of_a_variant_is_not_a_variant() -> None:
     """Rust has no name for it: as the union it is refused, by itself it is itself."""
     converter = make_converter(externally_tagged=[Decision])
     assert _written(converter, Late("a")) == '{"reason":"a","by":0}'
@@ -667,7 +647,7 @@ def test_the_exact_class_wins_in_a_union() -> None:
     assert _written(converter, [Coin(Decimal(1))], list[Money | Coin]) == '["gold"]'
 
 
-def test_a_tag_is_no_field() -> None:
+def test_a_key_style_leaves_tags_alone() -> None:
     """Key styles are for fields; names of variants stay."""
     union = Moved | Approved
     converter = make_converter(externally_tagged={union: {}}, key_style="SCREAMING_SNAKE_CASE")
@@ -690,9 +670,13 @@ def test_a_users_hook_for_the_union_wins() -> None:
 
 def test_variants_are_checked_inside() -> None:
     """With the path through the tag."""
-    converter = make_converter(externally_tagged={Decision: {Rejected: "Rejected(..)"}})
-    with pytest.raises(PayloadError, match=r"^\$\[0\]\.Rejected: is of type int, where str"):
+    converter = make_converter(externally_tagged=Approved | Rejected | Shift)
+    with pytest.raises(
+        PayloadError, match=r"^\$\[0\]\.Rejected\.reason: is of type int, where str"
+    ):
         encode_json([Rejected(5)], converter=converter)  # type: ignore[arg-type]
+    with pytest.raises(PayloadError, match=r"^\$\[0\]\.Shift: is of type str, where int"):
+        encode_json([Shift("a")], converter=converter)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -708,13 +692,9 @@ def test_variants_are_checked_inside() -> None:
             "several variants of one class",
         ),
         ([Approved | Typed], TypeError, "cannot be a variant"),
-        ([Approved | Bits], TypeError, "cannot be a variant"),
         ([Approved | Literal["a"]], TypeError, "cannot be"),
         ([Any], TypeError, "cannot be"),
-        ([None], TypeError, "no variants"),
         ([5], TypeError, "cannot be"),
-        ({Approved | str: {str: "Text(..)"}}, ValueError, "choice of form"),
-        ({Shift | Approved: {Shift: "Shift{..}"}}, ValueError, "choice of form"),
     ],
     ids=lambda case: str(case)[:40],
 )
@@ -724,14 +704,15 @@ def test_unions_that_cannot_be_tagged(tagged: Any, error: type[Exception], words
         make_converter(externally_tagged=tagged)
 
 
-def test_a_variant_that_cannot_be_written_cannot_be_tagged() -> None:
-    """Its own refusal comes when the converter is made."""
+def test_a_variant_that_cannot_be_written_is_refused() -> None:
+    """With its own refusal, when it is used."""
 
     class Forgotten(Rejected):
         more: int = 0
 
-    with pytest.raises(TypeError, match=r"cannot be externally tagged: .* 'more' is no field"):
-        make_converter(externally_tagged=[Approved | Forgotten])
+    converter = make_converter(externally_tagged=[Approved | Forgotten])
+    with pytest.raises(PayloadError, match="'more' is not a field"):
+        encode_json(Forgotten("a"), converter=converter)
 
 
 def test_the_types_of_the_converters_methods_resolve() -> None:
@@ -749,24 +730,24 @@ def test_the_examples_of_make_converter() -> None:
 
 def test_an_unknown_key_style_is_an_error() -> None:
     """Not silently none."""
-    with pytest.raises(ValueError, match="key_style='camel' is none of camelCase"):
+    with pytest.raises(ValueError, match="key_style='camel' is not one of camelCase"):
         make_converter(key_style="camel")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("style", "keys"),
     [
-        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]),
-        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY", "straße"]),
-        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY", "Straße"]),
-        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y", "straße"]),
-        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y", "STRAßE"]),
-        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y", "STRAßE"]),
+        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y"]),
+        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY"]),
+        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY"]),
+        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y"]),
+        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y"]),
+        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y"]),
     ],
 )
 def test_key_styles_are_serdes(style: Any, keys: list[str]) -> None:
     """As `rename_all` writes fields."""
-    names = ["first_name", "_hidden", "a1_b", "URL", "x__y", "straße"]
+    names = ["first_name", "_hidden", "a1_b", "URL", "x__y"]
     cls = attrs.make_class("Styled", {name: attrs.field(default=0) for name in names})
     tree: Mapping[str, int] = make_converter(key_style=style).unstructure(cls())
     assert list(tree) == keys

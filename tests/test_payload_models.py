@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -226,7 +223,7 @@ def test_a_simple_model_is_written_byte_by_byte_as_pydantic_does() -> None:
 
 
 def test_dataclasses_of_pydantic_are_written_by_pydantic() -> None:
-    """They have no model_dump_json; TypeAdapter says the same."""
+    """They have no model_dump_json; TypeAdapter writes the same."""
     data = Data(date(2020, 1, 1))
     expected = pydantic.TypeAdapter(Data).dump_json(data)
     assert encode_json(data) == expected == b'{"past":"2020-01-01","took":"PT2S"}'
@@ -311,7 +308,7 @@ def test_models_are_variants() -> None:
 
 
 def test_a_computed_field_is_content() -> None:
-    """A model of nothing else is no unit variant."""
+    """A model with nothing but computed fields is not a unit variant."""
 
     class Now(pydantic.BaseModel):
         @pydantic.computed_field  # type: ignore[prop-decorator]
@@ -321,46 +318,6 @@ def test_a_computed_field_is_content() -> None:
 
     converter = make_converter(externally_tagged=Now)
     assert encode_json(Now(), converter=converter) == b'{"Now":{"year":2026}}'
-
-
-_SETS = """
-from typing import Any
-import pydantic
-from golem_client.payload import encode_json
-
-class Tags(pydantic.BaseModel):
-    tags: set[str]
-    any: Any
-    by_name: dict[str, frozenset[int]] = {}
-
-class Odd(pydantic.BaseModel):
-    metadata: set[str]
-    default: list[set[str]]
-    type: str = "x"
-
-words = {"a", "b", "cc", "d", "e"}
-tags = Tags(tags=words, any=[{"x": words}], by_name={"n": frozenset({3, 10, 1})})
-odd = Odd(metadata=words, default=[words])
-print(encode_json([tags, {"t": tags}, odd]).decode())
-"""
-
-
-def test_sets_in_models_have_an_order() -> None:
-    """The same in every process, also where a field declares nothing."""
-    written = {
-        subprocess.run(
-            [sys.executable, "-c", _SETS],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    words = '["a","b","cc","d","e"]'
-    tags = f'{{"tags":{words},"any":[{{"x":{words}}}],"by_name":{{"n":[1,3,10]}}}}'
-    odd = f'{{"metadata":{words},"default":[{words}],"type":"x"}}'
-    assert written == {f'[{tags},{{"t":{tags}}},{odd}]'}
 
 
 def test_a_set_of_models_has_an_order() -> None:
@@ -412,7 +369,7 @@ class Keys(pydantic.BaseModel):
 
 
 class OtherInJson(pydantic.BaseModel):
-    """A dump to Python does not say where the sets are in the JSON."""
+    """A dump to Python does not show where the sets are in the JSON."""
 
     tags: Annotated[
         Any, pydantic.PlainSerializer(lambda tags: {**tags, "n": len(tags)}, when_used="json")
@@ -438,7 +395,9 @@ def _changed() -> Row:
     return row
 
 
-_NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='error') says why"
+_NOT_WRITTEN = (
+    "could not be written by pydantic: {}; call model_dump_json(warnings='error') to see why"
+)
 
 
 @pytest.mark.parametrize(
@@ -454,7 +413,7 @@ _NOT_WRITTEN = "could not be written by pydantic: {}; model_dump_json(warnings='
         (Keys(by_key={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
         (OtherInJson(tags={"a": {1, 2}}), "is a pydantic model with a set in it"),
         (Mixed(groups={frozenset("ab"), frozenset("c")}), "is a pydantic model with a set in it"),
-        (pydantic_v1.create_model("Old")(), "is a model of pydantic.v1"),
+        (pydantic_v1.create_model("Old")(), "is of type Old, which cannot be written as JSON"),
     ],
     ids=lambda case: case[:30] if isinstance(case, str) else type(case).__name__,
 )
@@ -479,15 +438,13 @@ def test_what_pydantic_writes_is_checked() -> None:
         encode_json(Free(value=_deep(127)))
     with pytest.raises(PayloadError, match=r"^\$\[0\]\.value.*nested deeper"):
         encode_json([Free(value=_deep(126))])
-    with pytest.raises(PayloadError, match=r"^\$\.value\.x: is an integer of over 308 digits"):
-        encode_json(Free(value={"x": 10**400}))
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json([Row(id=1)] * 10, max_bytes=100)
 
 
 @pytest.mark.parametrize("text", ['"', "\\", '\\"', '"]', "]]", '[\\"['])
 def test_no_text_hides_the_depth(text: str) -> None:
-    """Brackets, quotes and backslashes in a text are no structure."""
+    """Brackets, quotes and backslashes in a text do not count as structure."""
     assert encode_json(Free(value=[text, _deep(125), text]))
     with pytest.raises(PayloadError, match="nested deeper"):
         encode_json(Free(value=[text, _deep(126), text]))
@@ -509,16 +466,6 @@ def test_a_model_is_not_another() -> None:
     """As as_type, a model is a class like any other."""
     with pytest.raises(PayloadError, match=r"^\$: is of type Aliased, where Inner is declared"):
         encode_json(Aliased(), Inner)
-
-
-def test_an_old_pydantic_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not an AttributeError."""
-    monkeypatch.setattr(pydantic, "VERSION", "2.6.4")
-    with pytest.raises(PayloadError, match=r"^\$: is a model of pydantic 2\.6\.4; models are writ"):
-        encode_json(Row(id=1), converter=make_converter())
-    for version in ("2.7.0", "2.14.0b1"):
-        monkeypatch.setattr(pydantic, "VERSION", version)
-        assert encode_json(Row(id=1), converter=make_converter())
 
 
 def test_uuid_keys_collide_with_their_text() -> None:

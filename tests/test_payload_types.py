@@ -24,7 +24,6 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
-    ParamSpec,
     Protocol,
     Required,
     TypedDict,
@@ -97,15 +96,6 @@ class Spot(NamedTuple):
     label: str | None = None
 
 
-P = ParamSpec("P")
-
-
-@attrs.frozen
-class Call(Generic[P, T]):
-    result: T
-    call: Callable[P, T] | None = None
-
-
 class Frozen(datetime):
     """As libraries that stop the clock have it."""
 
@@ -145,7 +135,7 @@ class Many(TypedDict, Generic[T]):
 
 
 class Shape:
-    """A base class of which there is no rule."""
+    """A base class that the rules refuse."""
 
 
 @attrs.frozen
@@ -166,6 +156,18 @@ class Closes(Protocol):
 class Vague:
     value: Unimported
     count: int = 1
+
+
+@dataclass
+class Dated:
+    """Its field has the name of its type, and a default."""
+
+    date: date | None = None
+    datetime: datetime | None = None
+
+
+class Ranked(list[tuple[int, T]], Generic[T]):
+    """Its argument is not the type of its elements."""
 
 
 Name = NewType("Name", str)
@@ -209,11 +211,11 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (AbstractSet[int], frozenset({1}), "[1]"),
     (deque[int], deque([1]), "[1]"),
     (set[UUID], {ID}, f'["{ID}"]'),
+    (Ranked[str], Ranked([(1, "a")]), '[[1,"a"]]'),
     (tuple, (1, "a"), '[1,"a"]'),
     (tuple[int, ...], (1, 2), "[1,2]"),
     (tuple[int, str], (1, "a"), '[1,"a"]'),
     (tuple[()], (), "[]"),
-    (tuple[int, *tuple[str, ...]], (1, "a", "b"), '[1,"a","b"]'),
     (dict, {1: "a"}, '{"1":"a"}'),
     (dict[str, int], {"a": 1}, '{"a":1}'),
     (dict[Colour, list[int]], {Colour.RED: [1]}, '{"red":[1]}'),
@@ -252,9 +254,8 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (Box, Box[Any]("a", [1]), '{"content":"a","more":[1]}'),
     (Pair[int, Base], Pair({1: Derived()}), '{"by_key":{"1":{"a":1,"b":2}}}'),
     (Spot, Spot(1), "[1,null]"),
-    (Call[[int], str], Call("a"), '{"result":"a","call":null}'),
-    (Call, Call("a"), '{"result":"a","call":null}'),
     (Base, Undecorated(), '{"a":1}'),
+    (Dated, Dated(DAY), '{"date":"2026-01-01","datetime":null}'),
     (Point[str], Point("a"), '["a"]'),
     (Options, {"count": 1}, '{"count":1}'),
     (Strict, {"note": "a", "count": 1}, '{"note":"a","count":1}'),
@@ -267,8 +268,6 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (T, 5, "5"),
     (Listed[int], [1], "[1]"),
     (Vague, Vague(Decimal(1)), '{"value":"1","count":1}'),  # type: ignore[arg-type]
-    (Annotated[int, ["no hash"]], 5, "5"),
-    (list[Annotated[int, {"no": "hash"}]], [5], "[5]"),
 ]
 
 REFUSED: list[tuple[Any, Any, str]] = [
@@ -306,7 +305,6 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (dict[int, int], {"1": 1}, "$"),
     (dict[Colour, int], {"red": 1}, "$"),
     (dict[str, int], [("a", 1)], "$"),
-    (Counter[str], Counter({"a": 1.5}), "$.a"),
     (int | None, "a", "$"),
     (list[int] | list[str], [1, "a"], "$"),
     (Strict | Other, {"name": "a"}, "$"),
@@ -341,6 +339,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Backported, {"count": "a"}, "$.count"),
     (Shape, Base(), "$"),
     (Closes, Base(), "$"),
+    (Dated, Dated(5), "$.date"),  # type: ignore[arg-type]
     (Listed[int], ["a"], "$[0]"),
     (Vague, Vague(1, "a"), "$.count"),  # type: ignore[arg-type]
     (type[int], int, "$"),
@@ -385,12 +384,12 @@ def test_a_typed_dict_says_what_is_wrong_with_its_keys() -> None:
         encode_json({"count": 1, "hunter2": "a"}, Strict)
 
 
-def test_ambiguous_members_are_refused() -> None:
-    """A value that two members write differently is not written."""
+def test_the_first_member_that_can_write_a_value_does() -> None:
+    """Also where another one would write it differently."""
     converter = make_converter()
     converter.register_unstructure_hook(Name, lambda name: {"name": name})
-    with pytest.raises(PayloadError, match=r"fits several members of .* written differently"):
-        encode_json(["a"], list[str] | list[Name], converter)
+    assert encode_json(["a"], list[str] | list[Name], converter) == b'["a"]'
+    assert encode_json([1], list[Name] | list[int], converter) == b"[1]"
 
 
 def test_what_members_were_tried_leaves_no_trace() -> None:
@@ -400,7 +399,7 @@ def test_what_members_were_tried_leaves_no_trace() -> None:
     assert encode_json(value, list[list[str] | list[int]], max_bytes=len(encoded)) == encoded
 
 
-def test_what_is_too_large_or_too_deep_is_so_for_every_member() -> None:
+def test_a_value_that_is_too_large_or_too_deep_is_refused_in_a_union() -> None:
     """The refusal names the size or the depth, not the type."""
     either: Any = list[Any] | list[list[Any]]
     with pytest.raises(PayloadError, match="max_payload_bytes"):
@@ -452,7 +451,7 @@ def test_a_cycle_is_found_behind_a_union() -> None:
 
 
 def test_fields_of_a_class_inside_a_function_are_written_by_their_classes() -> None:
-    """Annotations that cannot be resolved say nothing; nothing is lost."""
+    """Annotations that cannot be resolved are ignored; no field is lost."""
 
     @attrs.frozen
     class Local:

@@ -315,8 +315,7 @@ PAID = {"GolemCloud": {"custom_url": "https://paid.example", "auth": {"secret": 
         ({"profiles": {}}, LOCAL),
         ({"profiles": {"default": OSS}}, "http://oss.example"),
         ({"profiles": {"a": OSS}, "active_profile": "a"}, "http://oss.example"),
-        ({"profiles": {"a": PAID}, "active_cloud_profile": "a"}, "https://paid.example"),
-        ({"profiles": {"cloud_default": PAID}}, "https://paid.example"),
+        ({"profiles": {"a": PAID}, "active_profile": "a"}, "https://paid.example"),
         (
             {
                 "profiles": {"default": OSS, "cloud_default": PAID},
@@ -329,7 +328,7 @@ PAID = {"GolemCloud": {"custom_url": "https://paid.example", "auth": {"secret": 
     ],
 )
 def test_the_default_of_golem_1_1(home: Path, content: Any, expected: str) -> None:
-    """The active one, `default`, and then what the cloud's own command line used."""
+    """The active one, or `default`."""
     write(home, "1.1", content)
     assert expected == resolve(home).url
 
@@ -341,24 +340,14 @@ def test_without_a_default_it_is_local(home: Path, generation: str) -> None:
     assert (LOCAL, LOCAL_TOKEN, True) == facts(resolve(home))
 
 
-@pytest.mark.parametrize(
-    ("generation", "built_in"),
-    [
-        ("1.1", ["cloud_default", "default"]),
-        ("1.2", ["cloud", "local"]),
-        ("1.3", ["cloud", "local"]),
-        ("1.4", ["cloud", "local"]),
-    ],
-)
-def test_each_generation_has_profiles_built_in(
-    home: Path, generation: str, built_in: list[str]
-) -> None:
-    """An error lists them, and only its own."""
-    extra = {"default_profile": "local"} if generation == "1.2" else {}
-    path = write(home, generation, {"profiles": {}, **extra})
+def test_an_unknown_profile_is_an_error_that_lists_those_that_are_there(home: Path) -> None:
+    """In each file, and those that are built in."""
+    new, old = write(home, "1.4", {"profiles": {}}), write(home, "1.3")
     with pytest.raises(ValueError, match="there is no profile 'nobody'") as caught:
         resolve(home, "nobody")
-    assert str(caught.value).endswith(f"{path} has {', '.join(map(repr, built_in))}")
+    assert str(caught.value).endswith(
+        f"{new} has none; {old} has 'cloud', 'local', 'team'; built in are 'local' and 'cloud'"
+    )
 
 
 def test_without_a_file_the_built_in_profiles_are_there(home: Path) -> None:
@@ -471,8 +460,8 @@ class TestBroken:
             ("", "is not JSON (line 1, column 1): repair it"),
             ("{zorro}", "is not JSON (line 1, column 2): repair it"),
             ('{"profiles": {}', "is not JSON (line 1, column 16)"),
-            ("[" * 100_000, "is nested too deeply: repair it"),
-            (f'{{"n": {"9" * 5000}}}', "holds a number with thousands of digits: repair it"),
+            ("[" * 100_000, "is not JSON: repair it"),
+            (f'{{"n": {"9" * 5000}}}', "is not JSON: repair it"),
             ("[]", "is not a JSON object"),
             ('"zorro"', "is not a JSON object"),
             ({"profiles": []}, ": profiles must be an object"),
@@ -482,10 +471,10 @@ class TestBroken:
                 ": defaultProfile: there is no profile 'gone'",
             ),
             ({"profiles": {"p": 1}, "defaultProfile": "p"}, ": profiles.p must be an object"),
-            (broken(), ": profiles.p.auth is missing: log in"),
+            (broken(), " has no token (profiles.p.auth is missing): log in"),
             (broken(auth="zorro"), ": profiles.p.auth must be an object"),
-            (broken(auth={}), ': profiles.p.auth holds neither "Static" nor "OAuth2"'),
-            (broken(auth={"Basic": "zorro"}), ': profiles.p.auth holds neither "Static"'),
+            (broken(auth={}), ": profiles.p.auth.secret is missing: log in"),
+            (broken(auth={"Basic": "zorro"}), ": profiles.p.auth.secret is missing"),
             (broken(auth={"Static": {}}), ": profiles.p.auth.Static.secret is missing"),
             (broken(auth=static(17)), ": profiles.p.auth.Static.secret must be a string"),
             (broken(auth=static(" ")), ": profiles.p.auth.Static.secret is empty: log in"),
@@ -519,7 +508,7 @@ class TestBroken:
             ),
             (
                 {"profiles": {"a b\u001b": {"auth": {}}}, "defaultProfile": "a b\u001b"},
-                r": profiles.'a b\x1b'.auth holds neither",
+                r": profiles.'a b\x1b'.auth.secret is missing",
             ),
         ],
     )
@@ -531,14 +520,13 @@ class TestBroken:
         with pytest.raises(ValueError, match=r"config-v4\.json") as caught:
             resolve(home)
         error = caught.value
-        assert (f"{path}", True) == (str(error)[: len(f"{path}")], expected in str(error))
+        assert (True, True) == (f"{path}" in str(error), expected in str(error))
         assert "zorro" not in "".join(map(repr, (error, error.__cause__, error.__context__)))
 
     @pytest.mark.parametrize(
         ("profile", "expected"),
         [
-            ({}, 'profiles.p holds neither "Golem" nor "GolemCloud"'),
-            ({"Golem": {}}, "profiles.p.Golem.url is missing"),
+            ({}, "profiles.p.auth is missing"),
             ({"Golem": {"url": "x"}}, "profiles.p.Golem.url must start with"),
             ({"GolemCloud": {"auth": {}}}, "profiles.p.GolemCloud.auth.secret is missing"),
         ],
@@ -553,7 +541,7 @@ class TestBroken:
         """The offending byte is not shown, nor what is around it."""
         path = write(home, "1.4", "")
         path.write_bytes(b'{"profiles": {"zorro\xff": 1}}')
-        with pytest.raises(ValueError, match="is not UTF-8") as caught:
+        with pytest.raises(ValueError, match="is not JSON: repair it") as caught:
             resolve(home)
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
 

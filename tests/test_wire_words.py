@@ -242,20 +242,20 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(("status", "kind", "body"), PLACES)
-def test_no_part_of_a_payload_is_shown(status: int, kind: str, body: str, part: str) -> None:
+def test_no_part_of_a_payload_is_shown(status: int, kind: str, body: str) -> None:
     """Wherever a server echoes it, and however written."""
-    error = error_of(status, kind, body.format(json.dumps(part)), payload=ORDER)
-    assert [] == [secret for secret in SECRETS if secret in shown(error)]
+    for part in PARTS:
+        error = error_of(status, kind, body.format(json.dumps(part)), payload=ORDER)
+        assert [] == [(secret, part) for secret in SECRETS if secret in shown(error)]
 
 
-@pytest.mark.parametrize("token", [TOKEN, "only_letters_here", "abcd", COMPONENT])
 @pytest.mark.parametrize(("status", "kind", "body"), PLACES)
-def test_no_token_is_shown(status: int, kind: str, body: str, token: str) -> None:
+def test_no_token_is_shown(status: int, kind: str, body: str) -> None:
     """Wherever a server echoes it."""
-    error = error_of(status, kind, body.format(json.dumps(f"{token}")), token=token)
-    assert token not in shown(error)
+    for token in (TOKEN, "only_letters_here", "abcd", COMPONENT):
+        error = error_of(status, kind, body.format(json.dumps(f"{token}")), token=token)
+        assert token not in shown(error)
 
 
 @pytest.mark.parametrize("part", [TOKEN[:12], TOKEN[5:], f"Bearer {TOKEN}", f"x{TOKEN}x"])

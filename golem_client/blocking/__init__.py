@@ -33,14 +33,9 @@ def __getattr__(name: str) -> Any:
     """Import what needs SQLAlchemy when it is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from golem_client.blocking import outbox  # noqa: PLC0415 - needs the extra `outbox`
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("sqlalchemy", "aiosqlite", "greenlet"):
-            raise
-    else:
-        return getattr(outbox, name)
-    raise ImportError(
-        f'{name} needs {missing}, which the extra has: pip install "golem-client[outbox]"'
-    )
+    from golem_client.outbox import Outbox  # noqa: F401, PLC0415 - its error names the extra
+
+    # isort: split
+    from golem_client.blocking import outbox  # noqa: PLC0415
+
+    return getattr(outbox, name)

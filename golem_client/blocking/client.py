@@ -30,26 +30,32 @@ def _constructor(
 
 
 class BlockingGolemClient(Blocking[GolemClient]):
-    """A session with a Golem, for programs that are not asyncio: Flask, Django, Celery, scripts.
+    """A session with a Golem, for Flask, Django, Celery and scripts.
 
-        with BlockingGolemClient("https://release.api.golem.cloud", token="…") as client:
+        with BlockingGolemClient(url, token="…") as client:
             done = client.complete_json(promise_id, {"approved": True})
 
-    It takes the arguments of `GolemClient` and has its methods. They block until the call has
-    ended, and return and raise the same.
+    It takes the arguments of `GolemClient` and has its methods. They block
+    until the call has ended, and return and raise the same. For many
+    promises, map `complete_json` over a ThreadPoolExecutor, or run
+    `golem_client.complete_many` with a `GolemClient` by `asyncio.run()`.
 
-    Make one client and share it: any number of threads may use it at once, and it keeps its
-    connections. All such clients of a process live in one event loop, in one daemon thread that
-    starts at the first call. After a fork (gunicorn with `--preload`, Celery, multiprocessing) the
-    child may use the client, too: it gets a thread and connections of its own. Your token callable,
-    observers and converter run in that thread: while one of them blocks, all calls wait.
+    Make one client and share it: any number of threads may use it at once,
+    and it keeps its connections. All such clients of a process live in one
+    event loop, in one daemon thread that starts at the first call. After a
+    fork (gunicorn with `--preload`, Celery, multiprocessing) the child may
+    use the client, too: it gets a thread and connections of its own. Your
+    token callable, observers and converter run in that thread: while one of
+    them blocks, all calls wait.
 
-    Close it with `with` or `close()`; what is open at exit is closed then. Ctrl-C ends the call
-    that waits. Its outcome is then unknown: complete again with the same payload, which is
-    harmless, and also wakes a worker whose wake-up was lost.
+    Close it with `with` or `close()`; what is open at exit is closed then.
+    Ctrl-C ends the call that waits. Its outcome is then unknown: complete
+    again with the same payload, which is harmless, and also wakes a worker
+    whose wake-up was lost.
 
-    In a thread whose event loop runs, a call is a RuntimeError: use `GolemClient` there. gevent and
-    eventlet are not supported, because under them the loop has no thread of its own.
+    In a thread whose event loop runs, a call is a RuntimeError: use
+    `GolemClient` there. gevent and eventlet are not supported, because under
+    them the loop has no thread of its own.
     """
 
     @with_parameters_of(GolemClient.__init__)
@@ -73,6 +79,7 @@ class BlockingGolemClient(Blocking[GolemClient]):
     @with_parameters_of(GolemClient.with_options)
     def with_options(self, **options: Any) -> BlockingGolemClient:  # noqa: D102 - GolemClient's
         changed = copy.copy(self)
+        changed._original = self  # noqa: SLF001 - which closes their connections when it is dropped
         changed._inner = self._delegate().with_options(**options)  # noqa: SLF001 - our own class
         return changed
 

@@ -7,48 +7,20 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from typing_extensions import TypeForm
 
 from golem_client.frames import made_without_locals
 from golem_client.threads import LoopThread, ProcessLoop, Tenant
 
-
-class Delegate(Tenant, Protocol):
-    """An asyncio object that a blocking one stands for."""
-
-    async def __aenter__(self) -> Any: ...
-
-
-A = TypeVar("A", bound=Delegate)
+A = TypeVar("A", bound=Tenant)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LOOP = ProcessLoop("golem_client.blocking")
-
-
-class Lodging:
-    """What all that use one asyncio object hold; with the last of them, the object is closed.
-
-    It is closed at exit, too. Forked children leave its connections alone.
-
-    Args:
-        tenant: The asyncio object.
-    """
-
-    def __init__(self, tenant: Tenant) -> None:
-        _LOOP.lodge(tenant)
-        weakref.finalize(self, close_later, tenant, os.getpid()).atexit = False
-
-
-def close_later(tenant: Tenant, pid: int) -> None:
-    """Close what was dropped in this process: in any thread, also at the interpreter's end."""
-    loop = _LOOP.running()
-    if loop is not None and pid == os.getpid():
-        loop.start(tenant.aclose())
+LOOP = ProcessLoop("golem_client.blocking")
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -66,11 +38,6 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     return loop.run(coroutine)
 
 
-def start(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine in the loop of the process, and do not wait for it."""
-    _LOOP.get().start(coroutine)
-
-
 def _loop() -> LoopThread:
     try:
         asyncio.get_running_loop()
@@ -81,26 +48,29 @@ def _loop() -> LoopThread:
             "this call would block the event loop that runs in this thread: "
             "await a GolemClient or an Outbox here, or make this call by asyncio.to_thread()"
         )
-    return _LOOP.get()
+    return LOOP.get()
 
 
 class Blocking(Generic[A]):
-    """The base of the classes that block in place of an asyncio object."""
+    """The base of the classes that block in place of an asyncio object.
 
-    _inner: A | None = None  # where a constructor has failed
+    The object is closed when this one is dropped, and at exit; forked children leave it alone.
+    """
+
+    _inner: A
+    _original: object
 
     def _lodge(self, inner: A) -> None:
         self._inner = inner
-        self._lodging = Lodging(inner)
+        LOOP.lodge(inner)
+        weakref.finalize(self, _close_later, inner, os.getpid()).atexit = False
 
     def _delegate(self) -> A:
         """Return the asyncio object whose methods are called."""
-        assert self._inner is not None  # noqa: S101 - for the type checker
         return self._inner
 
     def __repr__(self) -> str:
-        inner = "not made" if self._inner is None else repr(self._inner)
-        return f"<{type(self).__name__} {inner}>"
+        return f"<{type(self).__name__} {getattr(self, '_inner', 'not made')!s}>"
 
     def close(self) -> None:
         """Close it as `aclose` of the asyncio class does; a second time does nothing."""
@@ -114,12 +84,15 @@ class Blocking(Generic[A]):
         self.close()
 
 
-class BlockingHandle(Generic[T]):
-    """The base of the typed handles on one promise.
+def _close_later(inner: Tenant, pid: int) -> None:
+    """Close what was dropped in this process: in any thread, also at the interpreter's end."""
+    loop = LOOP.running()
+    if loop is not None and pid == os.getpid():
+        loop.start(inner.aclose())
 
-    Attributes:
-        id: The promise, or the key that stands for it.
-    """
+
+class BlockingHandle(Generic[T]):
+    """The base of the typed handles on one promise."""
 
     def __init__(self, owner: Any, promise_id: Any, type_: TypeForm[T]) -> None:
         self.id = owner._delegate().promise(promise_id, type_).id  # noqa: SLF001 - our own class

@@ -6,9 +6,9 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Generic, Self, TypeVar, Unpack, cast
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import TypeForm
@@ -16,13 +16,12 @@ from typing_extensions import TypeForm
 from golem_client import AnyPromiseId
 from golem_client.blocking.client import BlockingGolemClient
 from golem_client.blocking.delegation import (
+    LOOP,
     Blocking,
     BlockingHandle,
     blocking,
-    close_later,
     delegated,
     run,
-    start,
     with_docstring_of,
     with_parameters_of,
 )
@@ -30,23 +29,25 @@ from golem_client.frames import made_without_locals
 from golem_client.outbox import Entry, Key, Outbox, OutboxPromise, State
 from golem_client.outbox.outbox import OutboxOptions
 from golem_client.outbox.worker import Worker
-from golem_client.threads import Tenant
 
 T = TypeVar("T")
 
 
 class BlockingOutbox(Blocking[Outbox]):
-    """An outbox for programs that are not asyncio; see `golem_client.outbox.Outbox`.
+    """An outbox for programs that are not asyncio.
 
-        with BlockingOutbox.open("golem.sqlite") as outbox, outbox.delivering(client):
-            entry = outbox.complete_json(promise_id, {"approved": True})
+        with BlockingOutbox.open("golem.sqlite") as outbox:
+            with outbox.delivering(client):  # a BlockingGolemClient
+                entry = outbox.complete_json(promise_id, {"approved": True})
 
-    It takes the arguments of `Outbox` and has its methods, made blocking. Any number of threads
-    may share one; an engine that it borrows is then used in the thread of this package alone.
-    After a fork the child gets database connections of its own at its first use; a delivery that
-    the parent had begun goes on in the parent alone.
+    It takes the arguments of `golem_client.outbox.Outbox` and has its
+    methods, made blocking. Any number of threads may share one; an engine
+    that it borrows is then used in the thread of this package alone. After a
+    fork the child gets database connections of its own at its first use; a
+    delivery that the parent had begun goes on in the parent alone.
 
-    In a thread whose event loop runs, a call is a RuntimeError: use `Outbox` there.
+    In a thread whose event loop runs, a call is a RuntimeError: use `Outbox`
+    there.
     """
 
     @with_parameters_of(Outbox.__init__)
@@ -92,11 +93,8 @@ class BlockingOutbox(Blocking[Outbox]):
     @with_docstring_of(Outbox.entries)
     def entries(self, *, state: State | str | None = None) -> Iterator[Entry]:  # noqa: D102
         found = self._delegate().entries(state=state)
-        try:
-            while (entry := run(_next(found))) is not None:
-                yield entry
-        finally:
-            close_later(cast("Tenant", found), os.getpid())
+        while (entry := run(_next(found))) is not None:
+            yield entry
 
     @made_without_locals
     @with_docstring_of(Outbox.deliver)
@@ -106,21 +104,12 @@ class BlockingOutbox(Blocking[Outbox]):
         with _stopping_on_sigterm(worker):
             run(worker.run())
 
+    @made_without_locals
     @with_docstring_of(Outbox.delivering)
-    @contextmanager
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
-    ) -> Iterator[None]:
-        delivery = self._delegate().delivering(client._delegate(), concurrency=concurrency)  # noqa: SLF001 - our own class
-        run(delivery.__aenter__())
-        try:
-            yield
-        except GeneratorExit:  # dropped, not left: nobody waits for the delivery's end
-            raise
-        except BaseException as error:
-            run(delivery.__aexit__(type(error), error, error.__traceback__))
-            raise
-        run(delivery.__aexit__(None, None, None))
+    ) -> AbstractContextManager[None]:
+        return _Delivering(self, client, concurrency)
 
     def _start(self, outbox: Outbox, make: Callable[[], Outbox]) -> None:
         self._lodge(outbox)
@@ -135,6 +124,21 @@ class BlockingOutbox(Blocking[Outbox]):
                     self._lodge(self._make())
                     self._pid = os.getpid()
         return super()._delegate()
+
+
+class _Delivering(AbstractContextManager[None]):
+    def __init__(
+        self, outbox: BlockingOutbox, client: BlockingGolemClient, concurrency: int
+    ) -> None:
+        inner, theirs = outbox._delegate(), client._delegate()  # noqa: SLF001 - our own classes
+        self._delivery = inner.delivering(theirs, concurrency=concurrency)
+        self._holds = outbox, client  # which would be closed if they were dropped
+
+    def __enter__(self) -> None:
+        run(self._delivery.__aenter__())
+
+    def __exit__(self, *error: object) -> None:
+        run(self._delivery.__aexit__(*error))  # type: ignore[arg-type]
 
 
 class BlockingOutboxPromise(BlockingHandle[T], Generic[T]):
@@ -164,7 +168,7 @@ def _stopping_on_sigterm(worker: Worker) -> Iterator[None]:
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )
     if is_ours:
-        signal.signal(signal.SIGTERM, lambda *_: start(_stop(worker)))
+        signal.signal(signal.SIGTERM, lambda *_: LOOP.get().start(_stop(worker)))
     try:
         yield
     finally:

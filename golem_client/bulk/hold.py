@@ -13,14 +13,14 @@ _OUTAGE_PAUSE = 0.25
 _FIRST_PAUSE = 0.125
 _LONGEST_OWN_PAUSE = 60.0
 _LONGEST_PAUSE = 3600.0
-"""What is asked to wait longer than that, in seconds, is better told than waited for in silence."""
+"""A server that asks for a longer pause, in seconds, ends the run, which reports it."""
 
 _MOST_PAUSES = 10
-"""So many pauses in a row after which nothing got through: the limit is no limit of a rate."""
+"""After so many pauses in a row in which nothing got through, the run ends."""
 
 
 def is_outage(error: GolemError, *, is_open: bool) -> bool:
-    """Whether a call failed because Golem was down, and not for a reason of its own item.
+    """Whether a call failed because Golem was down, not because of its own item.
 
     Args:
         error: How it failed.
@@ -41,7 +41,7 @@ def is_rate_limit(error: GolemError) -> bool:
 
 
 class Hold:
-    """The pauses of one run. How many calls then go on is the client's gate's to say.
+    """The pauses of one run. How many calls then go on is decided by the client's gate.
 
     Attributes:
         number: The number of rate limits so far; a call notes it when it starts.

@@ -65,7 +65,7 @@ class Result(NamedTuple):
     """What became of one item: `item, ended = result`.
 
     Attributes:
-        item: The very item that was given.
+        item: The item that was given, the same object.
         ended: Its `Completion`, or the `GolemError` by which it failed.
     """
 

@@ -44,9 +44,9 @@ def complete_many(
     is asked for.
 
     A Golem that is away, or limits the rate, holds the whole run and fails no item: a call that
-    failed for that reason is made again, and its result tells of all of its calls. An outage
+    failed for that reason is made again, and its result covers all of its calls. An outage
     holds the run for as long as it lasts: to end it earlier, close the run. Meanwhile the client
-    finds out whether Golem is back, and `client.pressure` tells how long it has been away.
+    finds out whether Golem is back, and `client.pressure` shows how long it has been away.
     A RetryPolicy that never sends twice is kept within each call; of what was sent, only that
     which a rate limit refused is sent again.
 
@@ -127,7 +127,7 @@ class _Call:
     failure: GolemError | None = None
 
     def told(self, ended: Completion | GolemError) -> Completion | GolemError:
-        """Let the end of the last call tell of all of them."""
+        """Return the end of the last call, with the facts of all of them."""
         self.attempts += ended.attempts
         if isinstance(ended, GolemError):
             self.may_have_completed = ended.may_have_completed or self.may_have_completed
@@ -140,7 +140,7 @@ class _Call:
 
 
 class _Run:
-    """What goes on; it has no task of its own, and moves on when a result is asked for."""
+    """State of the run. It advances only inside `next_result`, and has no task of its own."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class Source:
             self._later = aiter(items)
         else:
             self._now = _iterator_of(items)
-        # An iterator that tells a length may have been read from before.
+        # An iterator with a length may have been read from before.
         is_counted = isinstance(items, Sized) and not hasattr(items, "__next__")
         self._length = len(cast("Sized", items)) if is_counted else None
         self._pull: asyncio.Task[object] | None = None
@@ -41,7 +41,7 @@ class Source:
 
     @property
     def left(self) -> int | None:
-        """The number of items that did not come out; None where nobody can know."""
+        """The number of items that did not come out; None where that is unknown."""
         return None if self._length is None else self._length - self.taken
 
     @property

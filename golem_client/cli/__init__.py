@@ -3,8 +3,8 @@
     group        the commands and their names; each is imported when it is called
     options      what all commands have in common: where Golem is, and how to print
     exit_codes   what the exit codes mean
-    screen       lines for people, wrapped on a terminal and never broken in a pipe
-    running      a coroutine that Ctrl-C ends at once
+    screen       lines for people and for programs, and Ctrl-C
+    strict_json  JSON as a worker reads it
     complete, parse, doctor, serve, bulk, outbox   one command each
 
 It needs the extra `cli`: `pip install "golem-client[cli]"`.
@@ -18,17 +18,11 @@ import sys
 
 __all__ = ["main"]
 
-_NEEDED = ("click", "rich")
-
 
 def main() -> None:
     """Run the command `golem-promise` with the arguments of the process, and exit."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        sys.exit(
-            f"golem-promise needs {' and '.join(missing)}, which the extra has: "
-            'pip install "golem-client[cli]"'
-        )
+    if importlib.util.find_spec("click") is None:
+        sys.exit('golem-promise needs click, which an extra has: pip install "golem-client[cli]"')
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal in ASCII gets \u escapes instead of a traceback.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -18,6 +17,8 @@ from golem_client import (
 )
 from golem_client.cli.exit_codes import TABLE, ExitCode, code_of_error
 from golem_client.cli.options import (
+    DOCTOR,
+    MAX_PAYLOAD_BYTES,
     Target,
     in_options,
     output_option,
@@ -25,11 +26,8 @@ from golem_client.cli.options import (
     target_options,
 )
 from golem_client.cli.parse import checked_id
-from golem_client.cli.running import run_to_the_end
-from golem_client.cli.screen import say, say_json, warn
-from golem_client.cli.strict_json import JsonError, check_json
-
-_MAX_PAYLOAD_BYTES = 4_000_000
+from golem_client.cli.screen import run_to_the_end, say, say_json, warn
+from golem_client.cli.strict_json import JsonError, read_json
 
 _INTERRUPTED = (
     "the promise may be completed, or not. Run the same command again: with the same payload that "
@@ -119,13 +117,15 @@ async def _complete(
             return error
 
 
-def _as_text(_: PromiseId, done: Completion | GolemError) -> ExitCode:
+def _as_text(promise_id: PromiseId, done: Completion | GolemError) -> ExitCode:
     if isinstance(done, GolemError):
-        for line in (str(done), *getattr(done, "__notes__", ())):
+        # Whoever typed the id needs no second copy.
+        text = str(done).replace(f"(promise {promise_id}, ", "(")
+        for line in (text, *getattr(done, "__notes__", ())):
             warn(in_options(line))
         code = code_of_error(done)
         if code is ExitCode.NOT_DELIVERED or isinstance(done, UnexpectedResponseError):
-            warn("'golem-promise doctor', with the same options, looks for the cause on the way")
+            warn(DOCTOR)
         return code
     attempts = f"{done.attempts} attempt{'s' if done.attempts > 1 else ''}"
     say(f"{_SENTENCES[done.outcome]} ({attempts})", indent="  ")
@@ -162,39 +162,36 @@ def _payload(sources: dict[str, Any], *, is_verbatim: bool) -> bytes:
     (name,) = given
     if is_verbatim and name != "file":
         raise click.UsageError("--verbatim is for --file; the other options need none")
-    value, option, is_json = sources[name], f"--{name}", name == "json"
+    value, option = sources[name], f"--{name}"
     if name == "empty":
         return b""
-    if name == "file":
-        is_json = Path(value.name).suffix.lower() == ".json" and not is_verbatim
-        payload = _read(value, option)
-    elif name == "stdin":
-        payload = _read(_stdin(), option)
-    else:
+    if name in ("json", "text"):
         payload = _utf8(option, value)
+    else:
+        payload = _read(value if name == "file" else _stdin(), option)
     if not payload and name != "json":
         raise click.UsageError(
             f"{option} is empty, and an empty payload makes most workers fail for good: "
             "if it is what you mean, say --empty"
         )
-    if is_json:
+    is_json_file = name == "file" and value.name.lower().endswith(".json") and not is_verbatim
+    if name == "json" or is_json_file:
         _check_json(option, payload)
     return payload
 
 
 def _check_json(option: str, payload: bytes) -> None:
     """Check what is sent as it stands: written anew, its numbers might change."""
-    hint = "save it as plain UTF-8, or send it as it is by --verbatim"
-    if payload.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise click.UsageError(
-            f"{option} begins with a byte order mark, which no worker reads as JSON: {hint}"
-        )
     try:
-        check_json(payload.decode())
+        read_json(payload.decode())
     except UnicodeDecodeError:
-        raise click.UsageError(f"{option} is not UTF-8, as JSON must be: {hint}") from None
+        problem = "not UTF-8, as JSON must be"
     except JsonError as error:
-        raise click.UsageError(f"{option} is not JSON that a worker reads: {error}") from None
+        problem = f"not JSON that a worker reads: {error}"
+    else:
+        return
+    instead = " (--verbatim sends it as it is)" if option == "--file" else ""
+    raise click.UsageError(f"{option} is {problem}{instead}")
 
 
 def _utf8(option: str, text: str) -> bytes:
@@ -208,12 +205,12 @@ def _utf8(option: str, text: str) -> bytes:
 def _read(file: BinaryIO, option: str) -> bytes:
     """Read a payload, and no more than a payload may have: a device has no end."""
     try:
-        payload = file.read(_MAX_PAYLOAD_BYTES + 1)
+        payload = file.read(MAX_PAYLOAD_BYTES + 1)
     except OSError as error:
         raise click.UsageError(f"{option} cannot be read: {error.strerror}") from None
-    if len(payload) > _MAX_PAYLOAD_BYTES:
+    if len(payload) > MAX_PAYLOAD_BYTES:
         raise click.UsageError(
-            f"{option} has more than the {_MAX_PAYLOAD_BYTES:,} bytes that every Golem takes"
+            f"{option} has more than the {MAX_PAYLOAD_BYTES:,} bytes that every Golem takes"
         )
     return payload
 

@@ -80,6 +80,9 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command, and return its exit code."""
     try:
         code = golem_promise.main(arguments, prog_name="golem-promise", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
         warn(error.format_message())
         if isinstance(error, click.UsageError) and error.ctx is not None:

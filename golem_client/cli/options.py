@@ -32,6 +32,11 @@ from golem_client.config.proxy import Proxy, find_proxy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_PAYLOAD_BYTES = 4_000_000
+"""What every Golem takes, and the client's own limit."""
+
+DOCTOR = "'golem-promise doctor', with the same options, looks for the cause"
+
 _LARGEST_TOKEN_FILE = 64 * 1024
 
 
@@ -43,18 +48,13 @@ class Way:
         found: Address and token, and what names them.
         proxy: The proxy on the way; None where there is none.
         options: The options of the client that the environment sets.
+        insecurity: Why the token is not safe on this way; None where it is, or there is none.
     """
 
     found: Connection
     proxy: Proxy | None
     options: dict[str, Any]
-
-    def insecurity(self) -> str | None:
-        """Return why the token is not safe on this way; None where it is, or there is none."""
-        if self.found.token is None:
-            return None
-        proxy = None if self.proxy is None else self.proxy.url
-        return insecurity(self.found.url, proxy=proxy, verifies_tls=self.found.verifies_tls)
+    insecurity: str | None
 
 
 @attrs.frozen
@@ -66,12 +66,7 @@ class Target:
     token_file: Path | None = None
 
     def way(self) -> Way:
-        """Return the way to it.
-
-        Raises:
-            ValueError: A setting is wrong; the text names it.
-            click.UsageError: Two options contradict each other.
-        """
+        """Return the way to it; raise a ValueError that names the setting that is wrong."""
         if self.url is not None and self.profile is not None:
             raise click.UsageError("--url and --profile name two servers: give one of them")
         # Like every command, and unlike the library: the environment's proxy is used.
@@ -90,14 +85,14 @@ class Target:
             token_from = f"--token-file {self.token_file}"
             found = attrs.evolve(found, token=given, token_from=token_from)
         proxy = find_proxy(found.url, os.environ) if options["trust_env"] else None
-        return Way(found, proxy, options)
+        reason = None
+        if found.token is not None:
+            url = None if proxy is None else proxy.url
+            reason = insecurity(found.url, proxy=url, verifies_tls=found.verifies_tls)
+        return Way(found, proxy, options, reason)
 
     def client(self, **options: Any) -> GolemClient:
-        """Return a client of it; options that are not None win over the environment's.
-
-        Raises:
-            click.UsageError: A setting is wrong.
-        """
+        """Return a client of it; options that are not None win over the environment's."""
         options = {name: value for name, value in options.items() if value is not None}
         try:
             way = self.way()
@@ -109,9 +104,8 @@ class Target:
                 client = GolemClient(way.found.url, token=token, **{**way.options, **options})
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        reason = way.insecurity()
-        if reason is not None:
-            warn(reason)
+        if way.insecurity is not None:
+            warn(way.insecurity)
         return client
 
     def _given_token(self) -> Secret | None:
@@ -136,6 +130,10 @@ _OPTIONS_OF_THE_LIBRARY = (
     (r"\btimeout=", "--timeout"),
     (r"\battempt_timeout\b", "GOLEM_CLIENT_ATTEMPT_TIMEOUT"),
     (r"\bmax_payload_bytes is\b", "the most that every Golem takes is"),
+    (
+        r"(the certificate of .* is refused.*) Check --url .* is up\.",
+        r"\1 To trust it: SSL_CERT_FILE=certificate.pem.",
+    ),
 )
 
 
@@ -182,6 +180,12 @@ def seconds_option(name: str, what: str) -> Callable[[F], F]:
     return click.option(name, type=float, callback=_seconds, metavar="SECONDS", help=what)
 
 
+def _no_token(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        instead = "use --token-file, GOLEM_AUTH_TOKEN or --profile"
+        raise click.UsageError(f"there is no --token, as others can see arguments: {instead}", ctx)
+
+
 def _seconds(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
     if value is None or (value > 0 and math.isfinite(value)):
         return value
@@ -199,4 +203,5 @@ _TARGET = (
         metavar="PATH",
         help="A file that holds the token, instead of GOLEM_AUTH_TOKEN.",
     ),
+    click.option("--token", hidden=True, expose_value=False, callback=_no_token),
 )

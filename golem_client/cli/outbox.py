@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,8 @@ async def _opened(place: str) -> AsyncIterator[Outbox]:
                 outbox = Outbox(engine, keys=keys)
             await stack.enter_async_context(outbox)
         except ModuleNotFoundError as error:
-            problem = (
-                f"{error.name} is missing; postgresql://… needs asyncpg: "
-                'pip install "golem-client[outbox-postgresql]"'
-            )
+            install = 'pip install "golem-client[outbox-postgresql]"'
+            problem = f"{error.name} is missing; postgresql://… needs asyncpg: {install}"
         except (SQLAlchemyError, ImportError, ValueError) as error:
             problem = str(error)
         else:
@@ -74,6 +72,9 @@ def _url(text: str) -> URL:
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         kind = url.get_backend_name()
         raise ValueError(f"an outbox lives in SQLite or PostgreSQL, not in {kind}")
+    if "sslmode" in url.query and url.get_driver_name() == "asyncpg":  # libpq's name for it
+        mode = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     return url
 
 
@@ -209,7 +210,7 @@ async def _each(
 def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
     found = _AGE.fullmatch(value)
     if found is None:
-        raise click.BadParameter("it must be such as 90s, 15m, 12h or 30d", ctx, param)
+        raise click.BadParameter("give a number and a unit: 90s, 15m, 12h or 30d", ctx, param)
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -229,15 +230,15 @@ async def _prune(outbox: Outbox, *, older_than: timedelta, output: str) -> None:
 @output_option
 async def _counts(outbox: Outbox, *, output: str) -> None:
     """Say how many entries there are, and how old the oldest pending one is."""
-    counted = await outbox.counts()
-    age = counted.oldest_pending
+    counted = attrs.asdict(await outbox.counts())
+    age = counted["oldest_pending"]
     if output == "json":
-        seconds = None if age is None else round(age.total_seconds(), 3)
-        say_json({**attrs.asdict(counted), "oldest_pending": seconds})
+        say_json({**counted, "oldest_pending": age and round(age.total_seconds(), 3)})
         return
     for state in State:
-        older = f"  the oldest for {_span(age)}" if age and state is State.PENDING else ""
-        say(f"{state:<10}{getattr(counted, state):>12,}{older}")
+        say(f"{state:<10}{counted[state]:>12,}")
+    if age is not None:
+        say(f"the oldest pending one is {str(age).partition('.')[0]} old")
 
 
 @_command
@@ -268,46 +269,20 @@ class _Lines(logging.Handler):
 
 
 def _show(entry: Entry, output: str) -> None:
+    facts = attrs.asdict(entry, recurse=False, filter=lambda field, _: field.name != "is_new")
+    shown: dict[str, Any] = {
+        name: value if value is None or isinstance(value, int) else _text(value)
+        for name, value in facts.items()
+    }
     if output == "json":
-        say_json(_as_json(entry))
+        say_json(shown)
         return
-    now = datetime.now(UTC)
-    facts = [f"accepted {_span(now - entry.accepted_at)} ago"]
-    if entry.attempts:
-        facts.append(f"{entry.attempts} request{'s' if entry.attempts > 1 else ''}")
-    if entry.due_at is not None:
-        again = "sent again" if entry.state is State.COMPLETED else "due"
-        facts.append(f"{again} in {_span(entry.due_at - now)}")
-    outcome = "" if entry.outcome is None else f" {entry.outcome.replace('_', ' ')}"
-    say(f"{entry.state}{outcome}: {', '.join(facts)}")
-    say("  " + (f"key {entry.key}" if entry.promise_id is None else str(entry.promise_id)))
-    if entry.promise_id is not None and entry.key is not None:
-        say(f"  key {entry.key}")
-    if entry.error is not None:
-        say(f"  {printable(entry.error)}", indent="  ")
+    state, outcome = shown.pop("state"), shown.pop("outcome")
+    say(f"{state}: {outcome.replace('_', ' ')}" if outcome else state)
+    for name, value in shown.items():
+        if value is not None:
+            say(f"  {name.replace('_', ' '):<12} {value}", indent=" " * 15)
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
-    times = {
-        name: None if value is None else value.isoformat()
-        for name, value in attrs.asdict(entry, recurse=False).items()
-        if name.endswith("_at")
-    }
-    return {
-        "promise_id": None if entry.promise_id is None else str(entry.promise_id),
-        "key": entry.key,
-        "state": str(entry.state),
-        "outcome": None if entry.outcome is None else str(entry.outcome),
-        "attempts": entry.attempts,
-        "error": entry.error,
-        **times,
-    }
-
-
-def _span(span: timedelta) -> str:
-    """Return a time for people, in its largest unit."""
-    seconds = max(span.total_seconds(), 0.0)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else printable(str(value))

@@ -58,11 +58,5 @@ def parse(promise_id: PromiseId, output: str) -> None:
         say_json(parts)
         return
     parts["rest_json"] = json.dumps(promise_id.to_json(), ensure_ascii=False)
-    for title, value in zip(_TITLES, parts.values(), strict=True):
-        say(f"{title:<12} {value}")
-
-
-_TITLES = (
-    *("promise", "component", "high bits", "low bits", "worker", "oplog index", "worker URN"),
-    *("REST path", "REST JSON"),
-)
+    for title, value in parts.items():
+        say(f"{title.replace('_', ' '):<12} {value}")

@@ -1,4 +1,4 @@
-"""Lines for people and for programs.
+"""Lines for people and for programs, and Ctrl-C.
 
 On a terminal, sentences are wrapped to its width; elsewhere each stays one line. A result that
 cannot be written, because the reader of a pipe has left or a disk is full, does not change the
@@ -7,15 +7,22 @@ exit code: what was done is done.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import shutil
 import sys
 import textwrap
-from typing import IO, Any
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import IO, Any, TypeVar
 
 import click
+
+from golem_client.cli.exit_codes import ExitCode
+
+T = TypeVar("T")
 
 
 def say(line: str = "", *, indent: str | None = None) -> None:
@@ -30,12 +37,24 @@ def say(line: str = "", *, indent: str | None = None) -> None:
 
 def warn(line: str, *, indent: str = "  ") -> None:
     """Print a line beside the result, to standard error."""
-    _print(f"golem-promise: {line}", indent, sys.stderr)
+    _print(f"golem-promise: {printable(line)}", indent, sys.stderr)
 
 
 def say_json(value: Any) -> None:
     """Print a result for programs: one line of JSON, in ASCII for whatever reads it."""
     _print(json.dumps(value), None, sys.stdout)
+
+
+def show_status(line: str) -> bool:
+    """Write a line over the last one, if people read it on a terminal; return whether they do."""
+    stream = sys.stderr
+    if stream is None or not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    width = max(shutil.get_terminal_size().columns - 1, 20)
+    with suppress(OSError):  # the terminal may have gone
+        stream.write(f"\r\x1b[K{printable(line)[:width]}")
+        stream.flush()
+    return True
 
 
 def printable(text: str) -> str:
@@ -51,6 +70,25 @@ def leave_quietly(*streams: IO[str] | None) -> None:
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             os.dup2(sink, stream.fileno())
     os.close(sink)
+
+
+def run_to_the_end(work: Coroutine[Any, Any, T], *, interrupted: str) -> T:
+    """Run a coroutine and return its result; on Ctrl-C say `interrupted`, and exit at once."""
+    runner = asyncio.Runner()
+    try:
+        result = runner.run(work)
+    except KeyboardInterrupt:
+        warn(f"interrupted: {interrupted}")
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, AttributeError):  # None where it is closed from the start
+                stream.flush()
+        # An orderly end would wait for threads, and one that looks up a name can take a minute.
+        os._exit(ExitCode.INTERRUPTED)
+    except BaseException:
+        runner.close()
+        raise
+    runner.close()
+    return result
 
 
 def _print(line: str, indent: str | None, stream: IO[str] | None) -> None:

@@ -1,41 +1,46 @@
-"""Is this text JSON that a worker can read? Nothing else is sent, as it cannot be taken back."""
+"""JSON that is sent as it stands, read as strictly as serde_json does: it cannot be taken back."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
-_MAX_DEPTH = 127
+MAX_DEPTH = 127
 """serde_json refuses the 128th open bracket."""
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
+
+
 class JsonError(ValueError):
-    """The text is not JSON as serde_json reads it; the message does not show the text."""
+    """The text is not JSON as serde_json reads it. The message shows nothing of the text."""
 
 
-def check_json(text: str) -> None:
-    """Check that serde_json reads this text, and that it means one thing.
+def read_json(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the value of a JSON text that serde_json reads, and that means one thing.
 
     Raises:
         JsonError: It is not JSON, or holds NaN, an infinity, a number beyond the range of f64, an
-            object with a key twice, a lone surrogate, or more than 127 levels.
+            object with a key twice, a lone surrogate, or too many levels.
     """
     try:
         value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_constant=_constant,
-            parse_float=_number,
-            parse_int=_number,
+            parse_float=_float,
+            parse_int=_int,
         )
+        _check(value, max_depth)
     except json.JSONDecodeError as error:
         message = f"{error.msg} at line {error.lineno}, column {error.colno}"
     except RecursionError:
-        message = f"it is nested deeper than {_MAX_DEPTH} levels"
+        message = _TOO_DEEP
     else:
-        _check_value(value)
-        return
+        return value
     raise JsonError(message)
 
 
@@ -47,23 +52,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> None:
-    raise JsonError(f"{name} is not JSON")
+    raise JsonError(f"{name} is not a JSON number")
 
 
-def _number(digits: str) -> float:
+def _float(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
         raise JsonError("a number is beyond the range of f64")
     return value
 
 
-def _check_value(value: Any, depth: int = 0) -> None:
-    """Check depth and texts; `depth` is the number of brackets around the value."""
+def _int(digits: str) -> int:
+    _float(digits)
+    return int(digits)
+
+
+def _check(value: Any, levels: int) -> None:
+    """Check texts, and that no more than so many levels of brackets are open."""
     if isinstance(value, str):
-        if any("\ud800" <= char <= "\udfff" for char in value):
+        if _SURROGATE.search(value):
             raise JsonError("a text holds a lone surrogate")
     elif isinstance(value, dict | list):
-        if depth == _MAX_DEPTH:
-            raise JsonError(f"it is nested deeper than {_MAX_DEPTH} levels")
+        if not levels:
+            raise JsonError(_TOO_DEEP)
         for inner in [*value, *value.values()] if isinstance(value, dict) else value:
-            _check_value(inner, depth + 1)
+            _check(inner, levels - 1)

@@ -1,6 +1,6 @@
-"""The body of one attempt, which knows how far it got: the one place with aiohttp's internals.
+"""The body of one attempt, which records how far it got: the one place with aiohttp's internals.
 
-aiohttp (3.14) tells nobody whether a request was written before it failed, and hands an answer
+aiohttp (3.14) does not say whether a request was written before it failed, and returns an answer
 that waits on a pooled connection to the next request. `aiohttp.Payload` is public;
 `writer.protocol`, the connection that a body is written to, and its `should_close` are not
 documented. `tests/test_client_body.py` fails when they change.
@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 class Body(aiohttp.Payload):
     """The body of one attempt.
 
+    Args:
+        request: What is sent.
+        session: Whose connections it goes over.
+        on_progress: Called each time that the socket has taken a piece and more follow.
+        fresh_since: Refuse a connection that was first used before this time.
+
     Attributes:
         is_taken: Whether aiohttp has asked for it: not where a mock stands in for aiohttp.
         sent: How much of it was handed to the socket.
-        sent_at: When the last byte was, by the loop's clock.
+        sent_at: When the last byte was, by the loop's clock; 0 before.
         is_reused: Whether its connection had carried a request before.
         is_answered: Whether the head of an answer came.
-        is_refused: Whether it was not written, because its connection may be as stale as the one
-            before it.
+        is_refused: Whether it was not written, because its connection may be stale.
     """
 
     # aiohttp's own constructor makes such headers for each body; the request's win.
@@ -54,17 +59,8 @@ class Body(aiohttp.Payload):
         on_progress: Callable[[], None],
         fresh_since: float | None,
     ) -> None:
-        """Prepare the body of one attempt.
-
-        Args:
-            request: What is sent.
-            session: Whose connections it goes over.
-            on_progress: Called each time that the socket has taken a piece and more follow.
-            fresh_since: Refuse a connection that was first used before this time.
-        """
         self._value = request
-        self._first_uses = session.first_uses
-        self._loop = session.loop
+        self._session = session
         self._on_progress = on_progress
         self._fresh_since = fresh_since
 
@@ -75,15 +71,17 @@ class Body(aiohttp.Payload):
         return self._value.size
 
     async def write(self, writer: Any) -> None:
-        """Write the body, unless the connection holds an answer already, or may be stale."""
-        connection = writer.protocol
-        if connection.should_close:
+        """Write it, unless the client is closed, or the connection is stale or holds an answer."""
+        connection, session = writer.protocol, self._session
+        if connection.should_close or session.is_closed:
             raise aiohttp.ClientConnectionError
-        now = self._loop.time()
-        since = self._first_uses.setdefault(connection, now)
-        if since is not now:  # the very object: a clock may show the same time twice
+        now = session.loop.time()
+        first_use = session.first_uses.get(connection)
+        if first_use is None:
+            session.first_uses[connection] = now
+        else:
             self.is_reused = True
-            if self._fresh_since is not None and since < self._fresh_since:
+            if self._fresh_since is not None and first_use < self._fresh_since:
                 self.is_refused = True
                 raise aiohttp.ClientConnectionError
         pieces = self._value.pieces()
@@ -94,7 +92,7 @@ class Body(aiohttp.Payload):
             self._on_progress()
             await asyncio.sleep(0)  # a fast reader never makes a write wait
             piece = following
-            now = self._loop.time()
+            now = session.loop.time()
         self.sent = Sent.ALL
         self.sent_at = now
         await writer.write(piece)

@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 import attrs
@@ -20,8 +20,8 @@ from golem_client.client.body import Body
 from golem_client.client.events import AttemptEvent, observed
 from golem_client.client.failures import FAILURES, is_stale, reason, sent_before, silence_of
 from golem_client.client.gate import HeldError, Ticket
-from golem_client.client.options import Settings, bearer
-from golem_client.client.session import Session
+from golem_client.client.options import Settings, TokenSource, bearer
+from golem_client.client.session import Session, Wait
 from golem_client.config import Secret, checked_token, proxy_for
 from golem_client.errors import (
     AuthenticationError,
@@ -44,186 +44,161 @@ T = TypeVar("T")
 _UNASKED = "the connection held an answer to something else"
 
 
-class Call:
-    """One call of the client's.
+class Call(Wait):
+    """One call of the client's, and what it waits in.
 
     Attributes:
         promise_id: The promise; None behind a webhook.
-        observers: Who is shown the call.
-        wait: The active timeout. `Session` ends it at `ends_at`, and when it is closed.
-        ends_at: When that is, by the loop's clock.
         seconds_waited: How long the call waited at the gate, in seconds.
     """
 
-    wait: asyncio.Timeout | None = None
-    ends_at = float("inf")
     seconds_waited = 0.0
-    _needs_token = _may_renew_token = False
+    _may_renew_token = _needs_token = _is_sending = False
     _fresh_since: float | None = None
-    _task: asyncio.Task[Any] | None = None
-    _cancelling = 0
 
     def __init__(
         self, settings: Settings, session: Session, promise_id: PromiseId | None, timeout: float
     ) -> None:
+        super().__init__(session)
+        self.settings = settings
         self.promise_id = promise_id
-        self.observers = settings.options.observers
-        self._settings = settings
-        self._options = options = settings.options
-        self._session = session
         self._timeout = timeout
         self._deadline = session.loop.time() + timeout
-        self._is_gated = options.overload == "wait"
+        self._is_gated = settings.overload == "wait"
         self._proxy = settings.proxy
         self._verdicts: list[Verdict] = []
-        if options.connector is not None:
-            # A borrowed connector that its owner closes cancels those who wait in it.
-            self._task = asyncio.current_task()
-            self._cancelling = self._task.cancelling() if self._task is not None else 0
 
     async def run(self, make: Callable[[], Request]) -> Completion:
-        """Encode, attempt once, and have `retry` repeat where that is useful.
-
-        Args:
-            make: Encodes the payload and makes the request; its time counts.
-        """
-        session = self._session
+        """Encode (in `make`), attempt once, and have `retry` repeat where that is useful."""
+        session, settings, note = self._session, self.settings, ""
         try:
-            self._request = request = make()
+            request = self._request = make()
             self._url = URL(request.url, encoded=True)
             if request.is_webhook:
-                self._proxy = proxy_for(request.url) if self._options.trust_env else None
-            elif self._settings.token.source is not None:
+                self._proxy = proxy_for(request.url) if settings.trust_env else None
+            elif callable(settings.token):
                 self._needs_token = self._may_renew_token = True
-            session.calls.add(self)
-            first, note = await self._attempt(), ""
+            session.waits.add(self)
+            first = await self._attempt()
             if first.repeat:
                 note = await repeat(
                     first,
                     self._attempt,
-                    policy=self._options.retry,
+                    policy=settings.retry,
                     seconds_left=self._deadline - session.loop.time(),
                     is_down=lambda: self._is_gated and session.gate.is_down,
                     pause=self._pause,
-                    on_repeat=self._log_repeat,
+                    on_repeat=lambda verdict, seconds: self._log(
+                        logging.INFO, verdict, f"; the next follows in {seconds:.3g} s"
+                    ),
                 )
             return conclusion(self._verdicts, note)
         except GolemError as error:
             error.promise_id = self.promise_id
             raise
         finally:
-            session.calls.discard(self)
+            session.waits.discard(self)
 
     async def _attempt(self) -> Verdict:
         """Wait for the token, the gate and a slot, then send the request once."""
-        session = self._session
+        session, gate = self._session, self._session.gate
         began_at = session.loop.time()
         if began_at >= self._deadline and not self._verdicts:
-            why = f"the timeout of {self._timeout:g} s was up when the payload was encoded"
-            raise DeadlineExceededError(why)
+            raise self._late("when the payload was encoded")
         if self._needs_token:
             await self._fetch_token()
             began_at = session.loop.time()
-        if session.is_closed:
-            raise self._closed()
-        ticket = session.gate.try_enter(began_at, ignores=not self._is_gated)
+        ticket = gate.try_enter(began_at, ignores=not self._is_gated)
         if ticket is None:
             ticket = await self._enter(began_at)
             began_at = session.loop.time()
+        if session.is_closed:
+            gate.cut_off(ticket)
+            raise self._closed()
+        self._is_sending = True
         try:
-            if self.observers:
-                verdict = await self._observed(began_at)
-            else:
-                verdict = await self._send_once(began_at)
+            sending = self._observed if self.settings.observers else self._send_once
+            verdict = await sending(began_at)
         except BaseException:
-            session.gate.cut_off(ticket)
+            gate.cut_off(ticket)
             raise
+        finally:
+            self._is_sending = False
         self._verdicts.append(verdict)
-        if verdict.error is None and self._is_gated:
-            session.gate.answered(ticket)
-        else:
-            self._leave(ticket, verdict)
+        self._leave(ticket, verdict)
         if self._may_renew_token and isinstance(verdict.error, AuthenticationError):
             self._may_renew_token = False
             self._needs_token = True
             verdict = self._verdicts[-1] = attrs.evolve(verdict, repeat=True, at_once=True)
-        if logger.isEnabledFor(logging.DEBUG):
-            self._log_attempt(verdict)
+        self._log(logging.DEBUG, verdict)
         return verdict
 
-    async def _enter(self, begun_at: float) -> Ticket:
+    async def _enter(self, began_at: float) -> Ticket:
         """Wait at the gate."""
-        gate, is_return = self._session.gate, bool(self._verdicts)
+        entering = self._session.gate.enter(
+            self._deadline, is_return=bool(self._verdicts), ignores=not self._is_gated
+        )
         try:
-            entering = gate.enter(self._deadline, is_return=is_return, ignores=not self._is_gated)
-            ticket = await self._in_time("for a free connection", entering)
+            return await self._in_time("for a free connection", entering)
         except HeldError as held:
             error, seconds = copy.copy(held.cause), held.seconds
-        else:
-            if not self._session.is_closed:
-                return ticket
-            gate.cut_off(ticket)
-            raise self._closed()
         finally:
-            self.seconds_waited += self._session.loop.time() - begun_at
+            self.seconds_waited += self._session.loop.time() - began_at
         error.may_have_completed = False
         note = f"the server asked everybody to wait, and {seconds:.3g} s of that are left"
         raise told(error, self._verdicts, len(self._verdicts), note)
 
     def _leave(self, ticket: Ticket, verdict: Verdict) -> None:
-        """Tell the gate what an attempt that failed means for everybody."""
-        gate = self._session.gate
+        """Tell the gate what the end of an attempt means for all calls."""
+        gate, error = self._session.gate, verdict.error
         if not self._is_gated:
             gate.cut_off(ticket)
-            return
-        if not verdict.repeat and isinstance(verdict.error, DeliveryError):
-            gate.cut_off(ticket)
-        elif verdict.at_once:
-            gate.cut_off(ticket)  # a stale connection says nothing about Golem
+        elif error is None:
+            gate.answered(ticket)
+        elif verdict.at_once or (isinstance(error, DeliveryError) and not verdict.repeat):
+            gate.cut_off(ticket)  # a stale connection, or the call's own end
         elif verdict.repeat:
             gate.failed(ticket)
+            if verdict.retry_after and isinstance(error, ResponseError):
+                gate.hold(verdict.retry_after, error)
         else:
             gate.answered(ticket)
-        if verdict.retry_after and isinstance(verdict.error, ResponseError) and verdict.repeat:
-            gate.hold(verdict.retry_after, verdict.error)
 
     async def _observed(self, began_at: float) -> Verdict:
         """Send once, and show it to the observers."""
         request = self._request
         event = AttemptEvent(len(self._verdicts) + 1, request.method, request.shown_url)
-        with observed(self.observers, "attempt", event):
+        with observed(self.settings.observers, "attempt", event):
             verdict = await self._send_once(began_at, event)
             event.error = verdict.error
         return verdict
 
     async def _send_once(self, began_at: float, event: AttemptEvent | None = None) -> Verdict:
         """Send the request over the network, and judge what comes back."""
-        session, options, request = self._session, self._options, self._request
+        session, settings, request = self._session, self.settings, self._request
         headers = request.headers
         if event is not None and event.headers:
             headers = CIMultiDict(headers)
             headers.update(event.headers)
-        end = min(self._deadline, began_at + options.attempt_timeout)
+        end = min(self._deadline, began_at + settings.attempt_timeout)
         while True:
             body = Body(request, session, self._restart_attempt_timer, self._fresh_since)
             try:
-                async with self._watched_until(end):
+                with self.until(end):
                     response = await session.http.request(
                         request.method,
                         self._url,
                         data=body,
                         headers=headers,
                         allow_redirects=False,
-                        ssl=options.ssl,
+                        ssl=settings.ssl,
                         proxy=self._proxy,
                     )
                     head_at = session.loop.time()
                     if event is not None:
                         event.status = response.status
-                    if body.is_taken and body.sent is Sent.NOTHING:
-                        # aiohttp found an unasked answer on the connection. It may have no
-                        # end: it is not read.
-                        response.close()
+                    if not body.sent_at and body.is_taken and body.sent is Sent.NOTHING:
+                        response.close()  # and not read: it may have no end
                         return wire.read_silence(
                             Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
                         )
@@ -239,7 +214,7 @@ class Call:
                 return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
             break
         session.is_answered = True
-        if body.is_taken and body.sent is not Sent.ALL and response.status < 300:
+        if not body.sent_at and body.is_taken and response.status < 300:
             return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
         return wire.read_answer(
             request,
@@ -252,71 +227,71 @@ class Call:
 
     def _restart_attempt_timer(self) -> None:
         """Give the attempt its whole time again: a large body moves on."""
-        if not self._session.is_closed:
-            again = self._session.loop.time() + self._options.attempt_timeout
+        # aiohttp may go on writing after an early answer, when the call waits for other things.
+        if self._is_sending and self.ends_at <= self._deadline:
+            again = self._session.loop.time() + self.settings.attempt_timeout
             self.ends_at = min(self._deadline, again)
 
     def _is_cancelled_by_the_connectors_owner(self) -> bool:
-        connector = self._options.connector
-        return (
-            connector is not None
-            and connector.closed
-            and self._task is not None
-            and self._task.cancelling() == self._cancelling
-        )
+        """Whether those who wait in a borrowed connector were cancelled, because it was closed."""
+        connector = self.settings.connector
+        is_closed = connector is not None and connector.closed
+        return is_closed and self._task.cancelling() == self._cancelling
 
     def _no_answer(self, error: BaseException, body: Body) -> Verdict:
-        sent, session = sent_before(error, body), self._session
+        """Judge an attempt that ended with an exception of aiohttp's."""
+        session, sent = self._session, sent_before(error, body)
         if session.is_closed:
             return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=sent)
-        if type(error) is TimeoutError:
-            if session.loop.time() >= self._deadline:
-                number = len(self._verdicts) + 1
-                why = f"the timeout of {self._timeout:g} s was up in attempt {number}"
-                down = self._seconds_down()
-                why += f"; Golem has been down for {down:.3g} s" if down else ""
-                verdict = wire.read_silence(Silence.DEADLINE, why, sent=sent)
-                if isinstance(verdict.error, DeadlineExceededError):
-                    verdict.error.seconds_down = down
-                return verdict
+        if type(error) is not TimeoutError:
+            stale = is_stale(error, body)
+            if stale:
+                self._fresh_since = session.loop.time()
+            silence = silence_of(error, is_first_contact=not session.is_answered)
+            return wire.read_silence(silence, reason(error), sent=sent, stale=stale)
+        if session.loop.time() < self._deadline:
             what = "connection" if sent is Sent.NOTHING else "complete answer"
-            why = f"no {what} within the attempt_timeout of {self._options.attempt_timeout:g} s"
+            why = f"no {what} within the attempt_timeout of {self.settings.attempt_timeout:g} s"
             return wire.read_silence(Silence.ATTEMPT_TIMEOUT, why, sent=sent)
-        stale = is_stale(error, body)
-        if stale:
-            self._fresh_since = session.loop.time()
-        silence = silence_of(error, is_first_contact=not session.is_answered)
-        return wire.read_silence(silence, reason(error), sent=sent, stale=stale)
+        late = self._late(f"in attempt {len(self._verdicts) + 1}")
+        verdict = wire.read_silence(Silence.DEADLINE, late.message, sent=sent)
+        return attrs.evolve(verdict, error=late)
+
+    def _late(self, when: str) -> DeadlineExceededError:
+        gate, why = self._session.gate, f"the timeout of {self._timeout:g} s was up {when}"
+        down = gate.seconds_down if self._is_gated else 0.0
+        if down:
+            why += f"; Golem has been down for {down:.3g} s"
+        late = DeadlineExceededError(why)
+        late.seconds_down = down
+        return late
 
     async def _fetch_token(self) -> None:
-        token, known = self._settings.token, self._verdicts
-        assert token.source is not None  # noqa: S101 - for the type checker
-        refresh = {"refresh": True} if known and token.takes_refresh else {}
+        source = self.settings.token
+        assert callable(source)  # noqa: S101 - for the type checker
+        refresh = {"refresh": True} if self._verdicts and _takes_refresh(source) else {}
         try:
-            text = await self._in_time("for its token", _awaitable(token.source(**refresh)))
+            text = await self._in_time("for its token", _awaitable(source(**refresh)))
         except GolemError:
             raise
         except Exception as error:
-            error.add_note(self._known_so_far())
+            may_have_stored = any(verdict.may_have_stored for verdict in self._verdicts)
+            known = "an earlier attempt may have completed it"
+            known = known if may_have_stored else "it is not completed by this call"
+            error.add_note(f"golem_client: no token for promise {self._name}; {known}")
             raise
         secret = Secret(checked_token(text))
         self._needs_token = False
-        headers = self._settings.headers.copy()
+        headers = self.settings.request_headers.copy()
         headers.update(bearer(secret))
         self._request = attrs.evolve(self._request, headers=headers)
-
-    def _known_so_far(self) -> str:
-        what = f"golem_client: no token for promise {self._name}"
-        if any(verdict.may_have_stored for verdict in self._verdicts):
-            return f"{what}; an earlier attempt may have completed it"
-        return f"{what}; it is not completed by this call"
 
     async def _pause(self, seconds: float) -> None:
         """Sleep between two attempts; a client that closes ends it early."""
         if seconds <= 0:
             return
         try:
-            async with self._until(self._deadline):
+            with self.until(self._deadline):
                 if self._is_gated:
                     await self._session.gate.doze(seconds, self._deadline)
                 else:
@@ -325,39 +300,16 @@ class Call:
             return
 
     async def _in_time(self, what: str, waiting: Awaitable[T]) -> T:
-        """Wait for something, at most until the deadline.
-
-        Raises:
-            GolemError: The deadline passed, or the client was closed.
-        """
-        wait = self._until(self._deadline)
+        """Wait for something; a GolemError where the deadline passes or the client is closed."""
         try:
-            async with wait:
+            with self.until(self._deadline):
                 return await waiting
         except TimeoutError:
-            if not wait.expired():
+            if not self.is_expired:
                 raise
         if self._session.is_closed:
             raise self._closed()
-        down = self._seconds_down()
-        why = f"the timeout of {self._timeout:g} s was up while the call waited "
-        why += f"for Golem, which has been down for {down:.3g} s" if down else what
-        late = DeadlineExceededError(why)
-        late.seconds_down = down
-        raise self._told(late)
-
-    def _seconds_down(self) -> float:
-        return self._session.gate.pressure().seconds_down if self._is_gated else 0.0
-
-    def _until(self, when: float) -> asyncio.Timeout:
-        # Closing wakes those who wait already; nobody would wake one who begins to wait later.
-        return self._watched_until(float("-inf") if self._session.is_closed else when)
-
-    def _watched_until(self, when: float) -> asyncio.Timeout:
-        self.ends_at = when
-        self._session.watch(when)
-        self.wait = asyncio.timeout(None)
-        return self.wait
+        raise self._told(self._late(f"while the call waited {what}"))
 
     def _closed(self) -> GolemError:
         return self._told(ConnectionFailedError(Silence.CLOSED.value))
@@ -369,29 +321,16 @@ class Call:
     def _name(self) -> str:
         return "(of a webhook)" if self.promise_id is None else brief(self.promise_id)
 
-    def _extras(self) -> dict[str, object]:
-        return {"golem_promise": self._name, "golem_attempt": len(self._verdicts)}
-
-    def _log_repeat(self, verdict: Verdict, wait: float) -> None:
-        logger.info(
-            "promise %s: attempt %d failed, the next follows in %.3g s: %s: %s",
-            self._name,
-            len(self._verdicts),
-            wait,
-            type(verdict.error).__name__,
-            verdict.error and verdict.error.message,
-            extra=self._extras(),
-        )
-
-    def _log_attempt(self, verdict: Verdict) -> None:
-        logger.debug(
-            "promise %s: attempt %d: %s",
-            self._name,
-            len(self._verdicts),
-            f"answer {str(verdict.answer).lower()}"
-            if verdict.error is None
-            else f"{type(verdict.error).__name__}: {verdict.error.message}",
-            extra=self._extras(),
+    def _log(self, level: int, verdict: Verdict, then: str = "") -> None:
+        if not logger.isEnabledFor(level):
+            return
+        number, error = len(self._verdicts), verdict.error
+        ended = f"answer {str(verdict.answer).lower()}"
+        if error is not None:
+            ended = f"{type(error).__name__}: {error.message}"
+        extra = {"golem_promise": self._name, "golem_attempt": number}
+        logger.log(
+            level, "promise %s: attempt %d: %s%s", self._name, number, ended, then, extra=extra
         )
 
 
@@ -406,6 +345,14 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if not content.at_eof() or response.status < 200:
             response.close()
     return answer
+
+
+def _takes_refresh(source: TokenSource) -> bool:
+    try:
+        inspect.signature(source).bind(refresh=True)
+    except (TypeError, ValueError):  # a ValueError: a callable written in C has no signature
+        return False
+    return True
 
 
 def _awaitable(token: Awaitable[str]) -> Awaitable[str]:

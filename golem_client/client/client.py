@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import aiohttp
 import cattrs
@@ -19,9 +19,9 @@ from golem_client.client.call import Call
 from golem_client.client.events import CallEvent, Observer, observed
 from golem_client.client.gate import Pressure
 from golem_client.client.options import (
+    OWN_HEADERS,
     ChangeableOptions,
     ClientOptions,
-    Options,
     Overload,
     Settings,
     Tls,
@@ -31,13 +31,7 @@ from golem_client.client.options import (
 )
 from golem_client.client.promise import Promise
 from golem_client.client.session import CLOSED, Sessions
-from golem_client.config import (
-    CLOUD_URL,
-    LOCAL_TOKEN,
-    LOCAL_URL,
-    checked_seconds,
-    insecurity,
-)
+from golem_client.config import CLOUD_URL, LOCAL_TOKEN, LOCAL_URL, checked_seconds, insecurity
 from golem_client.errors import InsecureTransportWarning, PayloadError
 from golem_client.frames import callers_level, made_without_locals, without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
@@ -65,8 +59,8 @@ class GolemClient:
     as long as that loop lives; a call in another loop is then a RuntimeError, before anything is
     sent. When the loop ends (`asyncio.run` once per task), its connections are closed, and the
     next call opens new ones. Threads need `golem_client.blocking.BlockingGolemClient`. After a
-    fork, the child uses the client in a loop of its own only if the parent had not used it; make
-    the client in each process, or use the blocking one. Close it with `async with` or `aclose()`.
+    fork, the child can use the client only in a loop of its own. Close it with `async with` or
+    `aclose()`.
 
     While Golem is down or overloaded, the calls of a client wait together, within their own
     deadlines, while single attempts find out whether it is back: see `pressure`.
@@ -90,15 +84,15 @@ class GolemClient:
         converter: Encodes JSON payloads; start from `make_converter()`.
         headers: More headers for each request.
         max_connections: The most attempts at the same time; others wait for their turn.
-        max_payload_bytes: The largest payload. 4,000,000 bytes is what every Golem takes: a
-            message over 4 MiB makes 1.5.0 hang for ever. 1.5.1 and later take 32 MiB.
+        max_payload_bytes: The largest payload. Every Golem takes 4,000,000 bytes; over 4 MiB,
+            1.5.0 hangs for ever. 1.5.1 and later take 32 MiB.
         ssl: False to accept any certificate, or an `ssl.SSLContext`, or a fingerprint.
         trust_env: Whether to use the proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY`).
         connector: An aiohttp connector to borrow. It is never closed, keeps its own limits
             (`max_connections` should not exceed them) and its own loop.
-        overload: "wait" has calls wait together while Golem is down or overloaded; "ignore" has
-            each call try for itself.
-        observers: Who is shown each call and attempt; see `golem_client.telemetry`.
+        overload: "wait" has calls wait together while Golem is down; "ignore" has each try for
+            itself.
+        observers: What is shown each call and attempt; see `golem_client.telemetry`.
 
     Raises:
         ValueError: An option makes no sense, before any I/O.
@@ -123,7 +117,9 @@ class GolemClient:
         overload: Overload = "wait",
         observers: Sequence[Observer] = (),
     ) -> None:
-        options = Options(
+        settings = self._settings = Settings(
+            base_url=base_url,
+            token=token,
             timeout=timeout,
             attempt_timeout=attempt_timeout,
             retry=retry,
@@ -137,13 +133,10 @@ class GolemClient:
             overload=overload,
             observers=observers,
         )
-        self._settings = Settings.of(base_url, token, options)
         self._sessions = Sessions()
         if token is not None:
-            settings = self._settings
-            danger = insecurity(
-                settings.base_url, proxy=settings.proxy, verifies_tls=ssl is not False
-            )
+            verifies = ssl is not False
+            danger = insecurity(settings.base_url, proxy=settings.proxy, verifies_tls=verifies)
             if danger:
                 warnings.warn(danger, InsecureTransportWarning, stacklevel=callers_level())
 
@@ -176,10 +169,10 @@ class GolemClient:
     ) -> Self:
         """Return a client of the Golem that the environment names.
 
-        Arguments win over `GOLEM_URL` and `GOLEM_AUTH_TOKEN`, these over the profile of golem-cli
-        (`GOLEM_PROFILE`, or the default one), and where there is none of all that, it is the Golem
-        on this machine. A profile's token is sent to its own server alone. Times and retries are
-        `GOLEM_CLIENT_TIMEOUT` and its like: `golem_client.config.environment` has the table.
+        Arguments win over `GOLEM_URL` and `GOLEM_AUTH_TOKEN`, these over golem-cli's profile
+        (`GOLEM_PROFILE`, or the default one); the last resort is the Golem on this machine. A
+        profile's token is sent to its own server alone. `golem_client.config.environment` has the
+        table of the other variables, `GOLEM_CLIENT_TIMEOUT` and its like.
 
         Raises:
             ValueError: A variable, or golem-cli's file, is wrong: the text says where, what to do,
@@ -188,8 +181,7 @@ class GolemClient:
         from golem_client.config.environment import connection_from_env  # noqa: PLC0415 - costly
 
         found = connection_from_env(base_url, needs_token=token is None)
-        token, options = of_environment(found, token, options)
-        return cls(found.url, token=token, **options)
+        return cls(**of_environment(found, token, options))
 
     @classmethod
     @made_without_locals
@@ -211,8 +203,7 @@ class GolemClient:
         from golem_client.config.environment import connection_from_profile  # noqa: PLC0415 - costly
 
         found = connection_from_profile(name, needs_token=token is None)
-        token, options = of_environment(found, token, options)
-        return cls(found.url, token=token, **options)
+        return cls(**of_environment(found, token, options))
 
     def __repr__(self) -> str:
         if not hasattr(self, "_sessions"):  # in a traceback of a subclass's constructor
@@ -233,11 +224,20 @@ class GolemClient:
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
-        """Close the connections; calls under way end with an error that says so.
+    if not TYPE_CHECKING:  # for whoever forgets `async`; type checkers refuse it by themselves
 
-        It closes every client that `with_options` made of this one, too. A second time it does
-        nothing.
+        def __enter__(self) -> None:
+            raise TypeError(
+                "use `async with` for a GolemClient; for programs that are not asyncio there is "
+                "golem_client.blocking.BlockingGolemClient"
+            )
+
+        __exit__ = __enter__
+
+    async def aclose(self) -> None:
+        """Close the connections, those of every client that `with_options` made of this one too.
+
+        Calls under way end with an error that says so. A second time it does nothing.
 
         Raises:
             RuntimeError: The client is in use in another event loop; nothing was closed.
@@ -259,23 +259,20 @@ class GolemClient:
             TypeError: An option is of another type, or cannot be changed.
         """
         changed = copy.copy(self)
-        changed._settings = self._settings.with_options(options)  # noqa: SLF001 - our own class
+        changed._settings = self._settings.changed(options)  # noqa: SLF001 - our own class
         return changed
 
     @property
     def timeout(self) -> float:
         """The seconds that a call may take, unless it says otherwise."""
-        return self._settings.options.timeout
+        return self._settings.timeout
 
     @property
     def pressure(self) -> Pressure:
-        """How much Golem is in trouble, as this client sees it at this moment.
-
-        Safe to read from any task; it sends nothing.
-        """
+        """How much Golem is in trouble, as this client sees it at this moment; it sends nothing."""
         session = self._sessions.current
         if session is None or session.is_closed:
-            return Pressure(True, self._settings.options.max_connections, 0, 0.0)  # noqa: FBT003
+            return Pressure(True, self._settings.max_connections, 0, 0.0)  # noqa: FBT003
         return session.gate.pressure()
 
     @without_locals
@@ -300,18 +297,14 @@ class GolemClient:
             GolemError: It may not be completed; `may_have_completed` and `worth_retrying` say
                 what is known and what to do.
         """
-        encode = partial(encode_bytes, data, max_bytes=self._settings.options.max_payload_bytes)
-        parsed = PromiseId.parse(promise_id)
-        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
+        return await self._complete(promise_id, partial(encode_bytes, data), timeout)
 
     @without_locals
     async def complete_text(
         self, promise_id: AnyPromiseId, text: str, *, timeout: float | None = None
     ) -> Completion:
         """Complete a promise with this text, as UTF-8; see `complete_bytes`."""
-        encode = partial(encode_text, text, max_bytes=self._settings.options.max_payload_bytes)
-        parsed = PromiseId.parse(promise_id)
-        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
+        return await self._complete(promise_id, partial(encode_text, text), timeout)
 
     @without_locals
     async def complete_json(
@@ -338,11 +331,8 @@ class GolemClient:
             PayloadError: The value cannot be encoded; nothing was sent.
             GolemError: As in `complete_bytes`.
         """
-        options = self._settings.options
-        limit = options.max_payload_bytes
-        encode = partial(encode_json, value, as_type, options.converter, max_bytes=limit)
-        parsed = PromiseId.parse(promise_id)
-        return await self._complete(parsed, partial(self._request, parsed, encode), timeout)
+        encode = partial(encode_json, value, as_type, self._settings.converter)
+        return await self._complete(promise_id, encode, timeout)
 
     @without_locals
     async def call_webhook(
@@ -367,21 +357,21 @@ class GolemClient:
             GolemError: As in `complete_bytes`; its `promise_id` is None.
         """
         address = checked_webhook_url(url)
-        options = self._settings.options
-        limit = options.max_payload_bytes
-        if isinstance(payload, bytes | bytearray | memoryview):
-            encode = partial(encode_bytes, payload, max_bytes=limit)
-        elif isinstance(payload, str):
+        if isinstance(payload, str):
             raise PayloadError(
                 "The payload is text, which a webhook could read as it is or as JSON; send "
                 "text.encode(), or golem_client.payload.encode_json(text)"
             )
-        else:
-            encode = partial(encode_json, payload, None, options.converter, max_bytes=limit)
-        headers = self._settings.webhook_headers
-        return await self._complete(
-            None, lambda: wire.webhook_request(address, encode(), headers), timeout
-        )
+        settings = self._settings
+        encode: Callable[..., bytes] = partial(encode_json, payload, None, settings.converter)
+        if isinstance(payload, bytes | bytearray | memoryview):
+            encode = partial(encode_bytes, payload)
+
+        def make() -> Request:
+            content = encode(max_bytes=settings.max_payload_bytes)
+            return wire.webhook_request(address, content, OWN_HEADERS)
+
+        return await self._call(None, make, timeout)
 
     def promise(self, promise_id: AnyPromiseId, type_: TypeForm[T]) -> Promise[T]:
         """Return a typed handle on one promise.
@@ -395,25 +385,33 @@ class GolemClient:
         """
         return Promise(self, PromiseId.parse(promise_id), type_)
 
-    def _request(self, promise_id: PromiseId, encode: Callable[[], bytes]) -> Request:
-        settings = self._settings
-        return wire.completion_request(settings.base_url, promise_id, encode(), settings.headers)
+    def _complete(
+        self, promise_id: AnyPromiseId, encode: Callable[..., bytes], timeout: float | None
+    ) -> Awaitable[Completion]:
+        """Add the id and the headers, once the payload is encoded."""
+        parsed, settings = PromiseId.parse(promise_id), self._settings
 
-    async def _complete(
+        def make() -> Request:
+            payload = encode(max_bytes=settings.max_payload_bytes)
+            headers = settings.request_headers
+            return wire.completion_request(settings.base_url, parsed, payload, headers)
+
+        return self._call(parsed, make, timeout)
+
+    def _call(
         self, promise_id: PromiseId | None, make: Callable[[], Request], timeout: float | None
-    ) -> Completion:
+    ) -> Awaitable[Completion]:
         """Add the deadline, which begins before the encoding, and the observers."""
-        options = self._settings.options
-        seconds = options.timeout if timeout is None else checked_seconds("timeout", timeout)
-        session = self._sessions.usable_here() or await self._sessions.open(options)
-        call = Call(self._settings, session, promise_id, seconds)
-        return await (_observed(call, make) if options.observers else call.run(make))
+        settings = self._settings
+        seconds = settings.timeout if timeout is None else checked_seconds("timeout", timeout)
+        call = Call(settings, self._sessions.here(settings), promise_id, seconds)
+        return _observed(call, make) if settings.observers else call.run(make)
 
 
 async def _observed(call: Call, make: Callable[[], Request]) -> Completion:
     """Run a call, and show it to its observers."""
     event = CallEvent(call.promise_id)
-    with observed(call.observers, "call", event):
+    with observed(call.settings.observers, "call", event):
         try:
             event.completion = await call.run(make)
         finally:

@@ -8,8 +8,8 @@ is filled in before the context manager exits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
@@ -79,8 +79,6 @@ class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third 
     An observer that raises is logged once, and never harms the call.
     """
 
-    __slots__ = ("_event", "_managers", "_observers", "_what")
-
     def __init__(
         self, observers: Sequence[Observer], what: Literal["call", "attempt"], event: Any
     ) -> None:
@@ -90,7 +88,7 @@ class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third 
 
     def __enter__(self) -> None:
         what, event = self._what, self._event
-        self._managers = [_entered(observer, what, event) for observer in self._observers]
+        self._managers = [(each, _entered(each, what, event)) for each in self._observers]
 
     def __exit__(
         self,
@@ -98,65 +96,49 @@ class observed:  # noqa: N801 - used as `contextmanager` makes them, at a third 
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and self._event.error is None:
-            self._event.error = error
-        if self._event.error is None:
-            self._exit()
-            return
-        with _without_tracebacks(self._event.error):
-            self._exit()
-
-    def _exit(self) -> None:
-        observers, managers = reversed(self._observers), reversed(self._managers)
-        for observer, manager in zip(observers, managers, strict=True):
-            if manager is not None:
-                try:
+        self._event.error = self._event.error or error
+        taken = _tracebacks_taken_off(self._event.error)
+        for observer, manager in reversed(self._managers):
+            try:
+                if manager is not None:
                     manager.__exit__(None, None, None)
-                except Exception as failure:  # noqa: BLE001 - whatever an observer raises is logged
-                    _log_once(observer, "failed", failure)
+            except Exception as failure:  # noqa: BLE001 - whatever an observer raises is logged
+                _log_once(observer, "failed", failure)
+        for each, found in taken:
+            each.__traceback__ = found
 
 
-@contextmanager
-def _without_tracebacks(error: BaseException | None) -> Iterator[None]:
-    """Take the tracebacks off an error and those before it, and put them back.
+def _tracebacks_taken_off(
+    error: BaseException | None,
+) -> list[tuple[BaseException, TracebackType | None]]:
+    """Take the tracebacks off an error and those before it, and return them.
 
     A reporter in an observer would send the locals of frames that are not cleared yet: some of
     them are still running, and cannot be.
     """
-    taken: dict[int, tuple[BaseException, TracebackType | None]] = {}
-    while error is not None and id(error) not in taken:
-        taken[id(error)] = error, error.__traceback__
+    taken: list[tuple[BaseException, TracebackType | None]] = []
+    while error is not None and all(error is not each for each, _ in taken):
+        taken.append((error, error.__traceback__))
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
-    try:
-        yield
-    finally:
-        for each, found in taken.values():
-            each.__traceback__ = found
+    return taken
 
 
 def _entered(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
-    if what == "call":
-        return _managed(observer, what, event)
-    before = dict(event.headers)
-    manager = _managed(observer, what, event)
-    if event.headers != before:
-        try:
-            event.headers = checked_headers(event.headers)
-        except (TypeError, ValueError) as error:
-            event.headers = before
-            _log_once(observer, "added a header that it must not set", error)
-    return manager
-
-
-def _managed(observer: Observer, what: str, event: Any) -> AbstractContextManager[Any] | None:
+    headers = dict(getattr(event, "headers", {}))
     try:
         manager: AbstractContextManager[Any] | None = getattr(observer, what)(event)
         if manager is not None:
             manager.__enter__()
     except Exception as error:  # noqa: BLE001 - as above
         _log_once(observer, "failed", error)
-        return None
+        manager = None
+    if what == "attempt" and event.headers != headers:
+        try:
+            event.headers = checked_headers(event.headers)
+        except (TypeError, ValueError) as error:
+            event.headers = headers
+            _log_once(observer, "added a header that it must not set", error)
     return manager
 
 

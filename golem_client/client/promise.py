@@ -33,7 +33,7 @@ class Promise(Generic[T]):
     def __init__(self, client: GolemClient, promise_id: PromiseId, type_: TypeForm[T]) -> None:
         self.id = promise_id
         self._client = client
-        # `None` is how Python spells the type; for complete_json it means "as the value tells".
+        # `None` is how Python spells the type; for complete_json it means "no type".
         self._type = type(None) if type_ is None else type_
 
     def __repr__(self) -> str:

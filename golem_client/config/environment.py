@@ -5,15 +5,14 @@ An address and a token come from the first of these that names one:
 1. the arguments of `GolemClient.from_env`
 2. `GOLEM_URL` and `GOLEM_AUTH_TOKEN`
 3. the profile of golem-cli that `GOLEM_PROFILE` names, or else the default one of its file, found
-   in `GOLEM_CONFIG_DIR` or `~/.golem` (see `profiles`)
-4. a Golem on this machine: `GOLEM_BUILTIN_LOCAL_URL`, or port 9881
+   in `GOLEM_CONFIG_DIR` or `~/.golem` (see `profiles`); without a file that is the profile `local`,
+   a Golem on this machine: `GOLEM_BUILTIN_LOCAL_URL`, or port 9881
 
-A token goes where it belongs. That of a profile is sent to that profile's server alone: with
-`GOLEM_URL`, the default profile is not looked at, and one that `GOLEM_PROFILE` names has to be of
-the same server. `GOLEM_AUTH_TOKEN` goes to whatever address is in force, a profile's too, as in
-golem-cli. Golem's well-known local token, which is no secret, is used where there is no other and
-the address is on this machine. A profile that accepts any certificate does so where it names the
-address.
+A profile's token is sent to that profile's server alone: with `GOLEM_URL` no profile is read, and
+`GOLEM_PROFILE` beside it is an error unless `GOLEM_AUTH_TOKEN` is set. `GOLEM_AUTH_TOKEN` goes to
+whatever address is in force, a profile's too, as in golem-cli. Golem's well-known local token,
+which is not a secret, is used where there is no other and the address is on this machine. A profile
+that accepts any certificate does so where it names the address.
 
 Times and retries have variables of their own. golem-cli's `GOLEM_HTTP_TIMEOUT` and its like are
 not read: they are ISO-8601 durations, and bound other things.
@@ -41,23 +40,20 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
 from golem_client.config.options import (
     LOCAL_TOKEN,
-    LOCAL_URL,
     Secret,
     checked_seconds,
     checked_token,
     checked_url,
 )
-from golem_client.config.profiles import Environment, Profile, find_profile, quoted
+from golem_client.config.profiles import WELL_KNOWN, Environment, Profile, find_profile
 from golem_client.config.proxy import is_loopback
 from golem_client.frames import made_without_locals
 
-_WELL_KNOWN = "Golem's well-known local token"
 _GIVEN = "the arguments"
 
 
@@ -67,10 +63,10 @@ class Connection:
 
     Attributes:
         url: Its address.
-        url_from: What names it, for people.
+        url_from: What names the address, for people.
         token: The token; None where there is none, or where the caller has its own.
-        token_from: What names it, or why there is none. It shows no token.
-        verifies_tls: Whether its certificate is checked; a profile may say no.
+        token_from: What names the token, or why there is none. It shows no token.
+        verifies_tls: Whether the server's certificate is checked; a profile may say no.
     """
 
     url: str
@@ -84,32 +80,27 @@ class Connection:
 def connection_from_env(
     base_url: str | None = None, *, needs_token: bool = True, environ: Environment | None = None
 ) -> Connection:
-    """Return where `GolemClient.from_env` connects to.
-
-    Args:
-        base_url: The address, where the caller knows it.
-        needs_token: Whether to look for a token; False where the caller has one.
-        environ: The environment; by default that of the process.
+    """Return where `GolemClient.from_env` connects to, by default by the process's environment.
 
     Raises:
         ValueError: A variable or a profile is wrong; the text says which, where, and what to do.
     """
     environ = os.environ if environ is None else environ
-    profile, verifies_tls = None, True
+    profile = None
     if base_url is not None:
         url, url_from = checked_url(base_url), _GIVEN
     elif (text := _variable("GOLEM_URL", environ)) is not None:
         url, url_from = checked_url(text, name="GOLEM_URL"), "GOLEM_URL"
-        profile = _profile_beside(url, environ) if needs_token else None
-    elif (profile := _profile_in_force(environ)) is not None:
-        url, url_from = profile.url, _url_from(profile)
-        verifies_tls = not profile.allows_insecure
-    elif (text := _variable("GOLEM_BUILTIN_LOCAL_URL", environ)) is not None:
-        url_from = "GOLEM_BUILTIN_LOCAL_URL"
-        url = checked_url(text, name=url_from)
+        if needs_token and "GOLEM_PROFILE" in environ and "GOLEM_AUTH_TOKEN" not in environ:
+            raise ValueError(
+                "GOLEM_URL and GOLEM_PROFILE both name a server, and a profile's token goes to its "
+                "own alone: set GOLEM_AUTH_TOKEN, or unset one of the two"
+            )
     else:
-        url, url_from = LOCAL_URL, "the default, a Golem on this machine"
+        profile = find_profile(_variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
+        url, url_from = profile.url, _url_from(profile)
     token, token_from = _token(profile, url, environ) if needs_token else (None, _GIVEN)
+    verifies_tls = profile is None or not profile.allows_insecure
     return Connection(url, url_from, token, token_from, verifies_tls=verifies_tls)
 
 
@@ -123,21 +114,13 @@ def connection_from_profile(
 ) -> Connection:
     """Return where `GolemClient.from_profile` connects to: address and token of the profile alone.
 
-    Args:
-        name: The profile's name.
-        needs_token: Whether to look for a token; False where the caller has one.
-        environ: The environment, which says where the profiles are.
-        source: What the caller's user calls the name, for the text of errors.
-
     Raises:
-        ValueError: There is no such profile, or it is wrong, or has no token.
-        TypeError: The name is no string.
+        ValueError: There is no such profile, or it is wrong, or has no token. The text calls the
+            name by its `source`.
     """
     if not isinstance(name, str):
         raise TypeError(f"{source} must be a string")
     profile = find_profile(name, source, os.environ if environ is None else environ)
-    if profile is None:
-        raise AssertionError("a profile that is named is found or refused")
     token, token_from = _own_token(profile) if needs_token else (None, _GIVEN)
     verifies_tls = not profile.allows_insecure
     return Connection(profile.url, _url_from(profile), token, token_from, verifies_tls=verifies_tls)
@@ -147,14 +130,9 @@ def connection_from_profile(
 def options_from_env(
     retry_policy: Callable[..., Any], *, environ: Environment | None = None
 ) -> dict[str, Any]:
-    """Return the options of a client that the environment sets: the table of this module.
+    """Return the options that the environment sets: the table of this module.
 
-    Args:
-        retry_policy: Makes the policy: the class `RetryPolicy`.
-        environ: The environment; by default that of the process.
-
-    Raises:
-        ValueError: A variable makes no sense.
+    `retry_policy` is the class `RetryPolicy`. A variable that makes no sense is a ValueError.
     """
     environ = os.environ if environ is None else environ
     options: dict[str, Any] = {}
@@ -186,32 +164,6 @@ def _variable(name: str, environ: Environment) -> str | None:
     return value.strip()
 
 
-def _profile_in_force(environ: Environment) -> Profile | None:
-    """Return the profile that is named, or the default one; None where there are none."""
-    return find_profile(_variable("GOLEM_PROFILE", environ), "GOLEM_PROFILE", environ)
-
-
-def _profile_beside(url: str, environ: Environment) -> Profile | None:
-    """Return the profile that is named beside an address, where its token is needed for it."""
-    name = _variable("GOLEM_PROFILE", environ)
-    if name is None or _variable("GOLEM_AUTH_TOKEN", environ) is not None:
-        return None
-    profile = _profile_in_force(environ)
-    if profile is None or _server(profile.url) == _server(url):
-        return profile
-    raise ValueError(
-        f"GOLEM_URL and GOLEM_PROFILE name two servers, and the token of {quoted(name)} goes to "
-        "its own alone: set GOLEM_AUTH_TOKEN, or unset one of the two"
-    )
-
-
-def _server(url: str) -> tuple[str, str, int]:
-    """Return what a token belongs to: scheme, host and port."""
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    return parts.scheme, parts.hostname or "", port
-
-
 def _url_from(profile: Profile) -> str:
     return f"{profile.where} ({profile.url_key})"
 
@@ -225,7 +177,7 @@ def _token(profile: Profile | None, url: str, environ: Environment) -> tuple[Sec
     if profile is not None:
         return _own_token(profile)
     if is_loopback(url):
-        return Secret(LOCAL_TOKEN), _WELL_KNOWN
+        return Secret(LOCAL_TOKEN), WELL_KNOWN
     return None, "no token: nothing names one"
 
 
@@ -234,14 +186,12 @@ def _own_token(profile: Profile) -> tuple[Secret | None, str]:
     if token is not None:
         return token, f"{profile.where} ({profile.token_key})"
     if is_loopback(profile.url):
-        return Secret(LOCAL_TOKEN), _WELL_KNOWN
+        return Secret(LOCAL_TOKEN), WELL_KNOWN
     return None, f"no token: {profile.token_key}"
 
 
 _RETRY = "GOLEM_CLIENT_RETRY_"
 _DELAYS = ("min_delay", "max_delay", "multiplier", "max_jitter_factor")
-
-
 _WORDS: dict[str, dict[str, Any]] = {
     "overload": {"wait": "wait", "ignore": "ignore"},
     "trust_env": {"true": True, "false": False},
@@ -258,10 +208,10 @@ def _number(name: str, environ: Environment) -> float | None:
 
 
 def _integer(name: str, environ: Environment) -> int | None:
-    text = _variable(name, environ)
-    if text is not None and not re.fullmatch(r"[0-9]{1,9}", text):
+    number = _number(name, environ)
+    if number is not None and not number.is_integer():
         raise ValueError(f"{name} must be a whole number such as 5")
-    return None if text is None else int(text)
+    return None if number is None else int(number)
 
 
 def _policy(retry_policy: Callable[..., Any], fields: dict[str, Any]) -> Any:

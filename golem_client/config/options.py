@@ -5,8 +5,8 @@ No message of these checks shows a value that may be a secret.
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -68,15 +68,11 @@ class Secret:
 
 
 def checked_url(base_url: str, *, name: str = "base_url") -> str:
-    """Return the base URL without a trailing slash.
-
-    Args:
-        base_url: The address.
-        name: What the caller's user calls it, for the text of errors.
+    """Return the base URL without a trailing slash. Errors call it by `name`.
 
     Raises:
         ValueError: It is not plain http(s): another scheme, userinfo, a query or a fragment; or
-            its host is none that a resolver can look up.
+            no resolver can look its host up.
     """
     if not isinstance(base_url, str):
         raise TypeError(f"{name} must be a string")
@@ -103,7 +99,7 @@ def _problem_of_url(text: str) -> str | None:
 
 
 def read_url(text: str) -> URL | None:
-    """Return the URL in a text; None where there is none, or no resolver can take its host."""
+    """Return the URL in a text; None if it is not one, or no resolver can take its host."""
     try:
         _ = urlsplit(text).port  # urlsplit refuses what yarl takes, and yarl what urlsplit takes
         url = URL(text)
@@ -118,13 +114,9 @@ def read_url(text: str) -> URL | None:
 def checked_token(token: str, *, name: str = "the token") -> str:
     """Return the token without surrounding white space: one from a file ends in a newline.
 
-    Args:
-        token: The token.
-        name: What the caller's user calls it, for the text of errors.
-
     Raises:
         ValueError: It is empty, or no header can carry it, or it is more than a token: the word
-            "Bearer", quotes, or several words.
+            "Bearer", quotes, or several words. The text calls it by `name`.
     """
     if not isinstance(token, str):
         raise TypeError(f"{name} must be a string")
@@ -151,28 +143,16 @@ def _problem_of_token(token: str) -> str | None:
 
 
 def checked_seconds(name: str, value: float) -> float:
-    """Return a time in seconds; aiohttp would take 0 and less for "no limit at all".
-
-    Raises:
-        ValueError: It is not finite and greater than 0.
-    """
+    """Return a time in seconds; aiohttp would take 0 and less for "no limit at all"."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds")
-    try:
-        seconds = float(value)
-    except OverflowError:
-        seconds = math.inf
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < value <= sys.float_info.max:
         raise ValueError(f"{name} must be a finite number of seconds greater than 0")
-    return seconds
+    return float(value)
 
 
 def checked_type(name: str, value: T, *types: type | None) -> T:
-    """Return the option as it is.
-
-    Raises:
-        TypeError: It is of none of these types; None stands for None itself.
-    """
+    """Return the option, or raise a TypeError if it is not of these types; None is None itself."""
     if any(value is None if type_ is None else isinstance(value, type_) for type_ in types):
         return value
     names = " or ".join(type_.__name__ if type_ else "None" for type_ in types)
@@ -180,11 +160,7 @@ def checked_type(name: str, value: T, *types: type | None) -> T:
 
 
 def checked_count(name: str, value: int) -> int:
-    """Return a count.
-
-    Raises:
-        ValueError: It is not at least 1.
-    """
+    """Return a count, which is at least 1; aiohttp would take 0 for "no limit at all"."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an integer")
     if value < 1:
@@ -193,11 +169,7 @@ def checked_count(name: str, value: int) -> int:
 
 
 def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the caller's own headers.
-
-    Raises:
-        ValueError: One of them is ours to set, or no request can carry it.
-    """
+    """Return the caller's own headers, or raise a ValueError for one that it must not set."""
     if headers is not None and not isinstance(headers, Mapping):
         raise TypeError("headers must be a mapping of strings to strings")
     checked = dict(headers or {})

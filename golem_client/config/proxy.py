@@ -18,12 +18,7 @@ from golem_client.frames import made_without_locals
 
 @attrs.frozen
 class Proxy:
-    """A proxy that the environment names.
-
-    Attributes:
-        url: Its address, which may hold a user name and a password.
-        variable: The variable that names it.
-    """
+    """A proxy, and the variable that names it. Its URL may hold a password; `str()` shows none."""
 
     url: str = attrs.field(repr=False)
     variable: str
@@ -35,17 +30,13 @@ class Proxy:
 
 @made_without_locals
 def proxy_for(base_url: str, *, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the URL of the proxy that the environment names for this address, or None.
+    """Return the URL of the proxy that the environment names for this checked address, or None.
 
     aiohttp's own `trust_env` is not used: with a matching netrc entry it fails on each request
     that has a token of its own (aiohttp 3.14).
 
-    Args:
-        base_url: The address, as `checked_url` returns it.
-        environ: The environment; by default that of the process.
-
     Raises:
-        ValueError: The variable names no http(s) proxy.
+        ValueError: The variable does not name an http(s) proxy.
     """
     found = find_proxy(base_url, os.environ if environ is None else environ)
     return None if found is None else found.url
@@ -54,7 +45,7 @@ def proxy_for(base_url: str, *, environ: Mapping[str, str] | None = None) -> str
 def find_proxy(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy for this address, and the variable that names it; see `proxy_for`."""
     url = URL(base_url)
-    if any(_matches(entry, url) for entry in re.split(r"[\s,]+", _no_proxy(environ)) if entry):
+    if _is_direct(url, environ):
         return None
     for name in _variables(url.scheme, environ):
         text = environ.get(name)
@@ -67,13 +58,7 @@ def find_proxy(base_url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def insecurity(base_url: str, *, proxy: str | None, verifies_tls: bool) -> str | None:
-    """Return why a token is not safe on the way to this address; None where it is.
-
-    Args:
-        base_url: The address, as `checked_url` returns it.
-        proxy: The proxy that requests go through.
-        verifies_tls: Whether the server's certificate is checked.
-    """
+    """Return why a token is not safe on the way to this checked address; None where it is."""
     is_local = proxy is None and is_loopback(base_url)
     if base_url.startswith("http:") and proxy is not None:
         place = Proxy(proxy, "")
@@ -105,7 +90,7 @@ def is_loopback(base_url: str) -> bool:
 
 
 def _variables(scheme: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that may name the proxy, the first one that is set counts."""
+    """Return the variables that may name the proxy; the first one that is set counts."""
     # A web server passes a request's header `Proxy:` to a CGI program as HTTP_PROXY.
     is_cgi = "REQUEST_METHOD" in environ
     upper = [] if scheme == "http" and is_cgi else [f"{scheme.upper()}_PROXY"]
@@ -120,48 +105,30 @@ def _checked_proxy(name: str, text: str) -> str:
     return proxy
 
 
-def _no_proxy(environ: Mapping[str, str]) -> str:
-    return environ.get("no_proxy", environ.get("NO_PROXY", ""))
+def _is_direct(url: URL, environ: Mapping[str, str]) -> bool:
+    """Return whether NO_PROXY names this host.
 
-
-def _matches(entry: str, url: URL) -> bool:
-    """Return whether an entry of NO_PROXY names this host.
-
-    Entries are names (with their subdomains), addresses and networks, each with or without a
-    port, and patterns with `*`.
+    Its entries are names (with their subdomains), patterns with `*`, addresses and networks, with
+    a port or without.
     """
-    name, port = _split_port(entry)
-    if port not in ("", str(url.port)):
-        return False
     host = _host(url)
-    if "*" in name:
-        return fnmatchcase(host, name)
+    no_proxy = environ.get("no_proxy", environ.get("NO_PROXY", ""))
+    for entry in re.split(r"[\s,]+", no_proxy.lower()):
+        name, colon, port = entry.rpartition(":")
+        if not colon or not port.isdigit() or _is_in(host, entry):
+            name, port = entry, ""
+        domain = name.strip(".")
+        is_named = fnmatchcase(host, name) if "*" in name else f".{host}".endswith(f".{domain}")
+        if port in ("", str(url.port)) and ((domain and is_named) or _is_in(host, name)):
+            return True
+    return False
+
+
+def _is_in(host: str, network: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        domain = _ascii(name.strip("."))
-        return host == domain or host.endswith(f".{domain}")
-    try:
-        return address in ipaddress.ip_network(name, strict=False)
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network.strip("[]"), strict=False)
     except ValueError:
         return False
-
-
-def _split_port(entry: str) -> tuple[str, str]:
-    """Return the name in an entry of NO_PROXY, and its port or ""."""
-    found = re.fullmatch(r"\[([^\]]*)\](?::([0-9]+))?|([^:]*):([0-9]+)", entry.lower())
-    if found is None:
-        return entry.lower(), ""
-    in_brackets, port, name, other_port = found.groups(default="")
-    return in_brackets or name, port or other_port
-
-
-def _ascii(name: str) -> str:
-    """Return a name as it stands in a checked URL."""
-    try:
-        return name.encode("idna").decode()
-    except UnicodeError:
-        return name
 
 
 def _host(url: URL) -> str:

@@ -131,7 +131,7 @@ class WorkerId(ModelField):
     _rest_schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
-            "componentId": ComponentId._rest_schema,  # noqa: SLF001 - of this very file
+            "componentId": ComponentId._rest_schema,  # noqa: SLF001 - of this file
             "workerName": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES},
         },
         "required": ["componentId", "workerName"],
@@ -143,7 +143,7 @@ class WorkerId(ModelField):
 
         In text, everything after the component and a separator is the name, white space at its
         end included. In the URNs of Golem 1.1, the name of a function may follow the worker's
-        name; it cannot be told from a name with a slash, and is read as one. Names in URNs are
+        name; it looks like a name with a slash, and is read as one. Names in URNs are
         not decoded: Golem 1.2 and later do not encode them, and few names of 1.1 need it.
 
         Args:
@@ -213,7 +213,7 @@ class PromiseId(ModelField):
     _rest_schema: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
-            "workerId": WorkerId._rest_schema,  # noqa: SLF001 - of this very file
+            "workerId": WorkerId._rest_schema,  # noqa: SLF001 - of this file
             "oplogIdx": {"type": "integer", "minimum": 0, "maximum": MAX_U64},
         },
         "required": ["workerId", "oplogIdx"],

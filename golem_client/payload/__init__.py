@@ -32,23 +32,18 @@ ComponentId, WorkerId, PromiseId            as Golem's REST writes them
   date, and text not as a sequence. An annotation that cannot be resolved is ignored.
 - A datetime without a zone can only be read as chrono's NaiveDateTime.
 - A declared union of several classes must be tagged, as a Rust enum is by default: see
-  `make_converter`, also for untagged enums and for key styles.
-- A hook that you register wins over every rule, for a class and its subclasses, as everywhere in
-  cattrs. What it returns is only checked; values in it that are not plain are written by these
-  rules.
+  `make_converter`, also for untagged enums, key styles and hooks of your own.
+- pydantic 2.7 or later writes its models by their own settings and serializers: by default NaN as
+  null, bytes as text, a timedelta as ISO 8601, and of a subclass only the fields that are declared.
+  Hooks, tags and key styles do not apply inside a model. Its JSON is checked for depth, NaN and
+  keys that occur twice, and its sets are put in order.
 - Floats are written with as few digits as identify them. serde_json without its feature
   `float_roundtrip` may read another last digit: send a Decimal where that matters.
 
-pydantic 2.7 or later writes its models by their own settings and serializers: by default NaN as
-null, bytes as text, a timedelta as ISO 8601, and of a subclass only the fields that are declared.
-Hooks, tags and key styles do not apply inside a model. Its JSON is checked for depth, numbers and
-keys that occur twice, and its sets are put in order. A value that does not match the type of its
-field is refused.
-
 Refused, before anything is sent:
 
-- NaN and infinities, lone surrogates, integers of over 308 digits (serde_json reads none),
-  negative timedeltas, datetimes with seconds in their offset, times with a time zone;
+- NaN and infinities, lone surrogates, negative timedeltas, datetimes with seconds in their offset
+  (as time zones had before 1900), times with a time zone;
 - values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
 - mappings that hold several values for a key, as form data and query parameters do;
 - all other classes, such as Path, generators and numpy's (but float64 is a float); classes that
@@ -58,12 +53,10 @@ Refused, before anything is sent:
 - JSON of more than `max_bytes`.
 
 The message of the `PayloadError` begins with the JSON path, such as `$.items[2].price`, and says
-what to do. It never shows the value, but the path shows keys, cut to 40 characters. `..` in a path
-stands for the steps inside a hook of yours.
+what to do. It never shows the value, but the path shows keys, cut to 40 characters.
 
 How a value becomes bytes: `PayloadConverter` finds its rule, a hook of yours or one of ours; the
-rule checks the types and returns a plain tree; `to_json` writes the tree and checks the text. Only
-when something is wrong is the value looked at again, slowly, to find the place.
+rule checks the types and returns a plain tree; `to_json` writes the tree and checks the text.
 """
 
 from __future__ import annotations
@@ -77,7 +70,7 @@ from golem_client.errors import PayloadError
 from golem_client.frames import made_without_locals
 from golem_client.payload.converter import PayloadConverter, make_converter
 from golem_client.payload.json_text import to_json
-from golem_client.payload.refusals import RefusedError
+from golem_client.payload.refusals import RefusedError, refused
 
 __all__ = ["PayloadConverter", "encode_bytes", "encode_json", "encode_text", "make_converter"]
 
@@ -104,10 +97,8 @@ def encode_json(
     """
     try:
         return _encoded(value, as_type, converter or _DEFAULT, max_bytes)
-    except RefusedError as refusal:
-        message = f"{refusal.json_path}: {refusal.reason}"
-    except RuntimeError:  # RecursionError is one
-        message = "$: could not be read: it changed meanwhile, or the stack was full; try again"
+    except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
+        message = refused(error).message
     # Raised out here, so that no traceback holds the value: not by the error above, which would
     # be the context of this one, nor by a local variable.
     del value
@@ -127,11 +118,7 @@ def encode_bytes(data: bytes | bytearray | memoryview, *, max_bytes: int = 2**25
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise _not_of("bytes; use complete_text for text", data)
-    try:
-        payload, reason = bytes(data), ""
-    except ValueError:
-        payload, reason = b"", "a memoryview that was released; keep it until it is sent"
-    return _checked(payload, reason, max_bytes)
+    return _checked(bytes(data), max_bytes)
 
 
 @made_without_locals
@@ -148,11 +135,10 @@ def encode_text(text: str, *, max_bytes: int = 2**25) -> bytes:
     if not isinstance(text, str):
         raise _not_of("text; use complete_bytes for bytes", text)
     try:
-        payload, reason = str.encode(text), ""
+        return _checked(str.encode(text), max_bytes)
     except UnicodeEncodeError as error:
         place = f"a lone surrogate at index {error.start}"
-        payload, reason = b"", f"text with {place}, which UTF-8 cannot carry; repair it"
-    return _checked(payload, reason, max_bytes)
+    raise PayloadError(f"The payload is text with {place}, which UTF-8 cannot carry; repair it")
 
 
 def _not_of(kind_and_way: str, value: Any) -> PayloadError:
@@ -162,9 +148,7 @@ def _not_of(kind_and_way: str, value: Any) -> PayloadError:
     )
 
 
-def _checked(payload: bytes, reason: str, max_bytes: int) -> bytes:
-    if reason:
-        raise PayloadError(f"The payload is {reason}")
+def _checked(payload: bytes, max_bytes: int) -> bytes:
     if len(payload) > max_bytes:
         raise PayloadError(
             f"the payload has {len(payload)} bytes, and max_payload_bytes is {max_bytes}"
@@ -176,5 +160,5 @@ def _encoded(value: Any, as_type: Any, converter: Converter, max_bytes: int) -> 
     if not isinstance(converter, PayloadConverter):
         raise RefusedError("the converter is not from make_converter(), whose rules are needed")
     if isinstance(value, bytes | bytearray | memoryview) and as_type in (None, Any, object):
-        raise RefusedError("is bytes, not JSON; use complete_bytes, or say as_type=bytes")
+        raise RefusedError("is bytes, not JSON; use complete_bytes, or pass as_type=bytes")
     return to_json(converter.tree(value, as_type, max_bytes), max_bytes)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typing
-from collections import ChainMap, Counter, OrderedDict, UserString, abc, defaultdict, deque
+from collections import UserString, abc
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,19 +10,21 @@ from enum import Enum
 from functools import partial
 from itertools import count, repeat
 from operator import attrgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
+
+from typing_extensions import is_typeddict
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.payload import declarations
 from golem_client.payload.declarations import class_of
-from golem_client.payload.json_text import LARGEST_INT, NOT_FINITE, TOO_LONG, in_order
-from golem_client.payload.models import model_rule, reason_against
-from golem_client.payload.refusals import RefusedError, described, mismatch, refused, type_name
+from golem_client.payload.json_text import NOT_FINITE, in_order
+from golem_client.payload.models import model_rule
+from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import (
     BUILTINS,
     SCALARS,
+    TEXT,
     LazyRule,
     Room,
     Rule,
@@ -35,20 +36,12 @@ if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
 IDS = (ComponentId, WorkerId, PromiseId)
-# The classes whose type arguments are known to be those of what is in them.
-_ARRAYS = frozenset(
-    {list, tuple, set, frozenset, deque, abc.Iterable, abc.Collection, abc.Container}
-    | {abc.Reversible, abc.Sequence, abc.MutableSequence, abc.Set, abc.MutableSet}
-)
-_MAPPINGS = frozenset(
-    {dict, defaultdict, OrderedDict, ChainMap, MappingProxyType, abc.Mapping, abc.MutableMapping}
-)
+# The type arguments of their classes are the types of what is in them.
+_STANDARD = frozenset({"builtins", "collections", "collections.abc", "types"})
 _TEXTS = (str, bytes, bytearray, memoryview, UserString)
-_TEXT_ONLY = frozenset({str})
-_FEW = 32  # more elements than these are looked at together
 # How multidict, Starlette, werkzeug, Django and httpx give all values of a key.
 _ALL_VALUES = ("getlist", "get_list", "getall", "get_all", "multi_items")
-_TWICE = "is the text of two keys, of which one would be lost; rename one"
+_TWICE = "is the text of two keys, so one would be lost; rename one"
 _HOOK = "register_unstructure_hook() on a converter of make_converter()"
 
 
@@ -58,12 +51,12 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     if cls is Literal:
         return _literal_rule(declared, converter)
     if not isinstance(cls, type):
-        raise RefusedError(f"is declared as {type_name(declared)}, which is no type; name a type")
-    if reason := reason_against(cls):
-        raise RefusedError(reason)
+        raise RefusedError(
+            f"is declared as {type_name(declared)}, which is not a type; declare a type"
+        )
     if declarations.is_model(cls):
         return model_rule(cls, converter)
-    if declarations.is_typed_dict(cls):
+    if is_typeddict(cls):
         return _typed_dict_rule(declared, converter)
     if issubclass(cls, Enum):
         return class_rule(cls, converter, converter.write_enum_member)
@@ -71,44 +64,26 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     if not declarations.is_record(cls) or issubclass(cls, IDS):
         return found or _unknown_rule(declared, cls, converter)
     if found:
-        reason = "which has fields and is a value of its own as well"
+        reason = "which has fields and is also text, a number or a container"
         raise RefusedError(f"is of type {type_name(cls)}, {reason}; {_HOOK}")
-    return record_rule(declared, converter)
+    return _record_rule(declared, converter)
 
 
-def record_rule(declared: Any, converter: PayloadConverter, *, as_array: bool = False) -> Rule:
-    """Return the rule of an attrs class or a dataclass: all of its fields, by name or in order."""
+def _record_rule(declared: Any, converter: PayloadConverter) -> Rule:
+    """Return the rule of an attrs class or a dataclass: all of its fields."""
     fields = declarations.fields_of(declared, converter.key_of)
-    names = [field.name for field in fields]
-    keys = names if as_array else [field.key for field in fields]
-    path: Iterable[Any] = range(len(names)) if as_array else keys
-    rules = [converter.rule_for(field.declared) for field in fields]
+    names, keys = [name for name, _, _ in fields], [key for _, key, _ in fields]
+    rules = [converter.rule_for(each) for _, _, each in fields]
     twice = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
     get = attrgetter(*names, "__class__", "__class__")  # of several names, so it gets a tuple
 
     def write(value: Any, room: Room) -> Any:
         if twice is not None:
             raise RefusedError(_TWICE, twice)
-        room.take(len(names), value)
-        try:
-            parts: Iterable[Any] = get(value)
-        except Exception:  # noqa: BLE001  a field may be a property, which may raise anything
-            parts = [part_of(value, name) for name in names]
-        plain = room.written(path, parts, rules)
-        return [*plain.values()] if as_array else plain
+        room.take(len(names))
+        return room.written(keys, get(value), rules)
 
     return class_rule(declared, converter, write)
-
-
-def part_of(value: Any, field: str) -> Any:
-    """Return the value of a field; raise RefusedError where it was never set, or cannot be read."""
-    try:
-        return getattr(value, field)
-    except AttributeError:
-        refusal = RefusedError(f"has no value in its field {field!r}; set it")
-    except Exception as error:  # noqa: BLE001  as above
-        refusal = refused(error, field)
-    raise refusal
 
 
 def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Rule:
@@ -121,12 +96,12 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
         return is_array and isinstance(value, cls) and not isinstance(value, _TEXTS)
 
     def write(value: Any, room: Room) -> Any:
-        room.take(len(value), value)
+        room.take(len(value))
         elements = value if type(value) is list else list(value)
         is_set = elements is not value and isinstance(value, set | frozenset)
         kinds = set(map(type, elements))
         is_plain = kinds <= item.made().plains
-        if has_no_hooks and not is_plain and len(elements) > _FEW:
+        if has_no_hooks and not is_plain:
             is_plain = room.are_plain(elements)
         if not is_plain:
             rule = converter.rule_of(*kinds) if is_open and len(kinds) == 1 else item
@@ -137,21 +112,21 @@ def array_rule(declared: Any, converter: PayloadConverter, item: LazyRule) -> Ru
             elements = [*room.written(path, elements, repeat(rule)).values()]
         return in_order(elements) if is_set else elements
 
-    return class_rule(declared, converter, write, fits, _takes(converter))
+    return class_rule(declared, converter, write, fits, takes_subclasses=True)
 
 
 def mapping_rule(declared: Any, converter: PayloadConverter, key: LazyRule, item: Rule) -> Rule:
     """Return the rule of a mapping: keys become text, values have one type."""
 
     def write(value: Any, room: Room) -> Any:
-        room.take(len(value), value)
-        is_plain = type(value) is dict and _TEXT_ONLY.issuperset(map(type, value))
+        room.take(len(value))
+        is_plain = type(value) is dict and TEXT.issuperset(map(type, value))
         named = value if is_plain and str in key.plains else _with_text_keys(value, key, room)
         if item.plains.issuperset(map(type, named.values())):
             return named
         return room.written(named, named.values(), repeat(item))
 
-    return class_rule(declared, converter, write, None, _takes(converter))
+    return class_rule(declared, converter, write, takes_subclasses=True)
 
 
 def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
@@ -170,44 +145,36 @@ def _with_text_keys(value: Any, rule: LazyRule, room: Room) -> dict[str, Any]:
 
 
 def _text(key: Any, rule: LazyRule, room: Room) -> str:
-    reason = f"is {described(key)}; keys are text, integers, enums of those, or UUIDs"
+    reason = f"is of type {type_name(type(key))}; keys are text, integers, enums of those, or UUIDs"
     if isinstance(key, str | int | Enum | UUID) or rule.converter.user_hook(type(key)):
         try:
             text = rule.write(key, room)
         except RefusedError as error:
             reason, text = error.reason, None
-        if type(text) is int and not -LARGEST_INT <= text <= LARGEST_INT:
-            reason, text = TOO_LONG, None
         if type(text) in (int, str):
             return str(text)
     raise RefusedError(f"has a key that {reason}")
 
 
 def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule | None:
-    arguments = get_args(declared)
+    is_standard, arguments = cls.__module__ in _STANDARD, get_args(declared)
     if issubclass(cls, abc.Mapping):
-        key, value = arguments if cls in _MAPPINGS and len(arguments) == 2 else (Any, Any)
-        if cls is Counter and arguments:
-            key, value = arguments[0], int
+        key, value = arguments if is_standard and len(arguments) == 2 else (Any, Any)
         return mapping_rule(declared, converter, converter.rule_for(key), converter.rule_for(value))
     if declarations.is_named_tuple(cls):
         return _row_rule(declared, converter, declarations.named_fields_of(declared).values())
     # tuple[()] has arguments too: none.
-    if cls is tuple and hasattr(declared, "__args__") and not any(map(_is_any_number, arguments)):
+    if cls is tuple and hasattr(declared, "__args__") and ... not in arguments:
         return _row_rule(declared, converter, arguments)
-    if cls in _ARRAYS or (
+    is_abstract = (
+        is_standard and cls is not object and (issubclass(list, cls) or issubclass(set, cls))
+    )
+    if is_abstract or (
         issubclass(cls, set | frozenset | abc.Sequence) and not issubclass(cls, _TEXTS)
     ):
-        is_uniform = len(arguments) == 1 or (len(arguments) == 2 and arguments[1] is ...)
-        item = arguments[0] if cls in _ARRAYS and is_uniform else Any
+        item = arguments[0] if is_standard and arguments else Any
         return array_rule(declared, converter, converter.rule_for(item))
     return None
-
-
-def _is_any_number(argument: Any) -> bool:
-    """Return whether a tuple's argument stands for any number of elements: `...`, `*Ts`."""
-    is_starred = getattr(argument, "__unpacked__", False)
-    return argument is ... or is_starred or get_origin(argument) is typing.Unpack
 
 
 def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) -> Rule:
@@ -220,10 +187,10 @@ def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) 
     def write(value: Any, room: Room) -> Any:
         if len(value) != len(rules):
             raise mismatch(value, declared)
-        room.take(len(rules), value)
+        room.take(len(rules))
         return [*room.written(count(), value, rules).values()]
 
-    return class_rule(declared, converter, write, fits, _takes(converter))
+    return class_rule(declared, converter, write, fits, takes_subclasses=True)
 
 
 def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -234,23 +201,16 @@ def _typed_dict_rule(declared: Any, converter: PayloadConverter) -> Rule:
 
     def write(value: Any, room: Room) -> Any:
         keys = value.keys()
-        if keys != allowed and not required <= keys:
+        if not required <= keys:
             raise RefusedError(f"lacks the key {min(required - keys)!r} of {name}; add it")
-        if keys != allowed and not keys <= allowed:
+        if not keys <= allowed:
             raise RefusedError(f"has a key that {name} lacks; remove it, or correct its spelling")
-        room.take(len(value), value)
+        room.take(len(value))
         return room.written(value, value.values(), map(rules.__getitem__, value))
 
-    return class_rule(declared, converter, write, _is_dict, _takes(converter))
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _takes(converter: PayloadConverter) -> Callable[[type], bool]:
-    """Return what the rule of a container takes: also subclasses that the user has no hook for."""
-    return lambda kind: kind in _ARRAYS or kind in _MAPPINGS or not converter.user_hook(kind)
+    return class_rule(
+        declared, converter, write, lambda value: isinstance(value, dict), takes_subclasses=True
+    )
 
 
 def _literal_rule(declared: Any, converter: PayloadConverter) -> Rule:
@@ -277,15 +237,12 @@ def _unknown_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule
 
 
 def _scalar_rule(cls: type, converter: PayloadConverter) -> Rule | None:
-    """Return the rule of a class of `WRITERS`, or of a subclass, which inherits how it is written.
-
-    An int is a float, because what reads a float reads it. A bool is no int and a datetime no date.
-    """
+    """Return the rule of a class of `WRITERS`, or of a subclass, which is written like it."""
     base = next((each for each in cls.__mro__ if each in WRITERS), None)
     if base is None:
         return None
     writer = WRITERS[base]
-    accepted: Any = (int, float) if cls is float else (cls,)
+    accepted: Any = (int, float) if cls is float else (cls,)  # what reads a float reads an int
     others: Any = {int: bool, float: bool, date: datetime}.get(cls, ())
 
     def fits(value: Any) -> bool:
@@ -305,8 +262,7 @@ def _decimal(value: Decimal) -> str:
 
 
 def _datetime(value: datetime) -> str:
-    offset = value.utcoffset()
-    if offset is not None and offset % timedelta(minutes=1):
+    if (value.utcoffset() or timedelta()) % timedelta(minutes=1):  # zones had them before 1900
         raise RefusedError("has an offset with seconds, which ISO 8601 lacks; convert it to UTC")
     return _iso(datetime, value)
 
@@ -314,7 +270,7 @@ def _datetime(value: datetime) -> str:
 def _time(value: time) -> str:
     if value.tzinfo is not None:
         raise RefusedError(
-            "is a time with a time zone, which nothing of chrono reads; "
+            "is a time with a time zone, which no type of chrono reads; "
             "send a datetime, or replace(tzinfo=None)"
         )
     return _iso(time, value)
@@ -327,21 +283,17 @@ def _iso(base: Any, value: Any) -> str:
             return text
     except (TypeError, ValueError):
         pass
-    raise RefusedError("does not write itself as ISO 8601; convert it to a plain datetime first")
+    raise RefusedError(
+        "has an isoformat() that is not ISO 8601; convert it to a plain datetime first"
+    )
 
 
 def _duration(value: timedelta) -> dict[str, int]:
-    if type(value) is not timedelta:  # others count more than microseconds, or months
-        raise RefusedError(f"is a {type_name(type(value))}; convert it to a plain timedelta first")
     if value < timedelta(0):
         raise RefusedError(
             "is a negative timedelta, which serde's Duration cannot be; send a number"
         )
     return {"secs": value.days * 86_400 + value.seconds, "nanos": value.microseconds * 1000}
-
-
-def _id(value: Any) -> Any:
-    return value.to_json()
 
 
 WRITERS: dict[type, Callable[[Any], Any]] = {
@@ -359,5 +311,5 @@ WRITERS: dict[type, Callable[[Any], Any]] = {
     date: partial(_iso, date),
     time: _time,
     timedelta: _duration,
-    **dict.fromkeys(IDS, _id),
+    **dict.fromkeys(IDS, lambda id_: id_.to_json()),
 }

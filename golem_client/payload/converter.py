@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import cattrs
 from typing_extensions import TypeForm
 
+from golem_client.errors import PayloadError
 from golem_client.frames import made_without_locals
 from golem_client.payload import classes, declarations, refusals
 from golem_client.payload.declarations import KeyStyle
-from golem_client.payload.json_text import to_json
+from golem_client.payload.json_text import resolved, to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
-from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule, resolved
+from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule
 from golem_client.payload.unions import Tagged, has_own_name, union_rule
 
 TaggedUnions: TypeAlias = (
     TypeForm[Any] | Iterable[TypeForm[Any]] | Mapping[TypeForm[Any], Mapping[Any, str]]
 )
-
-_MAX_CONVERSIONS = 32
 
 
 def _forgetting(register: Any) -> Any:
@@ -46,12 +46,13 @@ class PayloadConverter(cattrs.Converter):
     """
 
     key_of: Callable[[str], str] = str
+    names_by_union: Mapping[Any, Mapping[Any, str]] = MappingProxyType({})
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._options: tuple[Mapping[Any, Mapping[Any, str]], KeyStyle | None] = ({}, None)
         self.forget_rules()
         super().__init__(*args, **options)
-        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
+        # cattrs passes the converter because of the second argument: a copy is another one.
+        self.register_unstructure_hook_factory(lambda _: True, lambda each, c: c.own_rule_for(each))
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -59,23 +60,11 @@ class PayloadConverter(cattrs.Converter):
         for id_class in classes.IDS:
             self.register_structure_hook(id_class, lambda value, cls: cls.parse(value))
 
-    def set_up(self, tagged: TaggedUnions, key_style: KeyStyle | None) -> None:
-        """Take the options of `make_converter`."""
-        self.key_of = declarations.key_style_of(key_style)
-        self._options = (_names_by_union(tagged), key_style)
-        self.forget_rules()
-
-    def _tagged(self, union: Any, names: Mapping[Any, str]) -> Tagged:
-        try:
-            return Tagged(union, names, self)
-        except RefusedError as error:
-            reason = f"{type_name(union)} cannot be externally tagged: a variant {error.reason}"
-        raise TypeError(reason)
-
     def copy(self, *args: Any, **options: Any) -> PayloadConverter:
         """Return a converter with the same hooks and rules."""
         copied = super().copy(*args, **options)
-        copied.set_up(*self._options)
+        copied.names_by_union, copied.key_of = self.names_by_union, self.key_of
+        copied.forget_rules()
         return copied
 
     register_unstructure_hook = _forgetting(cattrs.Converter.register_unstructure_hook)
@@ -92,36 +81,29 @@ class PayloadConverter(cattrs.Converter):
             if not isinstance(unstructure_as, LazyRule):
                 to_json(tree, math.inf)  # for its checks
             return resolved(tree)
-        except RefusedError as refusal:
-            error = refusals.UnstructureError(refusal.json_path, refusal.reason)
-        raise error  # out here, so that the refusal is not the context of it
+        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
+            message = refused(error).message
+        raise PayloadError(message)  # out here, so that the error is not the context of it
 
     def tree(self, value: Any, declared: Any, max_bytes: float) -> Any:
-        """Return the plain tree of a value. Nothing but RefusedError is raised."""
-        try:
-            try:
-                return self._write_as(declared, value, Room(max_bytes))
-            except refusals.TooDeepError:  # the slow second look: does it contain itself?
-                return self._write_as(declared, value, Room(max_bytes, finds_cycles=True))
-        except Exception as error:  # noqa: BLE001  hooks and properties may raise anything
-            raise refused(error) from None
+        """Return the plain tree of a value, unchecked."""
+        rule = self if declared is None else self._rule_as(declared, value)
+        return rule.write(value, Room(max_bytes))
 
-    def _write_as(self, declared: Any, value: Any, room: Room) -> Any:
-        if declared is None:
-            return self.write(value, room)
+    def _rule_as(self, declared: Any, value: Any) -> Rule:
+        """Return the rule for a value with `as_type`, or in a hook that calls the rule it wraps."""
         if isinstance(declared, str):
-            raise RefusedError(f"is declared as {declared}, which is no type; name a type")
-        if isinstance(declared, LazyRule):
-            return self._rule_below_hook(declared.declared, value).write(value, room)
-        return self.rule_for(declared).write(value, room)
+            raise RefusedError(f"has the text {declared!r} as its type; pass the type itself")
+        if not isinstance(declared, LazyRule):
+            return self.rule_for(declared)
+        # A subclass that inherits the hook: the rule of its class, which has all of its fields.
+        hook, kind = self.user_hook(declared.declared), type(value)
+        is_inherited = hook is not None and self.user_hook(kind) is hook
+        return self.own_rule_for(kind if is_inherited else declared.declared)
 
     def write(self, value: Any, room: Room) -> Any:
         """Write a value that nothing is declared of: its own class decides."""
-        kind = type(value)
-        write = self._by_class.get(kind)
-        if write is None:
-            write = self._by_class[kind] = self.rule_of(kind).write
-        return write(value, room)
+        return self.rule_of(type(value)).write(value, room)
 
     def write_enum_member(self, member: Enum, room: Room) -> Any:
         """Write what the user's hook for every enum returns, or the member's value."""
@@ -130,33 +112,29 @@ class PayloadConverter(cattrs.Converter):
 
     def rule_of(self, cls: type) -> Rule:
         """Return the rule of a class where nothing is declared."""
-        return self._variants.get(cls) or self.rule_for(cls).made()
+        found = self._by_class.get(cls)
+        return found or self._by_class.setdefault(cls, self.rule_for(cls).made())
 
     def rule_for(self, declared: Any) -> LazyRule:
         """Return the rule of a type: the user's hook where there is one, else our rule."""
-        return self._cached(declared, self._rules, self._made_rule)
+        found = self._rules.get(declared)
+        return found or self._rules.setdefault(declared, LazyRule(declared, self, self._made_rule))
 
     def own_rule_for(self, declared: Any) -> LazyRule:
         """Return our rule of a type, whether or not the user has a hook for it."""
-        return self._cached(declared, self._own_rules, self._made_own_rule)
+        found = self._own_rules.get(declared)
+        return found or self._own_rules.setdefault(
+            declared, LazyRule(declared, self, self._made_own_rule)
+        )
 
     def user_hook(self, declared: Any) -> Callable[[Any], Any] | None:
         """Return the user's hook for a type, or None."""
-        if not _is_hashable(declared):  # cattrs has no hooks for Annotated with such metadata
-            return None
         hook = self.get_unstructure_hook(declared)
         return None if isinstance(hook, LazyRule) else hook
 
     def without_hooks(self, kinds: Iterable[type]) -> frozenset[type]:
         """Return those of the classes that the user has no hook for."""
         return frozenset(kind for kind in kinds if self.user_hook(kind) is None)
-
-    def _cached(
-        self, declared: Any, rules: dict[Any, LazyRule], make: Callable[[Any], Rule]
-    ) -> LazyRule:
-        if not _is_hashable(declared):
-            return LazyRule(declared, self, make)
-        return rules.get(declared) or rules.setdefault(declared, LazyRule(declared, self, make))
 
     def _made_rule(self, declared: Any) -> Rule:
         hook = self.user_hook(declared)
@@ -168,8 +146,8 @@ class PayloadConverter(cattrs.Converter):
             if not own.fits(value):
                 raise refusals.mismatch(value, declared)
             returned = hook(value)
-            if returned is value:
-                return self._rule_below_hook(declared, value).write(value, room)
+            if returned is value:  # the hook leaves it to our rule
+                return own.write(value, room)
             return self._write_returned(returned, room)
 
         return Rule(own.fits, write)
@@ -177,9 +155,6 @@ class PayloadConverter(cattrs.Converter):
     def _made_own_rule(self, declared: Any) -> Rule:
         if declarations.is_vague(declared):
             return Rule(lambda _: True, self.write, self.without_hooks(SCALARS))
-        for union in self.tagged:
-            if union.members == {declared}:
-                return union.rule
         target = declarations.target_of(declared)
         if target is not None:
             return self.rule_for(target).made()
@@ -187,46 +162,34 @@ class PayloadConverter(cattrs.Converter):
             return union_rule(declared, self)
         return classes.own_rule(declared, self)
 
-    def _rule_below_hook(self, declared: Any, value: Any) -> Rule:
-        """Return our rule for a value that the user's hook for the type has passed on to it."""
-        hook, kind = self.user_hook(declared), type(value)
-        is_inherited = hook is not None and self.user_hook(kind) is hook
-        return self.own_rule_for(kind if is_inherited else declared)
-
     def _write_returned(self, value: Any, room: Room) -> Any:
         """Write what a hook returned: plain values in it are final, others meet the rules."""
-        for _ in range(_MAX_CONVERSIONS):
-            kind = type(value)
-            if kind in SCALARS:
-                return value
-            if kind in self._returned:
-                return self._returned[kind].write(value, room)
-            hook = None if kind in self._variants else self.user_hook(kind)
-            if hook is None:
-                return self.write(value, room)
-            given, value = value, hook(value)
-            if value is given:
-                return self.own_rule_for(kind).write(value, room)
-        raise RefusedError("is converted again and again, and never becomes plain; check its hook")
+        kind = type(value)
+        if kind in SCALARS:
+            return value
+        return self._returned.get(kind, self).write(value, room)
 
     def forget_rules(self) -> None:
         """Drop all rules that were made, because a new hook can change them."""
         self._rules: dict[Any, LazyRule] = {}
         self._own_rules: dict[Any, LazyRule] = {}
-        self._by_class: dict[type, Callable[[Any, Room], Any]] = {}
         # Declared as object, because what is declared as Any is written by the rule of its class.
         part = LazyRule(object, self, lambda _: Rule(lambda _: True, self._write_returned, SCALARS))
-        items = classes.array_rule(Sequence, self, part)
-        self._returned: dict[Any, Rule] = {list: items, tuple: items}
-        self._returned[dict] = classes.mapping_rule(dict, self, part, part)
-        self.tagged = tuple(self._tagged(*each) for each in self._options[0].items())
-        self._variants: dict[Any, Rule] = {}
-        for cls in {cls for union in self.tagged for cls in union.forms if has_own_name(cls)}:
-            first, *others = [union for union in self.tagged if cls in union.forms]
-            reason = f"is of type {type_name(cls)}, which several tagged unions write differently"
-            is_clear = all(other.forms[cls] == first.forms[cls] for other in others)
-            unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
-            self._variants[cls] = first.rule if is_clear else unclear
+        self._returned: dict[Any, Rule] = {
+            list: classes.array_rule(list, self, part),
+            tuple: classes.array_rule(tuple, self, part),
+            dict: classes.mapping_rule(dict, self, part, part),
+        }
+        self.tagged = tuple(Tagged(*each, self) for each in self.names_by_union.items())
+        self._by_class: dict[type, Rule] = {}
+        for union in self.tagged:
+            for cls in filter(has_own_name, union.names):
+                ways = {each.names[cls] for each in self.tagged if cls in each.names}
+                reason = (
+                    f"is of type {type_name(cls)}, which several tagged unions name differently"
+                )
+                unclear = refusing_rule(cls, f"{reason}; say which with as_type=")
+                self._by_class[cls] = union.rule if len(ways) == 1 else unclear
 
 
 def make_converter(
@@ -234,8 +197,9 @@ def make_converter(
 ) -> cattrs.Converter:
     """Return a cattrs converter with the payload rules, to extend and to pass to the client.
 
-    Your own hooks win over the rules, for plain types such as `str` too. What a hook returns is
-    only checked. Register hooks before several threads use the converter.
+    Your own hooks win over the rules, for a class and its subclasses, for plain types such as
+    `str` too. What a hook returns is only checked; values in it that are not plain are written by
+    the rules. Register hooks before several threads use the converter.
 
     A declared union of several classes must be tagged. Where the Rust enum is `untagged`, or its
     tag is a field of its own, say so: `converter.register_unstructure_hook(A | B,
@@ -245,18 +209,18 @@ def make_converter(
         externally_tagged: A union, or several, to write as serde writes a Rust enum by default,
             wherever a value is declared as the union or has no declared type. Variants have the
             names of their classes; a mapping gives others: `{Decision: {Rejected: "Denied"}}`.
-            A class without fields is a unit variant, others are struct variants. A name in Rust's
-            own notation changes that: `"Moved(..)"` is a newtype or tuple variant, `"Empty{..}"`
-            a struct variant without fields. NamedTuples are tuple variants, members of enums are
-            unit variants, and other types, which need a name, are newtype variants.
+            A class without fields is a unit variant, others are struct variants. NamedTuples are
+            tuple variants (those of one field newtype variants), members of enums are unit
+            variants, and other types, which need a name, are newtype variants. Where a variant
+            has a hook of yours, that writes the content.
         key_style: serde's `rename_all` for the fields of attrs classes and dataclasses:
             camelCase, PascalCase, kebab-case, SCREAMING_SNAKE_CASE or SCREAMING-KEBAB-CASE. Keys
             of dictionaries, TypedDicts among them, stay as they are, and so do pydantic models,
             which have alias generators.
 
     Raises:
-        TypeError: What is to be tagged is no union, or has members that cannot be told apart.
-        ValueError: A name is missing, unknown or repeated, or there is no such key style.
+        TypeError: A union has a member that cannot be a variant, or several of one class.
+        ValueError: A name is missing, unknown or repeated, or the key style is unknown.
 
     Examples:
         >>> import attrs
@@ -272,7 +236,9 @@ def make_converter(
         'Approved'
     """
     converter = PayloadConverter()
-    converter.set_up(externally_tagged, key_style)
+    converter.names_by_union = _names_by_union(externally_tagged)
+    converter.key_of = declarations.key_style_of(key_style)
+    converter.forget_rules()
     return converter
 
 
@@ -281,15 +247,3 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
-
-
-def _own_rule(declared: Any, converter: Any) -> Any:
-    return converter.own_rule_for(declared)
-
-
-def _is_hashable(declared: Any) -> bool:
-    """Return whether a type can be looked up; an Annotated may have metadata that cannot."""
-    try:
-        return bool(hash(declared)) or True
-    except TypeError:
-        return False

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import string
 import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
-from types import NoneType, SimpleNamespace, UnionType
-from typing import Any, ForwardRef, Literal, NamedTuple, NotRequired, Required, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, ForwardRef, Literal, NotRequired, Required, get_args, get_origin
 
 import attrs
 from cattrs import override
+from typing_extensions import Format, get_annotations
 
 from golem_client.payload.refusals import RefusedError, type_name
 
@@ -19,28 +19,15 @@ KeyStyle = Literal[
     "camelCase", "PascalCase", "kebab-case", "SCREAMING_SNAKE_CASE", "SCREAMING-KEBAB-CASE"
 ]
 _NO_OVERRIDE = override()
-# What stands around a type in a declaration, and says nothing about its JSON.
+# They stand around a type in a declaration, and do not change its JSON.
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
-_VAGUE = (type(typing.Self), typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, ForwardRef, str)
-
-
-class Field(NamedTuple):
-    """A field of an attrs class or a dataclass: attribute, key in the object, type."""
-
-    name: str
-    key: str
-    declared: Any
+_VAGUE = (type(typing.Self), typing.TypeVar, ForwardRef, str)
 
 
 def is_record(cls: Any) -> bool:
     """Return whether it is an attrs class or a dataclass."""
     return hasattr(cls, "__attrs_attrs__") or hasattr(cls, "__dataclass_fields__")
-
-
-def is_typed_dict(cls: Any) -> bool:
-    """Return whether it is a TypedDict, of typing or of typing_extensions."""
-    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__")
 
 
 def is_named_tuple(cls: Any) -> bool:
@@ -59,7 +46,7 @@ def class_of(declared: Any) -> Any:
 
 
 def is_vague(declared: Any) -> bool:
-    """Return whether it says nothing: the value's own class decides."""
+    """Return whether it leaves the type open: the value's own class decides."""
     return declared is Any or isinstance(declared, _VAGUE)
 
 
@@ -94,8 +81,6 @@ def target_of(declared: Any) -> Any:
     origin, arguments = get_origin(declared), get_args(declared)
     if isinstance(declared, typing.NewType):
         return declared.__supertype__
-    if declared is typing.LiteralString:
-        return str
     # The type statement of Python 3.12, which typing_extensions has as well.
     if hasattr(origin, "__value__") and not isinstance(origin, type):
         return _filled(origin.__value__, dict(zip(origin.__type_params__, arguments, strict=False)))
@@ -113,27 +98,39 @@ def types_of(declared: Any) -> dict[str, Any]:
     is written by its own class, as everything without a declaration is.
     """
     cls = class_of(declared)
-    try:
-        hints = typing.get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001  an annotation may be any expression
-        hints = _types_one_by_one(cls)
-    parameters = getattr(get_origin(declared), "__parameters__", ())
-    values = dict(zip(parameters, get_args(declared), strict=False))
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        parameters = {each.__name__: each for each in getattr(base, "__type_params__", ())}
+        # As in get_type_hints, names of the module come first: `date: date | None = None`.
+        names = vars(base) | vars(sys.modules.get(base.__module__, typing)) | parameters
+        for name, said in get_annotations(base, format=Format.FORWARDREF).items():
+            # One at a time, because one that fails would hide all others.
+            one = type("", (), {"__annotations__": {name: said}, "__module__": base.__module__})
+            try:
+                hints |= typing.get_type_hints(one, None, names, include_extras=True)
+            except Exception:  # noqa: BLE001  an annotation may be any expression
+                hints[name] = Any
+    generic = getattr(get_origin(declared), "__parameters__", ())
+    values = dict(zip(generic, get_args(declared), strict=False))
     return {name: _filled(hint, values) for name, hint in hints.items()}
 
 
-def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[Field]:
-    """Return all fields, those with init=False too: a payload loses nothing silently."""
+def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[tuple[str, str, Any]]:
+    """Return the name, the key and the type of each field, of those with init=False too."""
     cls, types = class_of(declared), types_of(declared)
     given: Any = attrs.fields(cls) if attrs.has(cls) else dataclass_fields(cls)
-    _require_decorator(cls, {each.name for each in given})
+    if not vars(cls).keys() & {"__attrs_attrs__", "__dataclass_fields__"}:  # its base has them
+        own = get_annotations(cls, format=Format.FORWARDREF).keys() - {each.name for each in given}
+        if lost := [name for name in sorted(own) if "ClassVar" not in str(types[name])]:
+            reason = f"whose {lost[0]!r} is not a field; decorate the class as its base class is"
+            raise RefusedError(f"is of type {type_name(cls)}, {reason}")
     found = []
     for each in given:
-        # attrs has None for a field without an annotation; one of None is NoneType.
+        # attrs has None for a field without an annotation; the annotation None is NoneType.
         hint = types.get(each.name, Any if each.type is None else each.type)
         said = _override(each.name, hint)
         if not said.omit:
-            found.append(Field(each.name, said.rename or key_of(each.name), hint))
+            found.append((each.name, said.rename or key_of(each.name), hint))
     return found
 
 
@@ -156,19 +153,6 @@ def named_fields_of(declared: Any) -> dict[str, Any]:
     return {name: types.get(name, Any) for name in class_of(declared)._fields}
 
 
-def _types_one_by_one(cls: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__):
-        module = vars(sys.modules.get(base.__module__, typing))
-        for name, said in vars(base).get("__annotations__", {}).items():
-            one = SimpleNamespace(__annotations__={name: said})
-            try:
-                found |= typing.get_type_hints(one, module, dict(vars(base)), include_extras=True)
-            except Exception:  # noqa: BLE001  as above
-                found[name] = Any
-    return found
-
-
 def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
     """Return the type with its type variables replaced; those that stand for nothing by Any."""
     if isinstance(hint, typing.TypeVar):
@@ -176,25 +160,11 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
     parameters = getattr(hint, "__parameters__", ())
     if not parameters or isinstance(hint, type):
         return hint
-    try:
-        return hint[tuple(values.get(each, Any) for each in parameters)]
-    except TypeError:  # ParamSpec and TypeVarTuple, which no payload tells apart
-        return Any
-
-
-def _require_decorator(cls: Any, names: set[str]) -> None:
-    """Refuse a subclass that was forgotten to be decorated, and whose fields would be lost."""
-    own = vars(cls)
-    annotated = own.get("__annotations__", {})
-    if "__attrs_attrs__" not in own and "__dataclass_fields__" not in own:
-        for name in sorted(annotated.keys() - names):
-            if "ClassVar" not in str(annotated[name]):
-                reason = f"whose {name!r} is no field; decorate it as its base is"
-                raise RefusedError(f"is of type {type_name(cls)}, {reason}")
+    return hint[tuple(values.get(each, Any) for each in parameters)]
 
 
 def _override(name: str, hint: Any) -> Any:
-    """Return what cattrs' `Annotated[T, override(...)]` says; refuse what is not done here."""
+    """Return cattrs' `Annotated[T, override(...)]`; refuse what only cattrs' own functions do."""
     found = (each for each in getattr(hint, "__metadata__", ()) if type(each) is type(_NO_OVERRIDE))
     said = next(found, _NO_OVERRIDE)
     if said.omit_if_default or said.unstruct_hook:
@@ -208,25 +178,20 @@ def _override(name: str, hint: Any) -> Any:
 def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
     """Return the function that makes a field's name a key, as serde's `rename_all` does."""
     if style not in _STYLES:
-        raise ValueError(f"key_style={style!r} is none of {', '.join(get_args(KeyStyle))}")
+        raise ValueError(f"key_style={style!r} is not one of {', '.join(get_args(KeyStyle))}")
     return _STYLES[style]
-
-
-# serde changes ASCII letters only.
-_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def _pascal(name: str) -> str:
     # Not str.capitalize(), which lowers the rest of a word.
-    return "".join(word[:1].translate(_UPPER) + word[1:] for word in name.split("_"))
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 _STYLES: dict[str | None, Callable[[str], str]] = {
     None: str,
-    "camelCase": lambda name: _pascal(name)[:1].translate(_LOWER) + _pascal(name)[1:],
+    "camelCase": lambda name: _pascal(name)[:1].lower() + _pascal(name)[1:],
     "PascalCase": _pascal,
     "kebab-case": lambda name: name.replace("_", "-"),
-    "SCREAMING_SNAKE_CASE": lambda name: name.translate(_UPPER),
-    "SCREAMING-KEBAB-CASE": lambda name: name.translate(_UPPER).replace("_", "-"),
+    "SCREAMING_SNAKE_CASE": str.upper,
+    "SCREAMING-KEBAB-CASE": lambda name: name.upper().replace("_", "-"),
 }

@@ -10,25 +10,46 @@ import math
 from functools import partial
 from itertools import chain
 from typing import Any
+from uuid import uuid4
 
-from golem_client.payload.refusals import TOO_DEEP, RefusedError, TooDeepError, TooLargeError
-from golem_client.payload.rules import MAX_DEPTH, WrittenJson, resolved
+import attrs
 
-# A longer integer overflows in serde_json, whatever it is read into: "number out of range".
-LARGEST_INT = 10**308 - 1
-TOO_LONG = "is an integer of over 308 digits, which no Rust type reads"
-NOT_FINITE = "is not a finite number; JSON has none such, so send None or text"
+from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeError
+
+# serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
+MAX_DEPTH = 127
+NOT_FINITE = "is not a finite number; JSON has no NaN or Infinity, so send None or text"
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text"
+_UNKNOWN = "could not be written: it has a number of thousands of digits, or was changed meanwhile"
 
-_compact = partial(json.JSONEncoder, separators=(",", ":"), ensure_ascii=False)
-_encoder = partial(_compact, allow_nan=False, check_circular=False)
+_encoder = partial(
+    json.JSONEncoder,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    check_circular=False,
+)
 _JSON = _encoder()
-_MARK = "\0golem-client\0"
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_LONG = b"0" * 309
+_MARK = str(uuid4())  # that no payload holds as a text
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
+
+
+@attrs.define(eq=False)
+class WrittenJson:
+    """A part of the tree that is JSON already."""
+
+    text: bytes
+
+
+def resolved(tree: Any) -> Any:
+    """Return a copy of the tree with what is JSON already read back."""
+    if type(tree) is list:
+        return [resolved(each) for each in tree]
+    if type(tree) is dict:
+        return {key: resolved(each) for key, each in tree.items()}
+    return json.loads(tree.text) if type(tree) is WrittenJson else tree
 
 
 def to_json(tree: Any, max_bytes: float) -> bytes:
@@ -37,10 +58,8 @@ def to_json(tree: Any, max_bytes: float) -> bytes:
         encoded = _encoded(tree)
     except ValueError:  # not finite, an integer of thousands of digits, or not Unicode
         encoded = None
-    if encoded is None or not _is_readable(encoded):
-        fault = _fault(resolved(tree), [])
-        if fault is not None or encoded is None:  # a text may hold as many digits as it likes
-            raise fault or RefusedError("could not be written: it changed meanwhile; try again")
+    if encoded is None or (len(encoded) > 2 * MAX_DEPTH and _depth(encoded) > MAX_DEPTH):
+        raise _fault(resolved(tree), []) or RefusedError(_UNKNOWN)
     if len(encoded) > max_bytes:
         raise TooLargeError(max_bytes)
     return encoded
@@ -74,16 +93,8 @@ def _spliced(tree: Any) -> bytes:
         written.append(node.text)
         return _MARK
 
-    between = _encoder(default=mark).encode(tree).encode().split(json.dumps(_MARK).encode())
-    if len(between) != len(written) + 1:  # the payload holds the mark as a text of its own
-        return _JSON.encode(resolved(tree)).encode()
+    between = _encoder(default=mark).encode(tree).encode().split(f'"{_MARK}"'.encode())
     return b"".join(chain.from_iterable(zip(between, [*written, b""], strict=True)))
-
-
-def _is_readable(encoded: bytes) -> bool:
-    if len(encoded) <= 2 * MAX_DEPTH:
-        return True
-    return _LONG not in encoded.translate(_DIGITS) and _depth(encoded) <= MAX_DEPTH
 
 
 def _depth(encoded: bytes) -> int:
@@ -106,7 +117,7 @@ def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
     if type(tree) not in (list, dict):
         return None
     if len(path) >= MAX_DEPTH:
-        return TooDeepError(TOO_DEEP, *reversed(path))
+        return TooDeepError(*reversed(path))
     for key, each in tree.items() if type(tree) is dict else enumerate(tree):
         if reason := _reason(key):
             return RefusedError(f"has a key that {reason}", *reversed(path))
@@ -115,11 +126,9 @@ def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
     return None
 
 
-def _reason(scalar: Any) -> str:
-    if type(scalar) is float and not math.isfinite(scalar):
+def _reason(plain: Any) -> str:
+    if type(plain) is float and not math.isfinite(plain):
         return NOT_FINITE
-    if type(scalar) is int and not -LARGEST_INT <= scalar <= LARGEST_INT:
-        return TOO_LONG
-    if type(scalar) is str and any("\ud800" <= letter <= "\udfff" for letter in scalar):
+    if type(plain) is str and any("\ud800" <= letter <= "\udfff" for letter in plain):
         return _SURROGATE
     return ""

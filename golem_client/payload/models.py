@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from golem_client.payload.declarations import is_model
-from golem_client.payload.json_text import in_order
+from golem_client.payload.json_text import WrittenJson, in_order
 from golem_client.payload.refusals import RefusedError, type_name
-from golem_client.payload.rules import Room, Rule, WrittenJson, class_rule
+from golem_client.payload.rules import Room, Rule, class_rule
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
-_LOWEST = (2, 7)  # the first whose `warnings="error"` refuses what is not of a field's type
 _UNORDERED = (
     "is a pydantic model with a set in it, which pydantic writes in another order in each "
     "process; declare a list, or sort it in a field_serializer"
@@ -65,29 +62,15 @@ def has_fields(cls: Any) -> bool:
     return bool(fields or cls.__pydantic_decorators__.computed_fields)
 
 
-def reason_against(cls: type) -> str | None:
-    """Return why a model of an older pydantic, or of pydantic.v1, is refused; None for others."""
-    bases = [base for base in cls.__mro__ if base.__name__ == "BaseModel"]
-    homes = [base.__module__ for base in bases if base.__module__.startswith("pydantic.")]
-    if not homes and not is_model(cls):
-        return None
-    version = str(getattr(sys.modules.get("pydantic"), "VERSION", "2.7"))
-    if is_model(cls) and tuple(int(part) for part in version.split(".")[:2]) >= _LOWEST:
-        return None
-    found = ".v1" if any(home.startswith("pydantic.v1") for home in homes) else f" {version}"
-    return f"is a model of pydantic{found}; models are written from pydantic 2.7 on"
-
-
 def _json_of(model: Any) -> bytes:
-    try:
+    try:  # before pydantic 2.7, `warnings="error"` is an error
         if _has_own_dump(type(model)):
             return bytes(model.model_dump_json(warnings="error").encode())
         return bytes(type(model).__pydantic_serializer__.to_json(model, warnings="error"))
     except Exception as error:  # noqa: BLE001  serializers of the user may raise anything
         name = type_name(type(error))
-    raise RefusedError(
-        f"could not be written by pydantic: {name}; model_dump_json(warnings='error') says why"
-    )
+    way = "call model_dump_json(warnings='error') to see why, with pydantic 2.7 or later"
+    raise RefusedError(f"could not be written by pydantic: {name}; {way}")
 
 
 def _has_own_dump(cls: Any) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
-TOO_DEEP = "is nested deeper than the 127 levels that serde_json reads; flatten it"
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
 
@@ -26,16 +25,12 @@ class RefusedError(Exception):
         self.path = list(path)
 
     @property
-    def json_path(self) -> str:
-        """The path as text."""
+    def message(self) -> str:
+        """The path as text, and the reason."""
         steps = [_step(key) for key in reversed(self.path)]
         if len(steps) > 12:
             steps[8:-4] = ["…"]
-        return "".join(["$", *steps])
-
-
-class TooDeepError(RefusedError):
-    """The value is nested too deep, or contains itself."""
+        return f"${''.join(steps)}: {self.reason}"
 
 
 class TooLargeError(RefusedError):
@@ -48,28 +43,26 @@ class TooLargeError(RefusedError):
         )
 
 
-class UnstructureError(PayloadError):
-    """What `converter.unstructure` raises: a PayloadError that keeps path and reason apart."""
+class TooDeepError(RefusedError):
+    """The value is nested too deep, or contains itself: then the steps of its path repeat."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[PayloadError], tuple[str]]:
-        return PayloadError, (self.message,)
+    def __init__(self, *path: Any) -> None:
+        super().__init__(
+            "is nested deeper than the 127 levels that serde_json reads, or contains itself; "
+            "flatten it, or send an id instead",
+            *path,
+        )
 
 
 def refused(error: Exception, key: Any = None) -> RefusedError:
     """Return the refusal for any exception, with one more key. The exception's text is dropped."""
-    if isinstance(error, UnstructureError):  # a hook's; `..` is JSONPath's "somewhere below"
-        inner = error.path.removeprefix("$").removeprefix(".")
-        error = RefusedError(error.reason, *([(f"..{inner}",)] if inner else []))
-    elif isinstance(error, RecursionError):
-        error = RefusedError("is nested too deep for the hooks of its types, or contains itself")
+    if isinstance(error, PayloadError):  # of the converter, called by a hook
+        error = RefusedError(f"in what a hook wrote, {error.message}")
     elif not isinstance(error, RefusedError):
         name = type_name(type(error))
-        error = RefusedError(f"could not be read: {name} was raised by a hook or a property")
+        error = RefusedError(
+            f"could not be read: {name} was raised by a hook, a property or a field that is not set"
+        )
     if key is not None and not isinstance(error, TooLargeError):
         error.path.append(key)
     return error
@@ -78,14 +71,9 @@ def refused(error: Exception, key: Any = None) -> RefusedError:
 def mismatch(value: Any, declared: Any) -> RefusedError:
     """Return the refusal of a value that is not of the declared type."""
     return RefusedError(
-        f"is {described(value)}, where {type_name(declared)} is declared; "
+        f"is of type {type_name(type(value))}, where {type_name(declared)} is declared; "
         "pass a value of that type, or correct the declaration"
     )
-
-
-def described(value: Any) -> str:
-    """Return what kind of value it is, without the value."""
-    return "None" if value is None else f"of type {type_name(type(value))}"
 
 
 def type_name(declared: Any) -> str:
@@ -96,8 +84,8 @@ def type_name(declared: Any) -> str:
 
 
 def _step(key: Any) -> str:
-    if isinstance(key, tuple):  # an element of a set, or what is inside a hook
-        return key[0] if isinstance(key[0], str) else "[*]"
+    if isinstance(key, tuple):  # an element of a set
+        return "[*]"
     if isinstance(key, int):
         return f"[{key}]"
     shown = key if len(key) <= 40 else f"{key[:39]}…"

@@ -6,8 +6,6 @@ containers, so that a good payload pays nothing for it.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,16 +15,15 @@ import attrs
 from golem_client.frames import made_without_locals
 from golem_client.payload import refusals
 from golem_client.payload.declarations import class_of
+from golem_client.payload.json_text import MAX_DEPTH, WrittenJson
 from golem_client.payload.refusals import RefusedError, mismatch, refused
 
 if TYPE_CHECKING:
     from golem_client.payload.converter import PayloadConverter
 
-# serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
-MAX_DEPTH = 127
 SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 BUILTINS = SCALARS | {dict, list}
-_TEXT = frozenset({str})
+TEXT: frozenset[type] = frozenset({str})
 
 
 @attrs.define(eq=False)
@@ -59,8 +56,7 @@ class LazyRule(Rule):
             lambda value: self.made().fits(value),
             lambda value, room: self.made().write(value, room),
         )
-        self.declared = declared
-        self.converter = converter
+        self.declared, self.converter = declared, converter
         self._make: Callable[[Any], Rule] | None = make
 
     def made(self) -> LazyRule:
@@ -87,13 +83,14 @@ def class_rule(
     converter: PayloadConverter,
     write: Callable[[Any, Room], Any],
     fits: Callable[[Any], bool] | None = None,
-    takes: Callable[[type], bool] = lambda _: False,
+    *,
+    takes_subclasses: bool = False,
     **more: Any,
 ) -> Rule:
     """Return the rule of a class.
 
-    `write` gets the values of exactly this class, and of the subclasses that `takes` accepts. Other
-    values that fit are written by the rules of their own classes.
+    `write` gets the values of exactly this class, and with `takes_subclasses` those of subclasses
+    without a hook of the user's. Other values that fit are written by the rules of their classes.
     """
     cls = class_of(declared)
     fits = fits or (lambda value: isinstance(value, cls))
@@ -104,7 +101,8 @@ def class_rule(
             return write(value, room)
         if not fits(value):
             raise mismatch(value, declared)
-        return write(value, room) if takes(kind) else converter.write(value, room)
+        is_taken = takes_subclasses and not converter.user_hook(kind)
+        return write(value, room) if is_taken else converter.write(value, room)
 
     return Rule(fits, checked, **more)
 
@@ -112,8 +110,7 @@ def class_rule(
 def refusing_rule(declared: Any, reason: str) -> Rule:
     """Return the rule of a type of which nothing can be written."""
 
-    def write(value: Any, room: Room) -> Any:
-        del value, room
+    def write(_value: Any, _room: Room) -> Any:
         raise RefusedError(reason)
 
     cls = class_of(declared)
@@ -123,21 +120,22 @@ def refusing_rule(declared: Any, reason: str) -> Rule:
 class Room:
     """How much may still be written, and how deep the writing is."""
 
-    __slots__ = ("_depth", "_max_bytes", "_open", "left")
+    __slots__ = ("_depth", "_max_bytes", "left")
 
-    def __init__(self, max_bytes: float = math.inf, *, finds_cycles: bool = False) -> None:
+    def __init__(self, max_bytes: float) -> None:
         self._max_bytes = max_bytes
         # Each element takes at least two bytes. This bounds what is small in memory, because its
         # parts are shared, and huge when written.
         self.left = max_bytes / 2
         self._depth = 0
-        self._open: list[int] | None = [] if finds_cycles else None
 
-    def take(self, length: int, container: Any = None) -> None:
+    def take(self, length: int) -> None:
         """Count the elements of a container, before they are written."""
         self.left -= length
-        if self.left < 0 or self._depth >= MAX_DEPTH or self._open is not None:
-            self._refuse(container)
+        if self.left < 0:
+            raise refusals.TooLargeError(self._max_bytes)
+        if self._depth >= MAX_DEPTH:
+            raise refusals.TooDeepError
 
     def are_plain(self, elements: list[Any]) -> bool:
         """Return whether all is plain and needs no rules, and count it: level by level, in C."""
@@ -152,7 +150,7 @@ class Room:
             level = [each for each in level if type(each) not in SCALARS]
             left -= sum(map(len, level))
             keys = chain.from_iterable(each for each in level if type(each) is dict)
-            if left < 0 or not _TEXT.issuperset(map(type, keys)):
+            if left < 0 or not TEXT.issuperset(map(type, keys)):
                 return False
             parts = (each.values() if type(each) is dict else each for each in level)
             level = [*chain.from_iterable(parts)]
@@ -173,30 +171,3 @@ class Room:
         finally:
             self._depth -= 1
         return plain
-
-    def _refuse(self, container: Any) -> None:
-        if self.left < 0:
-            raise refusals.TooLargeError(self._max_bytes)
-        if self._open is not None:
-            del self._open[self._depth :]
-            if container is not None and id(container) in self._open:
-                raise RefusedError("contains itself; JSON has no references, so send an id instead")
-            self._open.append(id(container))
-        if self._depth >= MAX_DEPTH:
-            raise refusals.TooDeepError(refusals.TOO_DEEP)
-
-
-@attrs.define(eq=False)
-class WrittenJson:
-    """A part of the tree that is JSON already."""
-
-    text: bytes
-
-
-def resolved(tree: Any) -> Any:
-    """Return a copy of the tree with what is JSON already read back."""
-    if type(tree) is list:
-        return [resolved(each) for each in tree]
-    if type(tree) is dict:
-        return {key: resolved(each) for key, each in tree.items()}
-    return json.loads(tree.text) if type(tree) is WrittenJson else tree

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 from urllib.parse import urlsplit
 
 from opentelemetry import context, metrics, trace
@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, MeterProvider
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 
-from golem_client import GolemError
+from golem_client import ComponentId, GolemError
 from golem_client.client.events import AttemptEvent, CallEvent
 from golem_client.telemetry.traces import W3C, links
 from golem_client.version import __version__
@@ -22,6 +22,12 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0
 """The boundaries that OpenTelemetry's conventions ask for."""
 
 Attributes = dict[str, str | int | float | bool]
+
+
+@lru_cache(256)
+def _component(component_id: ComponentId) -> Attributes:
+    """Return what is known of a call before it begins."""
+    return {"golem.component.id": str(component_id)}
 
 
 @lru_cache(256)
@@ -76,7 +82,8 @@ class OpenTelemetry:
 
     No span, event or metric has a token, a payload, or any part of a worker's name, and no error's
     text, which may quote the name. Baggage is never sent. One object may serve many clients, in
-    many threads. With an SDK a small call takes more than twice the CPU, most of it the SDK's own.
+    many threads. With an SDK a small call takes about 2.2 times the CPU, and 1.7 times where its
+    trace is not sampled: the same spans and metrics made by hand take nearly as much.
 
     Args:
         tracer_provider: Makes the tracer; the global one by default.
@@ -107,101 +114,87 @@ class OpenTelemetry:
 
     def call(self, event: CallEvent) -> AbstractContextManager[None]:
         """Return the span of a call."""
-        where = context.get_current()
-        attributes: Attributes = {}
-        if event.promise_id is not None:
-            attributes["golem.component.id"] = str(event.promise_id.worker_id.component_id)
+        where, promise_id = context.get_current(), event.promise_id
+        known = {} if promise_id is None else _component(promise_id.worker_id.component_id)
         span = self._tracer.start_span(
-            "golem.promise.complete", where, attributes=attributes, links=links(where)
+            "golem.promise.complete", where, attributes=known, links=links(where)
         )
-        return _CallSpan(event, span, where, self._completions)
+        inside = trace.set_span_in_context(span, where)
+        return _Current(span, inside, self._completions, partial(_end_call, event))
 
     def attempt(self, event: AttemptEvent) -> AbstractContextManager[None]:
         """Return the span of an attempt, and add `traceparent` to its headers."""
-        where = context.get_current()
-        attributes = _request(event.method, event.url)
-        if event.number > 1:
-            attributes = {**attributes, "http.request.resend_count": event.number - 1}
-        span = self._tracer.start_span(event.method, where, SpanKind.CLIENT, attributes)
-        silent = Context({**where, **self._silence})
-        shown = _AttemptSpan(event, span, silent, self._requests)
-        W3C.inject(event.headers, shown.context)
-        return shown
+        where, number = context.get_current(), event.number
+        known = _request(event.method, event.url)
+        if number > 1:
+            known = {**known, "http.request.resend_count": number - 1}
+        span = self._tracer.start_span(event.method, where, SpanKind.CLIENT, known)
+        inside = trace.set_span_in_context(span, Context({**where, **self._silence}))
+        W3C.inject(event.headers, inside)
+        return _Current(span, inside, self._requests, partial(_end_attempt, event))
 
 
-class _Span:
-    """A span that is the current one until it ends.
+class _Current:
+    """A span that is the current one until it ends."""
 
-    Attributes:
-        context: The context with the span.
-    """
+    __slots__ = ("_began", "_end", "_histogram", "_inside", "_span", "_token")
 
-    def __init__(self, event: Any, span: Span, where: Context, histogram: Histogram) -> None:
-        self.context = trace.set_span_in_context(span, where)
-        self._event = event
+    def __init__(
+        self, span: Span, inside: Context, histogram: Histogram, end: Callable[[Span], Attributes]
+    ) -> None:
         self._span = span
+        self._inside = inside
         self._histogram = histogram
+        self._end = end
         self._began = time.perf_counter()
 
     def __enter__(self) -> None:
-        self._token = context.attach(self.context)
+        self._token = context.attach(self._inside)
 
     def __exit__(self, *_: object) -> None:
         context.detach(self._token)
         try:
-            measured = self._ended()
-            seconds = time.perf_counter() - self._began
-            self._histogram.record(seconds, measured, context=self.context)
+            measured = self._end(self._span)
+            self._histogram.record(time.perf_counter() - self._began, measured, self._inside)
         finally:
             self._span.end()
 
-    def _ended(self) -> Attributes:
-        """Add the result to the span, and return the attributes of the metric."""
-        raise NotImplementedError
 
-    def _fail(self, error_type: str) -> None:
-        # The error itself is never recorded: its text may name the worker.
-        self._span.set_attribute("error.type", error_type)
-        self._span.set_status(StatusCode.ERROR)
-
-
-class _CallSpan(_Span):
-    _event: CallEvent
-
-    def _ended(self) -> Attributes:
-        event, span = self._event, self._span
-        if event.seconds_waited > 0:
-            span.add_event("golem.gate.wait", {"golem.gate.seconds_waited": event.seconds_waited})
-        if event.completion is not None:
-            outcome = event.completion.outcome.value
-            attempts = event.completion.attempts
-            span.set_attributes(
-                {"golem.promise.outcome": outcome, "golem.promise.attempts": attempts}
-            )
-            return {"golem.promise.outcome": outcome}
-        error = event.error
-        if isinstance(error, GolemError):
-            span.set_attributes(
-                {
-                    "golem.promise.attempts": error.attempts,
-                    "golem.promise.may_have_completed": error.may_have_completed,
-                    "golem.promise.worth_retrying": error.worth_retrying,
-                }
-            )
-        error_type = type(error).__qualname__
-        self._fail(error_type)
-        return {"error.type": error_type}
+def _end_call(event: CallEvent, span: Span) -> Attributes:
+    """Add the result of a call to its span, and return the attributes of its metric."""
+    if event.seconds_waited > 0:
+        span.add_event("golem.gate.wait", {"golem.gate.seconds_waited": event.seconds_waited})
+    if event.completion is not None:
+        outcome = event.completion.outcome.value
+        attempts = event.completion.attempts
+        span.set_attributes({"golem.promise.outcome": outcome, "golem.promise.attempts": attempts})
+        return {"golem.promise.outcome": outcome}
+    error, error_type = event.error, type(event.error).__qualname__
+    if isinstance(error, GolemError):
+        span.set_attributes(
+            {
+                "golem.promise.attempts": error.attempts,
+                "golem.promise.may_have_completed": error.may_have_completed,
+                "golem.promise.worth_retrying": error.worth_retrying,
+            }
+        )
+    _fail(span, error_type)
+    return {"error.type": error_type}
 
 
-class _AttemptSpan(_Span):
-    _event: AttemptEvent
+def _end_attempt(event: AttemptEvent, span: Span) -> Attributes:
+    """Do the same for an attempt."""
+    status, error_type = event.status, ""
+    if status is not None:
+        span.set_attribute("http.response.status_code", status)
+    if event.error is not None:
+        is_status = status is not None and status >= 400
+        error_type = str(status) if is_status else type(event.error).__qualname__
+        _fail(span, error_type)
+    return _measured(event.method, event.url, status, error_type)
 
-    def _ended(self) -> Attributes:
-        event, status, error_type = self._event, self._event.status, ""
-        if status is not None:
-            self._span.set_attribute("http.response.status_code", status)
-        if event.error is not None:
-            is_status = status is not None and status >= 400
-            error_type = str(status) if is_status else type(event.error).__qualname__
-            self._fail(error_type)
-        return _measured(event.method, event.url, status, error_type)
+
+def _fail(span: Span, error_type: str) -> None:
+    # The error itself is never recorded: its text may name the worker.
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR)

@@ -1,8 +1,8 @@
 """The generations of Golem: one table each, and the names and tokens that they accept.
 
-A table says in which order Golem checks a completion, and what it answers where a check fails. It
+A table has Golem's checks of a completion in their order, each with the answer where it fails. It
 was read from the sources of the version that it names, and compared with running servers of 1.2.0
-and 1.5.9. `routes.py` walks through it.
+and 1.5.9. `routes.py` goes through it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ from uuid import UUID
 
 import attrs
 
-from golem_client.testing.messages import Answer
+from golem_client.testing.messages import Answer, proxys_page
 from golem_client.testing.promises import PromiseKey
 
 WELL_KNOWN_TOKEN = "5c832d93-ff85-4a8f-9803-513950fdfdb1"  # noqa: S105 - in Golem's own sources
 """The token of a Golem on one's own machine."""
 
-_HYPHENATED = "-".join(f"[0-9a-fA-F]{{{length}}}" for length in (8, 4, 4, 4, 12))
-_UUID = re.compile(
-    rf"[0-9a-fA-F]{{32}}|{_HYPHENATED}|\{{{_HYPHENATED}\}}|urn:uuid:{_HYPHENATED}",
-)
 _OPAQUE_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
 # `.` does not cross newlines, as in Golem.
 _AGENT_ID = re.compile(r"([^(]+)\((.*)\)(?:\[([^\]]+)\])?")
@@ -33,8 +29,11 @@ _MAX_NAME_BYTES = 512
 
 
 def read_uuid(text: str) -> UUID | None:
-    """Return the UUID in any syntax that Rust's uuid crate reads, or None."""
-    return UUID(text) if _UUID.fullmatch(text) else None
+    """Return the UUID in the text, or None."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def read_opaque_token(text: str) -> str | None:
@@ -46,30 +45,27 @@ class BadNameError(ValueError):
     """The generation does not accept the worker name; the text is Golem's own."""
 
 
+def _require(met: bool, rule: str) -> None:  # noqa: FBT001
+    if not met:
+        raise BadNameError(f"Worker name must {rule}")
+
+
 def name_of_1_1(name: str) -> str:
     """Return the name if it is 1 to 100 bytes of alphanumerics, `_` and `-`, no dash first."""
-    if not 1 <= len(name.encode()) <= 100:
-        raise BadNameError("Worker name must be between 1 and 100 characters")
-    if any(map(str.isspace, name)):
-        raise BadNameError("Worker name must not contain spaces")
-    if not all(char.isalnum() or char in "_-" for char in name):
-        rule = "Worker name must contain only alphanumeric characters, underscores, and dashes"
-        raise BadNameError(rule)
-    if name.startswith("-"):
-        raise BadNameError("Worker name must not start with a dash")
+    _require(1 <= len(name.encode()) <= 100, "be between 1 and 100 characters")
+    _require(not any(map(str.isspace, name)), "not contain spaces")
+    is_plain = all(char.isalnum() or char in "_-" for char in name)
+    _require(is_plain, "contain only alphanumeric characters, underscores, and dashes")
+    _require(not name.startswith("-"), "not start with a dash")
     return name
 
 
 def name_of_1_2(name: str) -> str:
     """Return the name if it is 1 to 512 bytes with no white space, no `/` and no dash first."""
-    if not 1 <= len(name.encode()) <= _MAX_NAME_BYTES:
-        raise BadNameError("Worker name must be between 1 and 512 characters")
-    if any(map(str.isspace, name)):
-        raise BadNameError("Worker name must not contain whitespaces")
-    if "/" in name:
-        raise BadNameError("Worker name must not contain '/'")
-    if name.startswith("-"):
-        raise BadNameError("Worker name must not start with '-'")
+    _require(1 <= len(name.encode()) <= _MAX_NAME_BYTES, "be between 1 and 512 characters")
+    _require(not any(map(str.isspace, name)), "not contain whitespaces")
+    _require("/" not in name, "not contain '/'")
+    _require(not name.startswith("-"), "not start with '-'")
     return name
 
 
@@ -87,12 +83,11 @@ def name_of_1_5(name: str) -> str:
 
 
 def _normalised(name: str) -> str | None:
-    """Return the agent id without its needless white space, or None where it is no agent id."""
+    """Return the agent id without white space outside its strings, or None if it is not one."""
     match = _AGENT_ID.fullmatch(name.strip())
     if match is None or not match[1].strip():
         return None
     type_name, params, phantom = match.groups()
-    # White space inside double-quoted strings stays.
     parts = (
         part if part.startswith('"') else re.sub(r"[ \t\r\n]", "", part)
         for part in _STRINGS.findall(params)
@@ -105,7 +100,7 @@ def _normalised(name: str) -> str | None:
 
 
 class Check(Enum):
-    """A step of a completion. Each but `WRITE` may refuse, and then ends it."""
+    """A step of a completion. Every step but `WRITE` may refuse it, which is then the end."""
 
     NAME = "the worker name is one that this Golem accepts"
     TOKEN = "the token is known"  # noqa: S105 - a sentence about one
@@ -153,12 +148,12 @@ class Dialect:
     Attributes:
         name: What a user asks for.
         version: The version whose sources the table was read from.
-        steps: The checks in their order, each with what is answered where it refuses; None where
-            Golem then never answers. The checks of the framework come before.
+        steps: The checks in their order, each with its refusal; None where Golem then never
+            answers. The checks of the framework come before.
         error_body: Returns the body of an error, given its status, message and code.
         worker_name: Returns the name that Golem makes of a name, or raises a BadNameError.
-        read_token: Returns what Golem compares of a token, or None where it is none. There is no
-            such function where Golem asks for no token, and then it ignores `Origin` too.
+        read_token: Returns a token as Golem compares it, or None if it is malformed. It is None
+            itself where Golem asks for no token, and then Golem ignores `Origin` too.
         component_parameter: The framework's name for the first segment of the path.
         message_limit: The bytes of a message to the executor.
         first_oplog_idx: The index of a fresh worker's first promise.
@@ -184,6 +179,27 @@ class Dialect:
         """Return an error in this generation's shape, by default for no reason in particular."""
         usual_text, usual_code = GOLEMS_OWN.get(status, ("", "INTERNAL_UNKNOWN"))
         return Answer.json(status, self.error_body(status, text or usual_text, code or usual_code))
+
+    def made_up(
+        self,
+        status: int,
+        body: str | bytes | Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> Answer:
+        """Return an answer that a test asks for.
+
+        Without a body it is Golem's own error, or a proxy's page for a status that Golem never has.
+        """
+        match body:
+            case None:
+                answer = self.error(status) if status in GOLEMS_OWN else proxys_page(status)
+            case bytes():
+                answer = Answer(status, body, "application/octet-stream")
+            case str():
+                answer = Answer.text(status, body)
+            case _:
+                answer = Answer.json(status, dict(body))
+        return attrs.evolve(answer, headers=dict(headers or {}))
 
 
 def _error_of_1_1(status: int, text: str, _: str) -> Mapping[str, Any]:
@@ -298,3 +314,20 @@ GOLEM_1_5 = Dialect(
 )
 
 DIALECTS = {each.name: each for each in (GOLEM_1_1, GOLEM_1_2, GOLEM_1_3, GOLEM_1_5)}
+
+
+def dialect_for(name: str, token: str) -> Dialect:
+    """Return the generation of this name.
+
+    Raises:
+        ValueError: There is none, or it does not accept such a token, which is not shown.
+    """
+    if name not in DIALECTS:
+        raise ValueError(f"no dialect {name!r}: there are {', '.join(DIALECTS)}")
+    dialect = DIALECTS[name]
+    if dialect.read_token is not None and dialect.read_token(token) is None:
+        raise ValueError(
+            f"this is not a token of Golem {name}: "
+            "1.3 takes a UUID, 1.5 sixteen characters or more of [A-Za-z0-9_-]"
+        )
+    return dialect

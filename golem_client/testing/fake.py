@@ -10,22 +10,15 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 import attrs
 
 from golem_client.testing.dialects import WELL_KNOWN_TOKEN
-from golem_client.testing.faults import NO_FAULT, Fault, FaultOrders
+from golem_client.testing.faults import NO_FAULT
 from golem_client.testing.golem import Golem
-from golem_client.testing.messages import (
-    Answer,
-    Delivery,
-    Incoming,
-    ReceivedRequest,
-    bearer_token,
-    without_secrets,
-)
-from golem_client.testing.routes import Call
+from golem_client.testing.messages import Answer, Delivery, Incoming, ReceivedRequest
+from golem_client.testing.routes import Completion
 from golem_client.testing.server import HOST, Server
 from golem_client.threads import LoopThread
 
@@ -33,7 +26,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
-_Note = Callable[..., None]
 
 
 class FakeGolem(Golem):
@@ -71,35 +63,45 @@ class FakeGolem(Golem):
     `/version`; projects, accounts and permissions; workers that run. It does not play the bug of
     Golem 1.3.0 to 1.5.7 by which a waiting worker may get a duplicate's bytes.
 
+    A subclass may override `answer_instead`, to serve more paths, and `answered`, to log.
+
     Args:
         dialect: The generation: "1.1", "1.2", "1.3" or "1.5".
         token: The token that it knows; by default the well-known one of a local Golem. 1.1 and
             1.2 ask for none, 1.3 wants a UUID, 1.5 sixteen characters or more of `[A-Za-z0-9_-]`.
         port: The port; by default one that the system chooses.
+        host: The address to listen on; "0.0.0.0" also serves containers and other machines.
 
     Raises:
         ValueError: There is no such dialect, or it does not accept such a token.
     """
 
     def __init__(
-        self, *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0
+        self,
+        *,
+        dialect: str = "1.5",
+        token: str = WELL_KNOWN_TOKEN,
+        port: int = 0,
+        host: str = HOST,
     ) -> None:
-        super().__init__(dialect=dialect, token=token, port=port)
+        super().__init__(dialect=dialect, token=token)
         self._serials = itertools.count()
-        self._server = Server(self._respond)
+        self._server = Server(self._respond, host)
+        self._wanted_port = port
+        self._port = 0
 
     @staticmethod
     def in_thread(
-        *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN, port: int = 0
+        *,
+        dialect: str = "1.5",
+        token: str = WELL_KNOWN_TOKEN,
+        port: int = 0,
+        host: str = HOST,
     ) -> BlockingFakeGolem:
         """Return a fake with the same methods, made blocking, that runs in a thread of its own.
 
-        For tests that are not coroutines: Flask, Django, FastAPI's `TestClient`.
-
-        Args:
-            dialect: As for `FakeGolem`.
-            token: As for `FakeGolem`.
-            port: As for `FakeGolem`.
+        For tests that are not coroutines: Flask, Django, FastAPI's `TestClient`. The arguments
+        are those of `FakeGolem`.
 
         Examples:
             >>> with FakeGolem.in_thread() as golem:
@@ -109,7 +111,23 @@ class FakeGolem(Golem):
             True
             b'a client does this'
         """
-        return BlockingFakeGolem(FakeGolem(dialect=dialect, token=token, port=port))
+        return BlockingFakeGolem(FakeGolem(dialect=dialect, token=token, port=port, host=host))
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client, without a slash at its end."""
+        if not self._port:
+            raise RuntimeError("a FakeGolem has a URL only within its `with` or `async with`")
+        host = {"0.0.0.0": HOST, "::": "::1"}.get(self._server.host, self._server.host)  # noqa: S104
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(
+            "a FakeGolem needs `async with`; for tests that are not async there is "
+            "`with FakeGolem.in_thread() as golem:`"
+        )
+
+    __exit__ = None  # the statement looks for it before it calls __enter__
 
     async def __aenter__(self) -> Self:
         if self._port:
@@ -149,7 +167,7 @@ class FakeGolem(Golem):
         Args:
             promise_id: The promise.
             type: What to make of the JSON: a class, or any type that cattrs structures. It is as
-                strict as serde: no number is made of a string, no `1` of `1.0`.
+                strict as serde: a string is no number, and `1.0` is no int.
 
         Raises:
             ValueError: The payload is not such JSON. In a real worker this is final: a payload
@@ -189,60 +207,61 @@ class FakeGolem(Golem):
         """
         return None
 
+    def answered(self, request: ReceivedRequest) -> None:
+        """Take note of a request of Golem's that has just ended: for subclasses to override.
+
+        It may call `clear_requests()`: a fake that runs for long must not keep all of them.
+        """
+
     async def _start(self) -> None:
         self._port = await self._server.start(self._port or self._wanted_port)
-        self._routes.webhooks.host = f"{HOST}:{self._port}"
 
     async def _respond(self, incoming: Incoming, connection: int) -> Delivery:
         instead = await self.answer_instead(incoming.method, incoming.path, incoming.body)
         if instead is not None:
             return Delivery(instead)
-        call = self._routes.read(incoming)
-        fault = self._next_fault(call)
-        note = self._recorded(incoming, call, fault, connection)
-        answer = None
-        for _ in range(fault.takes - fault.late):
-            answer = self._take_in(call, note, wakes=fault.wakes)
-        if fault.delay:
-            await asyncio.sleep(fault.delay)
-        if fault.late:
-            answer = self._take_in(call, note)
-        delivery = fault.deliver(answer)
-        if whole := delivery.whole:
-            note(status=whole.status, answer=whole.body, answered_at=_now())
-        else:
-            note(status=None)
-        return delivery
-
-    def _next_fault(self, call: Call) -> Fault:
-        if not call.is_completion:
-            return NO_FAULT
-        is_completed = call.key is not None and self._golem.promises.payload(call.key) is not None
-        return self._plan.next_fault(call.key, is_completed=is_completed)
-
-    def _take_in(self, call: Call, note: _Note, *, wakes: bool = True) -> Answer | None:
-        writes = self._golem.promises.writes
-        answer = call.complete(wakes)
-        if self._golem.promises.writes > writes:
-            note(applied=True)
-        return answer
-
-    def _recorded(self, incoming: Incoming, call: Call, fault: Fault, connection: int) -> _Note:
-        """Record the request, and return a function that notes what becomes of it."""
+        asked = self._routes.read(incoming)
+        key, payload, fault = None, None, NO_FAULT
+        if isinstance(asked, Completion):
+            key, payload = asked.key, asked.payload
+            fault = self._plan.next_fault(
+                key, is_completed=self._golem.promises.payload(key) is not None
+            )
         serial = next(self._serials)
-        self._received[serial] = ReceivedRequest(
-            method=incoming.method,
-            path=incoming.path,
-            headers=without_secrets(incoming.headers),
-            token=bearer_token(incoming.headers),
-            body=incoming.body,
-            promise_id=None if call.key is None else call.key.to_id(),
-            payload=call.payload,
+        self._received[serial] = ReceivedRequest.of(
+            incoming,
+            promise_id=None if key is None else key.to_id(),
+            payload=payload,
             fault=None if fault.name == NO_FAULT.name else fault.name,
             connection=connection,
             received_at=_now(),
         )
-        return functools.partial(self._note, serial)
+        answer = None
+        for _ in range(fault.takes - fault.late):
+            answer = self._take_in(asked, serial, wakes=fault.wakes)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.late:
+            answer = self._take_in(asked, serial)
+        delivery = fault.deliver(answer)
+        if whole := delivery.whole:
+            self._note(serial, status=whole.status, answer=whole.body, answered_at=_now())
+        else:
+            self._note(serial, status=None)
+        if serial in self._received:
+            self.answered(self._received[serial])
+        return delivery
+
+    def _take_in(
+        self, asked: Completion | Answer, serial: int, *, wakes: bool = True
+    ) -> Answer | None:
+        if isinstance(asked, Answer):
+            return asked
+        writes = self._golem.promises.writes
+        answer = asked.run(wakes=wakes)
+        if self._golem.promises.writes > writes:
+            self._note(serial, applied=True)
+        return answer
 
     def _note(self, serial: int, **facts: Any) -> None:
         if serial in self._received:  # clear_requests() forgets those under way, too
@@ -295,6 +314,11 @@ class BlockingFakeGolem(Golem):
             self._thread = None
             thread.stop()
 
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError("FakeGolem.in_thread() needs `with`; `async with` is for FakeGolem()")
+
+    __aexit__ = None  # the statement looks for it before it calls __aenter__
+
     def await_promise(self, promise_id: Any, *, timeout: float = 10.0) -> bytes:
         """Block until the promise is completed, and return its payload.
 
@@ -343,10 +367,7 @@ class BlockingFakeGolem(Golem):
             timeout: The longest wait in seconds.
 
         Raises:
-            ValueError: The payload is not such JSON.
-            TimeoutError: As in `await_promise`.
-            LookupError: As in `await_promise`.
-            RuntimeError: As in `await_promise`.
+            ValueError: The payload is not such JSON; other errors are those of `await_promise`.
         """
         __tracebackhide__ = True
         payload = self.await_promise(promise_id, timeout=timeout)
@@ -354,10 +375,7 @@ class BlockingFakeGolem(Golem):
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Be down: connections break, new ones are refused. Then listen on the same port again.
-
-        What is stored survives, and workers keep waiting, as they do when Golem restarts.
-        """
+        """Be down: connections break, new ones are refused. Then listen on the same port again."""
         thread, outage = self._running(), self._fake.outage()
         thread.run(outage.__aenter__())
         try:
@@ -390,23 +408,28 @@ async def _called(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return function(*args, **kwargs)
 
 
-def _in_thread(function: Callable[..., T]) -> Callable[..., T]:
-    """Make of a method of `Golem` one that runs in the thread of the fake that does the work."""
+def _blocking(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that runs the fake's method of this name in the fake's thread."""
 
     @functools.wraps(function)
-    def call(self: BlockingFakeGolem, *args: Any, **kwargs: Any) -> T:
+    def call(self: BlockingFakeGolem, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        return self._call(function, self._fake, *args, **kwargs)
+        return self._call(getattr(type(self._fake), name), self._fake, *args, **kwargs)
 
     return call
 
 
+def _blocking_property(name: str, plain: property) -> property:
+    def get(self: BlockingFakeGolem) -> Any:
+        return self._call(getattr, self._fake, name)
+
+    return property(functools.wraps(plain.fget or get)(get))
+
+
 # The plain methods have the same signature in both classes, so that type checkers see the
 # inherited ones, and no second list of them has to be kept.
-for _name, _member in [*vars(FaultOrders).items(), *vars(Golem).items()]:
-    if not _name.startswith("_"):
-        if isinstance(_member, FunctionType):
-            setattr(BlockingFakeGolem, _name, _in_thread(_member))
-        elif isinstance(_member, property) and _member.fget is not None:
-            _get = _in_thread(_member.fget)
-            setattr(BlockingFakeGolem, _name, property(_get, doc=_member.__doc__))
+for _name, _member in vars(Golem).items():
+    if isinstance(_member, property):
+        setattr(BlockingFakeGolem, _name, _blocking_property(_name, _member))
+    elif isinstance(_member, FunctionType) and not _name.startswith("_"):
+        setattr(BlockingFakeGolem, _name, _blocking(_name, _member))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -18,14 +18,7 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie"})
 
 @attrs.frozen
 class Incoming:
-    """A request as it came: nothing is decoded.
-
-    Attributes:
-        method: As sent.
-        path: The raw path and query, percent-encoding as sent.
-        headers: A case-insensitive mapping when it comes from the network.
-        body: All of it.
-    """
+    """A request as it came: the path is raw, the headers of the network ignore case."""
 
     method: str
     path: str
@@ -69,7 +62,7 @@ class Answer:
     def wire(self) -> bytes:
         """Return the bytes of the answer, for those that do not go out whole."""
         headers = self.all_headers() | {"Content-Length": str(len(self.body))}
-        lines = [f"HTTP/1.1 {self.status} {reason(self.status)}"]
+        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
@@ -92,13 +85,7 @@ class Ending(Enum):
 
 @attrs.frozen
 class Delivery:
-    """What the client gets to see.
-
-    Attributes:
-        answer: The answer, or raw bytes in its place.
-        keep: The part that goes out, as in `wire[:keep]`; None for the whole.
-        ending: What then becomes of the connection.
-    """
+    """What the client gets: an answer or raw bytes, cut as in `wire[:keep]`, and an ending."""
 
     answer: Answer | bytes
     keep: int | None = None
@@ -106,9 +93,9 @@ class Delivery:
 
     @property
     def whole(self) -> Answer | None:
-        """The answer, where it is one and goes out in good order."""
-        orderly = self.keep is None and self.ending is Ending.KEEP
-        return self.answer if orderly and isinstance(self.answer, Answer) else None
+        """The answer, if it goes out complete and the connection stays open."""
+        is_whole = self.keep is None and self.ending is Ending.KEEP
+        return self.answer if is_whole and isinstance(self.answer, Answer) else None
 
     @property
     def wire(self) -> bytes:
@@ -117,47 +104,14 @@ class Delivery:
         return wire[: self.keep]
 
 
-def made_up(
-    status: int,
-    body: str | bytes | Mapping[str, Any] | None,
-    headers: Mapping[str, str] | None,
-    golems_own: Callable[[int], Answer] | None,
-) -> Answer:
-    """Return an answer that a test asks for.
-
-    Args:
-        status: The status.
-        body: Text, bytes, a mapping for JSON, or None for a usual one.
-        headers: More headers.
-        golems_own: Returns Golem's own answer, where Golem has one with this status; a proxy's
-            page is the usual answer otherwise.
-    """
-    match body:
-        case None:
-            answer = golems_own(status) if golems_own else proxys_page(status)
-        case bytes():
-            answer = Answer(status, body, "application/octet-stream")
-        case str():
-            answer = Answer.text(status, body)
-        case _:
-            answer = Answer.json(status, dict(body))
-    return attrs.evolve(answer, headers=dict(headers or {}))
-
-
 def proxys_page(status: int) -> Answer:
     """Return the page of an nginx before Golem."""
-    title = f"{status} {reason(status)}".strip()
-    lines = (
-        "<html>",
-        f"<head><title>{title}</title></head>",
-        "<body>",
-        f"<center><h1>{title}</h1></center>",
-        "<hr><center>nginx</center>",
-        "</body>",
-        "</html>",
-        "",
+    title = f"{status} {_phrase(status)}".strip()
+    page = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
-    return Answer(status, "\r\n".join(lines).encode(), "text/html")
+    return Answer(status, page.encode(), "text/html")
 
 
 def compact_json(value: Any) -> str:
@@ -165,8 +119,7 @@ def compact_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def reason(status: int) -> str:
-    """Return the phrase of a status, or nothing for one that has none."""
+def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -185,13 +138,12 @@ class ReceivedRequest:
         body: As sent.
         promise_id: The promise that the request names; None where it names none.
         payload: The decoded payload; None where there is none.
-        status: The status that the client was answered; None where it got no whole answer, or
-            has got none yet.
+        status: The status of the answer; None while there is none, or if it never went out whole.
         answer: The body of that answer, likewise.
         applied: Whether this request stored its payload. False for a duplicate.
-        fault: The name of the fault that met it; None for fair weather.
+        fault: The name of the fault that met it; None if none did.
         connection: The number of the connection that it came on, from 1.
-        received_at: When it was there in full, on the clock of the event loop, in seconds.
+        received_at: When its last byte came, on the clock of the event loop, in seconds.
         answered_at: When its answer went out, on the same clock. None where `status` is None.
     """
 
@@ -210,6 +162,19 @@ class ReceivedRequest:
     received_at: float = attrs.field(default=0.0, repr=False)
     answered_at: float | None = attrs.field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, incoming: Incoming, **facts: Any) -> ReceivedRequest:
+        """Return the record of a request, with its secrets out of sight."""
+        kept = [pair for pair in incoming.headers.items() if pair[0].lower() not in _SECRET_HEADERS]
+        return cls(
+            method=incoming.method,
+            path=incoming.path,
+            headers=CIMultiDictProxy(CIMultiDict(kept)),
+            token=bearer_token(incoming.headers),
+            body=incoming.body,
+            **facts,
+        )
+
     def payload_json(self) -> Any:
         """Return the payload read as JSON."""
         if self.payload is None:
@@ -217,33 +182,23 @@ class ReceivedRequest:
         return json.loads(self.payload)
 
     def __str__(self) -> str:
-        whom = self.path if self.promise_id is None else str(self.promise_id)
+        what = f"{self.promise_id or self.path} {shown(self.payload)}".rstrip()
         came = "no answer" if self.status is None else f"{self.status} {shown(self.answer)}".strip()
         extras = [f"fault: {self.fault}"] if self.fault else []
         extras += ["applied"] if self.applied else []
-        what = f"{whom} {shown(self.payload)}".rstrip()
         return f"{self.method} {what} -> {came}" + (f" ({', '.join(extras)})" if extras else "")
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
     """Return the bearer token of the request, of whatever syntax."""
     scheme, _, token = headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def without_secrets(headers: Mapping[str, str]) -> CIMultiDictProxy[str]:
-    """Return the headers without those that hold secrets."""
-    pairs = ((name, value) for name, value in headers.items())
-    kept = [(name, value) for name, value in pairs if name.lower() not in _SECRET_HEADERS]
-    return CIMultiDictProxy(CIMultiDict(kept))
-
-
-def shown(data: bytes | None, limit: int = 80) -> str:
-    """Return the bytes for people: text where they are text, and not all of it."""
-    if data is None:
-        return ""
+def shown(data: bytes | None) -> str:
+    """Return bytes for people: as text if they are text, and at most 80 characters."""
     try:
-        text = data.decode()
+        text = (data or b"").decode()
     except UnicodeDecodeError:
         text = repr(data)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -13,29 +13,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import re
-import sys
 from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
-from unittest.mock import Mock
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import aiohttp
 import attrs
 
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import worker_json
-from golem_client.testing.dialects import GOLEM_1_5, GOLEMS_OWN
-from golem_client.testing.messages import (
-    Answer,
-    ReceivedRequest,
-    bearer_token,
-    made_up,
-    without_secrets,
-)
+from golem_client.testing.dialects import GOLEM_1_5
+from golem_client.testing.messages import Answer, Incoming, ReceivedRequest
 from golem_client.testing.routes import read_body
 
 if TYPE_CHECKING:
@@ -45,8 +36,7 @@ if TYPE_CHECKING:
 Body = str | bytes | Mapping[str, Any]
 
 _COMPLETION = re.compile(
-    r"(?P<base>[^?#]*)"
-    r"(?P<path>/v1/components/(?P<component>[^/?#]+)/workers/(?P<name>[^/?#]+)/complete)\Z"
+    r"[^?#]*/v1/components/(?P<component>[^/?#]+)/workers/(?P<name>[^/?#]+)/complete\Z"
 )
 _ANYTHING = re.compile("")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -215,21 +205,18 @@ class MockGolem:
 
     def _refuse(self, method: str, url: URL, what: str = "", **_: Any) -> NoReturn:
         __tracebackhide__ = True
-        completion = _COMPLETION.match(str(url))
-        base = completion["base"] if completion else "<base URL>"
         lines = ["mock_golem() has no answer for this call:", f"  {method} {url}{what}"]
         lines += ["it has answers for:" if self._tellings else "it was told no answers"]
         for promise_id, tellings in self._tellings.items():
             used_up = all(telling.left == 0 for telling in tellings)
-            state = ", all given" if used_up else ""
-            lines.append(f"  POST {base}{_path(promise_id)} for promise {promise_id}{state}")
+            lines.append(f"  promise {promise_id}" + (", all given" if used_up else ""))
         refusal = AssertionError("\n".join(lines))
         self._refusals.append(refusal)
         raise refusal from None
 
 
 class MockedResponse(aiohttp.ClientResponse):
-    """What aioresponses 0.7.9 lacks for aiohttp 3.14: a `stream_writer`, and large bodies.
+    """What aioresponses 0.7.9 lacks for aiohttp 3.14: a `stream_writer`.
 
     For mocks of your own, as in `mocked.get(url, response_class=MockedResponse)`.
     """
@@ -238,22 +225,6 @@ class MockedResponse(aiohttp.ClientResponse):
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
             kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
         super().__init__(*args, **kwargs)
-        self._mocked_body: Any = None
-
-    @property
-    def content(self) -> aiohttp.StreamReader:
-        """The body. It takes any number of bytes."""
-        body: aiohttp.StreamReader = self._mocked_body
-        return body
-
-    @content.setter
-    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
-        self, _: aiohttp.StreamReader
-    ) -> None:
-        # The reader that aioresponses brings pauses its connection at 128 KiB, and has none.
-        connection: Any = Mock(_reading_paused=False)
-        loop = self._loop
-        self._mocked_body = aiohttp.StreamReader(connection, limit=sys.maxsize, loop=loop)
 
 
 @attrs.define
@@ -281,43 +252,19 @@ class _Telling:
 
 def _read(url: URL, call: Mapping[str, Any]) -> tuple[PromiseId, ReceivedRequest]:
     """Return the completion that was given to aiohttp, or raise a ValueError."""
-    place = _COMPLETION.match(str(url))
-    if place is None:
-        raise ValueError("it has another path")
-    body, headers = _body(call), call.get("headers") or {}
+    place, sent = _COMPLETION.match(str(url)), call.get("data")
+    if place is None or not isinstance(sent, aiohttp.Payload):
+        raise ValueError("a GolemClient sends another request")
+    body = sent.decode().encode()
     oplog_idx, payload = read_body(body)
     name = unquote(place["name"], errors="strict")
     promise_id = PromiseId(WorkerId(ComponentId.parse(place["component"]), name), oplog_idx)
-    if place["path"] != _path(promise_id):
-        raise ValueError(f"the path that Golem documents is {_path(promise_id)}")
-    request = ReceivedRequest(
-        method="POST",
-        path=url.raw_path,
-        headers=without_secrets(headers),
-        token=bearer_token(headers),
-        body=body,
+    return promise_id, ReceivedRequest.of(
+        Incoming("POST", url.raw_path, call.get("headers") or {}, body),
         promise_id=promise_id,
         payload=payload,
         received_at=asyncio.get_running_loop().time(),
     )
-    return promise_id, request
-
-
-def _path(promise_id: PromiseId) -> str:
-    """Return the path of a completion, without asking the client, which is what is tested."""
-    worker_id = promise_id.worker_id
-    name = quote(worker_id.worker_name, safe="")
-    return f"/v1/components/{worker_id.component_id}/workers/{name}/complete"
-
-
-def _body(call: Mapping[str, Any]) -> bytes:
-    """Return the body: text, bytes, JSON, or an aiohttp.Payload such as the client's."""
-    data = call.get("data")
-    if data is None:
-        return json.dumps(call.get("json")).encode()
-    if isinstance(data, str):
-        return data.encode()
-    return data if isinstance(data, bytes) else bytes(data.decode(), "utf-8")
 
 
 def _is_exception(answer: object) -> bool:
@@ -333,4 +280,4 @@ def _answer(said: int, body: Body | None, headers: Mapping[str, str] | None) -> 
         return attrs.evolve(Answer.json(200, said), headers=dict(headers or {}))
     if not 200 <= said <= 599:
         raise ValueError(f"no answer has the status {said}")
-    return made_up(said, body, headers, GOLEM_1_5.error if said in GOLEMS_OWN else None)
+    return GOLEM_1_5.made_up(said, body, headers)

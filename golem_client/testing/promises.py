@@ -12,7 +12,7 @@ from golem_client.ids import ComponentId, PromiseId, WorkerId
 
 @attrs.frozen
 class WorkerKey:
-    """A worker, by any name at all: what Golem accepts is not what our ids accept."""
+    """A worker, by any name at all: Golem accepts names that our ids refuse."""
 
     component: UUID
     name: str
@@ -51,45 +51,35 @@ class PromiseKey:
 
 
 class Promises:
-    """The store. First write wins; it knows no rules beyond that.
+    """The store. The first write wins; it knows no other rule.
 
-    A payload may be there without its promise: Golem 1.1 writes before it looks, and
-    deleting a worker deletes neither.
+    A payload may be there without its promise: Golem 1.1 and 1.2 write before they look for the
+    promise, and deleting a worker deletes neither.
+
+    Attributes:
+        components: The components that are deployed.
+        deleted_workers: The workers that are deleted and were not created again.
+        writes: The number of payloads that were ever stored.
     """
 
     def __init__(self) -> None:
+        self.components: set[UUID] = set()
         self.deleted_workers: set[WorkerKey] = set()
         self.writes = 0
-        self._deployed: set[UUID] = set()
         self._created: set[PromiseKey] = set()
         self._payloads: dict[PromiseKey, bytes] = {}
         self._last_idx: dict[WorkerKey, int] = {}
         self._asleep: set[PromiseKey] = set()
-        self._waiters: dict[PromiseKey, set[asyncio.Future[bytes]]] = {}
+        self._awaited: dict[PromiseKey, asyncio.Future[bytes]] = {}
 
     def next_idx(self, worker: WorkerKey, first: int, step: int) -> int:
         """Return the oplog index of the worker's next promise."""
         last = self._last_idx.get(worker)
         return first if last is None else last + step
 
-    def deploy(self, component: UUID) -> None:
-        """Let Golem know the component."""
-        self._deployed.add(component)
-
-    def undeploy(self, component: UUID) -> None:
-        """Let Golem forget the component, and none of its promises."""
-        self._deployed.discard(component)
-
-    def is_deployed(self, component: UUID) -> bool:
-        """Return whether Golem knows the component."""
-        return component in self._deployed
-
     def create(self, key: PromiseKey) -> None:
-        """Create the promise, and with it its worker and component where they are not there.
-
-        One that exists is left as it is, as in a replay of the worker's oplog.
-        """
-        self.deploy(key.worker.component)
+        """Create the promise, its worker and its component, or leave what exists as it is."""
+        self.components.add(key.worker.component)
         self.deleted_workers.discard(key.worker)
         self._last_idx[key.worker] = max(self._last_idx.get(key.worker, 0), key.oplog_idx)
         self._created.add(key)
@@ -109,7 +99,8 @@ class Promises:
             self.writes += 1
         if wakes:
             self._asleep.discard(key)
-            self._wake(key, self._payloads[key])
+            if future := self._awaited.pop(key, None):
+                future.set_result(self._payloads[key])
         elif is_first:
             self._asleep.add(key)
         return is_first
@@ -123,46 +114,33 @@ class Promises:
         return self._payloads.get(key)
 
     def delete(self, key: PromiseKey) -> None:
-        """Delete the promise and its payload; whoever waits for it learns of it."""
+        """Delete the promise and its payload; whoever waits for it gets a LookupError."""
         self._created.discard(key)
         self._payloads.pop(key, None)
-        self._fail(key, LookupError, f"the promise {key} was deleted while a worker awaited it")
+        self._fail(key, LookupError(f"the promise {key} was deleted while a worker awaited it"))
 
     def delete_worker(self, worker: WorkerKey) -> None:
         """Delete the worker, and nothing of its promises; its oplog starts anew."""
         self.deleted_workers.add(worker)
         self._last_idx.pop(worker, None)
-        for key in [key for key in self._waiters if key.worker == worker]:
-            self._fail(key, LookupError, f"the worker of {key} was deleted while it awaited it")
+        for key in [key for key in self._awaited if key.worker == worker]:
+            self._fail(key, LookupError(f"the worker of {key} was deleted while it awaited it"))
 
     def close(self) -> None:
-        """End every waiting with a RuntimeError."""
-        for key in list(self._waiters):
-            self._fail(key, RuntimeError, f"the FakeGolem was closed while a worker awaited {key}")
+        """End all waiting with a RuntimeError."""
+        for key in list(self._awaited):
+            message = f"the FakeGolem was closed while a worker awaited {key}"
+            self._fail(key, RuntimeError(message))
 
     async def wait(self, key: PromiseKey) -> bytes:
         """Return the payload once it is there."""
         if self.is_ready(key):
             return self._payloads[key]
-        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(key, set()).add(waiter)
-        try:
-            return await waiter
-        finally:
-            self._forget(key, waiter)
+        if key not in self._awaited:
+            self._awaited[key] = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._awaited[key])  # one who gives up ends no one else's wait
 
-    def _wake(self, key: PromiseKey, payload: bytes) -> None:
-        for waiter in self._waiters.get(key, ()):
-            if not waiter.done():
-                waiter.set_result(payload)
-
-    def _fail(self, key: PromiseKey, error: type[Exception], message: str) -> None:
-        for waiter in self._waiters.get(key, ()):
-            if not waiter.done():
-                waiter.set_exception(error(message))
-
-    def _forget(self, key: PromiseKey, waiter: asyncio.Future[bytes]) -> None:
-        waiters = self._waiters.get(key, set())
-        waiters.discard(waiter)
-        if not waiters:
-            self._waiters.pop(key, None)
+    def _fail(self, key: PromiseKey, error: Exception) -> None:
+        if future := self._awaited.pop(key, None):
+            future.set_exception(error)
+            future.exception()  # nobody may be left who waits: asyncio must not complain

@@ -49,8 +49,8 @@ class Server:
         host: Where it listens.
     """
 
-    def __init__(self, respond: Respond) -> None:
-        self.host = HOST
+    def __init__(self, respond: Respond, host: str = HOST) -> None:
+        self.host = host
         self._respond = respond
         self._listener: asyncio.Server | None = None
         self._place: socket.socket | None = None

@@ -25,13 +25,9 @@ class Said:
     code: str | None = None
     dialect: str = ""
 
-    def starts(self, *words: str) -> bool:
-        """Whether the text starts with any of these words."""
-        return self.text.startswith(words)
-
 
 def read_error(content_type: str, body: bytes) -> Said:
-    """Read an error body in any of Golem's dialects; empty where it is not Golem's.
+    """Read an error body; the result is empty where it is not Golem's.
 
     1.1 and 1.2 answer `{"golemError": {…, "type": …}}` or `{"error": …}`, 1.3 and 1.4
     `{"error": …, "workerError": …}`, 1.5 adds `code`; 400 is `{"errors": […]}` in all of them.
@@ -70,8 +66,7 @@ _FRAMEWORK_STARTS = (
 def as_of_a_webhook(status: int, body: bytes, said: Said) -> Said:
     """Return what a webhook's error says of the promise behind it (Golem 1.5).
 
-    A 404 without a body is Golem's answer to an id that is forged or another server's. Every
-    failed completion is told as a failed invocation.
+    A 404 without a body is Golem's answer to an id that is forged or another server's.
     """
     if status == 404 and not body:
         return Said("Golem does not know this webhook", dialect="empty")

@@ -13,7 +13,7 @@ _SLICE_BYTES = 64 * 1024
 _TAIL = b"]}"
 
 
-@attrs.frozen
+@attrs.define
 class Request:
     """One completion, ready to be sent as often as it takes: each time with identical bytes.
 
@@ -23,16 +23,21 @@ class Request:
         payload: The payload.
         head: The body up to the first number; None where the payload itself is the body.
         method: The HTTP method.
-        shown_url: The address without anything that must not be shown: no worker name, no
-            secret of a webhook.
     """
 
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(repr=False)
     payload: bytes = attrs.field(repr=False)
     head: bytes | None
-    shown_url: str
     method: str = "POST"
+
+    @property
+    def shown_url(self) -> str:
+        """The address without the worker name, or the secret of a webhook."""
+        if self.is_webhook:
+            return "/".join([*self.url.split("/", 3)[:3], "REDACTED"])
+        start, *_ = self.url.rsplit("/", 2)
+        return f"{start}/REDACTED/complete"
 
     @property
     def is_webhook(self) -> bool:
@@ -78,15 +83,9 @@ def completion_request(
     decodes each segment once.
     """
     worker = promise_id.worker_id
-    start = f"{base_url}/v1/components/{worker.component_id}/workers/"
     name = quote(worker.worker_name, safe="")
-    return Request(
-        f"{start}{name}/complete",
-        headers,
-        payload,
-        b'{"oplogIdx":%d,"data":[' % promise_id.oplog_idx,
-        f"{start}REDACTED/complete",
-    )
+    url = f"{base_url}/v1/components/{worker.component_id}/workers/{name}/complete"
+    return Request(url, headers, payload, b'{"oplogIdx":%d,"data":[' % promise_id.oplog_idx)
 
 
 def webhook_request(url: str, payload: bytes, headers: Mapping[str, str]) -> Request:
@@ -95,8 +94,7 @@ def webhook_request(url: str, payload: bytes, headers: Mapping[str, str]) -> Req
     Golem takes the body as the payload, byte for byte. The path is a secret: whoever knows it can
     complete the promise.
     """
-    origin = "/".join(url.split("/", 3)[:3])
-    return Request(url, headers, payload, None, f"{origin}/REDACTED")
+    return Request(url, headers, payload, None)
 
 
 _HUNDREDS = bytes(48 + n // 100 if n >= 100 else 32 for n in range(256))

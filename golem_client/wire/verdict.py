@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -134,120 +134,85 @@ def read_silence(silence: Silence, reason: str, *, sent: Sent, stale: bool = Fal
 
 @attrs.frozen
 class _Row:
-    """One row of the table: when it holds, what it means."""
+    """One row of the table: for which answers it holds, and what they mean.
 
-    when: Callable[[int, Said], bool]
+    Attributes:
+        code: The code that the answer has; None for any.
+        text: What its text matches from the start; None for any. A worker's own error, raised
+            after the write, may contain the same words further on.
+    """
+
     error: type[ResponseError]
+    statuses: Container[int]
+    code: str | None = None
+    text: str | None = None
     repeat: bool = False
     may_have_stored: bool = False
     worth_retrying: bool | None = None
     max_repeats: int | None = None
 
+    def holds(self, status: int, said: Said) -> bool:
+        return (
+            status in self.statuses
+            and self.code in (None, said.code)
+            and (self.text is None or re.match(self.text, said.text, re.DOTALL) is not None)
+        )
 
-# Match at the start only: a worker's own error, raised after the write, may contain the same words.
-_SIZE_LIMIT = re.compile(
+
+_SIZE_LIMIT = (
     r"(?:Unknown: )?"  # the type that 1.1 and 1.2 give it
     r"(?:Failed to connect to pod: |Operation was attempted past |gRPC message exceeded )"
-    r".*(?:message length too large|size limit)",
-    re.DOTALL,
+    r".*(?:message length too large|size limit)"
 )
-
-
-def _is_size_limit(said: Said) -> bool:
-    return _SIZE_LIMIT.match(said.text) is not None
-
-
-def _status(*statuses: int) -> Callable[[int, Said], bool]:
-    return lambda status, _: status in statuses
-
+_NO_COMPONENT = r"Component not found|Couldn't retrieve component: "
 
 # The first row that holds decides. Each is a fact about Golem, with the versions it was read from.
 _ROWS = (
     # 1.1, 1.2: the payload is stored before the promise is looked for.
-    _Row(
-        lambda status, said: (
-            status == 500 and said.dialect == "golemError" and said.code == "PromiseNotFound"
-        ),
-        PromiseNotFoundError,
-        may_have_stored=True,
-    ),
+    _Row(PromiseNotFoundError, {500}, code="PromiseNotFound", may_have_stored=True),
     # 1.3 and later: recognised by its English text, because dozens of failures share its code.
-    _Row(
-        lambda status, said: status == 500 and said.starts("Promise not found: "),
-        PromiseNotFoundError,
-    ),
+    _Row(PromiseNotFoundError, {500}, text="Promise not found: "),
     # All versions: gRPC refuses the message before the executor sees it.
-    _Row(
-        lambda status, said: status == 500 and _is_size_limit(said),
-        PayloadTooLargeError,
-    ),
+    _Row(PayloadTooLargeError, {500}, text=_SIZE_LIMIT),
     # 1.5: a bug of the server's that the same request meets again.
     _Row(
-        lambda status, said: status == 500 and said.code == "INTERNAL_INVARIANT_VIOLATION",
         ServerError,
+        {500},
+        code="INTERNAL_INVARIANT_VIOLATION",
         may_have_stored=True,
         worth_retrying=False,
     ),
     # All versions: the executor stores, and only then looks for the worker.
-    _Row(
-        lambda status, said: (
-            status == 404 and (said.starts("Worker not found: ") or said.code == "AGENT_NOT_FOUND")
-        ),
-        WorkerNotFoundError,
-        may_have_stored=True,
-    ),
+    _Row(WorkerNotFoundError, {404}, text="Worker not found: ", may_have_stored=True),
+    _Row(WorkerNotFoundError, {404}, code="AGENT_NOT_FOUND", may_have_stored=True),
     # 1.3 and later: the executor's own look-up, after it has stored.
-    _Row(
-        lambda status, said: status == 404 and said.starts("Component for id "),
-        ComponentNotFoundError,
-        may_have_stored=True,
-    ),
+    _Row(ComponentNotFoundError, {404}, text="Component for id ", may_have_stored=True),
     # 1.4: a backend that is down, during name resolution.
-    _Row(
-        lambda status, said: status == 404 and said.text.endswith("Internal error"),
-        NotFoundError,
-        repeat=True,
-    ),
-    _Row(
-        lambda status, said: (
-            status == 404
-            and (
-                said.code == "COMPONENT_NOT_FOUND"
-                or said.starts("Component not found", "Couldn't retrieve component: ")
-            )
-        ),
-        ComponentNotFoundError,
-    ),
-    _Row(
-        lambda status, said: status == 404 and (said.code or "").endswith("_NOT_FOUND"),
-        NotFoundError,
-    ),
-    # All versions: the framework below Golem knows no such path, and never will.
-    _Row(
-        lambda status, said: status == 404 and said.dialect == "text" and said.text == "not found",
-        NotFoundError,
-    ),
-    _Row(_status(404), NotFoundError),
+    _Row(NotFoundError, {404}, text=r".*Internal error\Z", repeat=True),
+    _Row(ComponentNotFoundError, {404}, code="COMPONENT_NOT_FOUND"),
+    _Row(ComponentNotFoundError, {404}, text=_NO_COMPONENT),
+    _Row(NotFoundError, {404}),
     # 1.3: a backend that is down, or an unknown component, or a bad token.
     _Row(
-        lambda status, said: status == 401 and said.starts("Unauthorized: Get project error"),
         AuthenticationError,
+        {401},
+        text="Unauthorized: Get project error",
         repeat=True,
         max_repeats=2,
     ),
     # A mended token or grant lets the same call through.
-    _Row(_status(401), AuthenticationError, worth_retrying=True),
-    _Row(_status(403), PermissionDeniedError, worth_retrying=True),
-    _Row(_status(400, 415, 422), BadRequestError),
-    _Row(_status(413), PayloadTooLargeError),
-    _Row(_status(408), ResponseError, repeat=True, may_have_stored=True),
-    _Row(_status(425), ResponseError, repeat=True),
-    _Row(_status(429), RateLimitedError, repeat=True),
-    _Row(lambda status, _: 400 <= status < 500, ResponseError),
-    _Row(lambda status, _: 300 <= status < 400, UnexpectedResponseError),
-    _Row(lambda status, _: 200 <= status < 300, UnexpectedResponseError, may_have_stored=True),
-    _Row(lambda status, _: 500 <= status < 600, ServerError, repeat=True, may_have_stored=True),
-    _Row(lambda _status, _said: True, ResponseError, repeat=True, may_have_stored=True),
+    _Row(AuthenticationError, {401}, worth_retrying=True),
+    _Row(PermissionDeniedError, {403}, worth_retrying=True),
+    _Row(BadRequestError, {400, 415, 422}),
+    _Row(PayloadTooLargeError, {413}),
+    _Row(ResponseError, {408}, repeat=True, may_have_stored=True),
+    _Row(ResponseError, {425}, repeat=True),
+    _Row(RateLimitedError, {429}, repeat=True),
+    _Row(ResponseError, range(400, 500)),
+    _Row(UnexpectedResponseError, range(300, 400)),
+    _Row(UnexpectedResponseError, range(200, 300), may_have_stored=True),
+    _Row(ServerError, range(500, 600), repeat=True, may_have_stored=True),
+    _Row(ResponseError, range(1000), repeat=True, may_have_stored=True),
 )
 
 _GET_PROJECT_ERROR = (
@@ -307,26 +272,21 @@ def _read_refusal(
     said = read_error(headers.get("Content-Type", ""), body)
     if request.is_webhook:
         said = as_of_a_webhook(status, body, said)
-    row = next(row for row in _ROWS if row.when(status, said))
+    row = next(row for row in _ROWS if row.holds(status, said))
     retry_after = _retry_after(headers, now)
     text = describe(request, status, headers, said, body)
-    if row.max_repeats is not None:
-        text = f"{text}; {_GET_PROJECT_ERROR}"
-    error: ResponseError
     code = said.code if is_free_of_secrets(said.code or "", request) else None
-    if row.error is RateLimitedError:
+    error = row.error(text, status, code)
+    if isinstance(error, RateLimitedError):
         error = RateLimitedError(text, status, code, retry_after)
-    else:
-        error = row.error(text, status, code)
+    if isinstance(error, AuthenticationError) and row.max_repeats is not None:
+        error = AuthenticationError(f"{text}; {_GET_PROJECT_ERROR}", status, code)
+        error.is_certain = False
     error.may_have_completed = row.may_have_stored
     error.from_golem = bool(said.dialect)
-    if isinstance(error, AuthenticationError):
-        error.is_certain = row.max_repeats is None
+    error.worth_retrying = row.repeat or not error.from_golem  # people can mend a proxy
     if row.worth_retrying is not None:
         error.worth_retrying = row.worth_retrying
-    else:
-        # What Golem did not word comes from something before it, which people can mend.
-        error.worth_retrying = row.repeat or not error.from_golem
     return Verdict(
         error=error,
         repeat=row.repeat,

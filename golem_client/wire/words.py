@@ -51,7 +51,7 @@ def is_free_of_secrets(word: str, request: Request) -> bool:
 
 
 def _secrets(request: Request) -> list[str]:
-    """Return what the headers hold that nobody may see: the token, and users' own keys."""
+    """Return the secrets of the headers: the token, and users' own keys."""
     values = [value for name, value in request.headers.items() if name.lower() not in _HARMLESS]
     if request.is_webhook:
         values.append("/".join(request.url.split("/")[3:]))

@@ -5,10 +5,8 @@ python -m tests.benchmarks.blocking [--rounds 15] [--calls 2000]
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import platform
 import statistics
 import threading
 import time
@@ -17,7 +15,7 @@ from golem_client import GolemClient
 from golem_client.blocking import BlockingGolemClient
 from tests.benchmarks import server
 from tests.benchmarks.completions import PROMISE_ID, TOKEN, VALUE, ours
-from tests.benchmarks.rounds import cpu_per_call
+from tests.benchmarks.rounds import cpu_per_call, run
 
 CONCURRENCY = 8
 
@@ -58,17 +56,5 @@ def measure(rounds: int, calls: int) -> None:
     print(f"more      {statistics.median(more):>7.1f} µs, from {more[0]:.1f} to {more[-1]:.1f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=2000)
-    arguments = parser.parse_args()
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}, concurrency {CONCURRENCY}; "
-        f"CPU time, medians of {arguments.rounds} interleaved rounds of {arguments.calls} calls\n"
-    )
-    measure(arguments.rounds, arguments.calls)
-
-
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, package="aiohttp", concurrency=CONCURRENCY)

@@ -5,10 +5,7 @@ python -m tests.benchmarks.completions [--rounds 15] [--calls 2000]
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import platform
-from importlib.metadata import version
 from urllib.parse import quote
 
 import aiohttp
@@ -17,7 +14,7 @@ from yarl import URL
 
 from golem_client import GolemClient, PromiseId
 from tests.benchmarks import server
-from tests.benchmarks.rounds import Call, compare, table
+from tests.benchmarks.rounds import Call, compare, run, table
 
 COMPONENT = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 PROMISE_ID = PromiseId.parse(f"{COMPONENT}/w1/42")
@@ -92,7 +89,7 @@ def ours_to_distinct_workers(client: GolemClient) -> Call:
     return call
 
 
-async def measure(rounds: int, calls: int) -> None:
+async def compared(rounds: int, calls: int) -> None:
     connector = aiohttp.TCPConnector(limit=100)
     with server.running() as base:
         async with (
@@ -115,18 +112,9 @@ async def measure(rounds: int, calls: int) -> None:
             print(table(taken, "bare aiohttp, distinct URLs"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=2000)
-    arguments = parser.parse_args()
-    print(
-        f"Python {platform.python_version()}, aiohttp {version('aiohttp')}, "
-        f"{platform.machine()}, concurrency {CONCURRENCY}; CPU time, medians of "
-        f"{arguments.rounds} interleaved rounds of {arguments.calls} calls\n"
-    )
-    asyncio.run(measure(arguments.rounds, arguments.calls))
+def measure(rounds: int, calls: int) -> None:
+    asyncio.run(compared(rounds, calls))
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, package="aiohttp", concurrency=CONCURRENCY)

@@ -14,7 +14,7 @@ import sys
 DEPENDENCIES = "import aiohttp, attrs, cattrs, tenacity"
 OURS = f"{DEPENDENCIES}, golem_client"
 LIST = "import sys; print(*sys.modules)"
-OPTIONAL = ("pydantic", "hypothesis", "pytest", "click", "rich", "aioresponses", "aiohttp.web")
+OPTIONAL = ("pydantic", "hypothesis", "pytest", "click", "aioresponses", "aiohttp.web")
 
 
 # As where it is installed: compiling it anew each time is no cost of its users.

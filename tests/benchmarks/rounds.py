@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import itertools
+import platform
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 
 Call = Callable[[int], Awaitable[object]]
 
@@ -49,3 +52,23 @@ def table(taken: dict[str, list[float]], base: str) -> str:
             f"{statistics.median(ratios):>7.2f}   {ratios[0]:.2f}-{ratios[-1]:.2f}"
         )
     return "\n".join(lines)
+
+
+def run(
+    measure: Callable[[int, int], object],
+    description: str | None,
+    *,
+    package: str,
+    concurrency: int,
+) -> None:
+    """Take the rounds and the calls from the command line, print the heading, and measure."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--calls", type=int, default=2000)
+    options = parser.parse_args()
+    print(
+        f"Python {platform.python_version()}, {package} {version(package)}, "
+        f"{platform.machine()}, concurrency {concurrency}; CPU time, medians of "
+        f"{options.rounds} interleaved rounds of {options.calls} calls\n"
+    )
+    measure(options.rounds, options.calls)

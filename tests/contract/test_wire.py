@@ -130,16 +130,12 @@ REFUSED_BODIES: list[tuple[str, str | bytes, Answer]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("body", "answer"), [row[1:] for row in REFUSED_BODIES], ids=[row[0] for row in REFUSED_BODIES]
-)
 @pytest.mark.parametrize("token", [None, "nobody-knows-this-token"], ids=["known", "unknown"])
-async def test_bodies_that_are_refused(
-    golem: TheGolem, body: str | bytes, answer: Answer, token: str | None
-) -> None:
+async def test_bodies_that_are_refused(golem: TheGolem, token: str | None) -> None:
     """With whatever token: the body is read first. What is refused is echoed."""
     path = f"/v1/components/{'0' * 32}/workers/w/complete"
-    assert await golem.post(path, body, token=token) == answer
+    for name, body, answer in REFUSED_BODIES:
+        assert (name, answer) == (name, await golem.post(path, body, token=token))
 
 
 async def test_without_a_content_type(golem: TheGolem) -> None:

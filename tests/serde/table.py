@@ -177,26 +177,6 @@ class Rejected:
     reason: str
 
 
-@attrs.frozen
-class Moved:
-    """A tuple variant, once named so."""
-
-    x: int
-    y: int
-
-
-@dataclass(frozen=True)
-class Delayed:
-    """A newtype variant, once named so."""
-
-    by: timedelta
-
-
-@attrs.frozen
-class Empty:
-    """A struct variant without fields, once named so."""
-
-
 class Shifted(NamedTuple):
     """A tuple variant."""
 
@@ -211,20 +191,14 @@ class Noted(NamedTuple):
 
 
 Decision = Approved | Rejected
-Movement = Moved | Delayed | Shifted | Noted | Empty | Status | Colour | list[int] | Decision
+Movement = Shifted | Noted | Status | Colour | list[int] | Decision
 Millis = NewType("Millis", int)
 
 PLAIN = make_converter()
 TAGGED = make_converter(
     externally_tagged={
         Decision: {Rejected: "Denied"},
-        Movement: {
-            Moved: "Moved(..)",
-            Delayed: "Delayed(..)",
-            Empty: "Empty{..}",
-            Colour.RED: "Red",
-            list[int]: "Listed",
-        },
+        Movement: {list[int]: "Listed"},
     }
 )
 
@@ -283,7 +257,7 @@ class Row:
 
 
 class Reading(Sequence[int]):
-    """A sequence that is none of Python's."""
+    """A sequence of the user's own."""
 
     def __len__(self) -> int:
         return 2
@@ -293,7 +267,7 @@ class Reading(Sequence[int]):
 
 
 class Lookup(Mapping[str, int]):
-    """A mapping that is none of Python's."""
+    """A mapping of the user's own."""
 
     def __len__(self) -> int:
         return 1
@@ -480,20 +454,10 @@ ROWS = [
     Row(
         "renamed variant", Rejected("no"), '{"Denied":{"reason":"no"}}', "Renamed", Decision, TAGGED
     ),
-    Row("tuple variant", Moved(1, 2), '{"Moved":[1,2]}', "Movement", Movement, TAGGED),
-    Row(
-        "newtype variant",
-        Delayed(timedelta(seconds=1)),
-        '{"Delayed":{"secs":1,"nanos":0}}',
-        "Movement",
-        Movement,
-        TAGGED,
-    ),
     Row("NamedTuple variant", Shifted(1, 2), '{"Shifted":[1,2]}', "Movement", Movement, TAGGED),
     Row("NamedTuple newtype variant", Noted("a"), '{"Noted":"a"}', "Movement", Movement, TAGGED),
-    Row("empty struct variant", Empty(), '{"Empty":{}}', "Movement", Movement, TAGGED),
     Row("enum as unit variants", Status.DONE, '"Done"', "Movement", Movement, TAGGED),
-    Row("renamed member", Colour.RED, '"Red"', "Movement", Movement, TAGGED),
+    Row("text enum as unit variants", Colour.RED, '"red"', "Movement", Movement, TAGGED),
     Row("any type as newtype variant", [1, 2], '{"Listed":[1,2]}', "Movement", Movement, TAGGED),
     Row(
         "camelCase",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from golem_client import GolemClient
-from golem_client.cli.bulk.job import job_over
-from golem_client.cli.bulk.results import ResultsError
+from golem_client.cli.bulk.job import Job
+from golem_client.cli.bulk.results import Results, ResultsError
 from golem_client.cli.options import Target, concurrency_option, seconds_option, target_options
 
 
@@ -36,7 +34,7 @@ Exit codes:
   7    stopped: there is no such server, or it limits the rate for too long
   130  interrupted
 
-While Golem is down, the run waits, and shows for how long. Ctrl-C ends it.
+While Golem is down, the run waits, and says why and for how long.
 
 After a crash, a kill or Ctrl-C, run the same command again. It does not send
 again what is in the results file, even if the line has changed since. What
@@ -76,36 +74,25 @@ def bulk(
     Use - as FILE to read standard input.
     """
     source = None if str(file) == "-" else file
-    _check_results(source, results, retry_failed=retry_failed)
+    if results is None and retry_failed:
+        raise click.UsageError("--retry-failed needs --results, which has what failed")
+    if results is not None and results.exists() and not results.is_file():
+        raise click.UsageError(f"--results {results} is not a regular file")
     client = None
     if not dry_run:
         # "wait", whatever the environment says: an outage holds the run instead of failing lines.
         client = target.client(
             timeout=timeout, max_connections=max(100, concurrency), overload="wait"
         )
-    with ExitStack() as stack:
-        try:
-            job = stack.enter_context(
-                job_over(source, results, retry_failed=retry_failed, changes=not dry_run)
-            )
-        except ResultsError as error:
-            raise click.UsageError(str(error)) from None
-        except OSError as error:
-            raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
-        code = job.rehearse() if client is None else job.run(client, _server(client), concurrency)
+    try:
+        with Results(results, is_writable=not dry_run) as known:
+            job = Job(source, known, retry_failed=retry_failed)
+            if client is None:
+                code = job.rehearse()
+            else:
+                code = job.run(client, target.way().found.url, concurrency)
+    except ResultsError as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
     ctx.exit(code)
-
-
-def _server(client: GolemClient) -> str:
-    """Return what the client shows of its server: no user, no query."""
-    return repr(client).split()[1].rstrip(">")
-
-
-def _check_results(file: Path | None, results: Path | None, *, retry_failed: bool) -> None:
-    if results is None:
-        if retry_failed:
-            raise click.UsageError("--retry-failed needs --results, which has what failed")
-    elif results.exists() and not results.is_file():
-        raise click.UsageError(f"--results {results} is no regular file")
-    elif results.exists() and file is not None and results.samefile(file):
-        raise click.UsageError("--results names FILE itself")

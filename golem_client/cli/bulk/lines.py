@@ -1,8 +1,8 @@
-"""The file of `golem-promise bulk`: one line, one promise and the payload that it says.
+"""The file of `golem-promise bulk`: each line has a promise and its payload.
 
 A line is a JSON object with `id` in any spelling and exactly one of `json`, `text`, `base64` or
-`"empty": true`. What is not exactly that is a bad line, and never sent; nothing is guessed at.
-JSON is sent as it stands in the line, byte for byte. No message here shows any of a payload.
+`"empty": true`. Anything else is a bad line and is never sent. JSON is sent as it stands in the
+line, byte for byte. No message shows any of a payload.
 """
 
 from __future__ import annotations
@@ -10,34 +10,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from functools import partial
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
 
 import attrs
 
 from golem_client import InvalidIdError, PromiseId
-from golem_client.cli.strict_json import JsonError, check_json
+from golem_client.cli.options import MAX_PAYLOAD_BYTES
+from golem_client.cli.strict_json import MAX_DEPTH, JsonError, read_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_KEYS = ("id", "json", "text", "base64", "empty")
-_BOM = b"\xef\xbb\xbf"
-_CHUNK = 2**16
-_BATCHES_AHEAD = 2
-_KEY = os.urandom(32)
-_SHOWN = 40
-
-MAX_PAYLOAD_BYTES = 4_000_000
-"""What every Golem takes, and the client's own limit."""
-
+_KINDS = ("json", "text", "base64", "empty")
+_CHUNK = 2**18
 _LONGEST_LINE = 64 * 2**20
-"""In bytes: far more than the largest payload needs; what is longer is not read into memory."""
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SHOWN = 40
 
 
 @attrs.frozen
@@ -48,25 +38,13 @@ class Line:
     promise_id: str
     payload: bytes = attrs.field(repr=False)
 
-    @property
-    def digest(self) -> bytes:
-        """What tells the payload from others, within this run alone."""
-        return digest_of(self.payload)
-
 
 @attrs.frozen
 class BadLine:
-    """A line that cannot be sent, and why.
-
-    Attributes:
-        number: Its number in the file, from 1.
-        problem: What is wrong with it, for people.
-        is_file: Whether it speaks for the whole file, of which nothing more is read.
-    """
+    """A line that cannot be sent: its number in the file, from 1, and why, for people."""
 
     number: int
     problem: str
-    is_file: bool = False
 
 
 Lines = list[Line | BadLine | None]
@@ -74,148 +52,85 @@ Lines = list[Line | BadLine | None]
 
 
 class _ProblemError(Exception):
-    """What is wrong with a line; its text is for people."""
+    """What is wrong with a line, for people."""
 
 
-def digest_of(what: bytes) -> bytes:
-    """Return a short hash with a key that only this process has."""
-    return blake2b(what, digest_size=16, key=_KEY).digest()
-
-
-def read_lines(file: int) -> Iterator[Lines]:
-    """Yield the lines of an open file, as many at a time as there are: a pipe may be slow.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    number, is_first = 1, True
-    for raws in _raw_lines(file):
-        if is_first and (problem := _problem_of_file(raws)):
-            yield [BadLine(1, problem, is_file=True)]
-            return
-        if number == 1:
-            raws[0] = raws[0].removeprefix(_BOM)
-        stripped = [raw.strip() for raw in raws]
-        yield [read_line(n, raw) if raw else None for n, raw in enumerate(stripped, number)]
-        is_first = is_first and not any(stripped)
-        number += len(raws)
-
-
-def count_lines(path: Path) -> int | None:
-    """Return the number of lines; None where reading them would use them up: a pipe.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    if not path.is_file():
+def count_lines(file: Path | None) -> int | None:
+    """Return the number of lines; None where reading them would use them up: a pipe."""
+    if file is None or not file.is_file():
         return None
-    count, piece = 0, b"\n"
-    with path.open("rb") as file:
-        for piece in iter(partial(file.read, 2**20), b""):
-            count += piece.count(b"\n")
-    return count + (not piece.endswith(b"\n"))
+    with file.open("rb") as reader:
+        return sum(1 for _ in reader)
 
 
-def read_line(number: int, raw: bytes) -> Line | BadLine:
-    """Return what the line says, or what is wrong with it."""
-    if len(raw) > _LONGEST_LINE:
-        return BadLine(number, f"is longer than {_LONGEST_LINE // 2**20} MiB")
-    try:
-        text = _text(raw)
-        fields = _fields(text)
-        promise_id = _promise_id(fields)
-        payload = _payload(fields, text)
-    except _ProblemError as problem:
-        return BadLine(number, str(problem))
-    return Line(number, str(promise_id), payload)
+async def lines_of(file: Path | None) -> AsyncIterator[Lines]:
+    """Yield the lines of a file, or of the standard input, as many at a time as there are."""
+    batches = read_lines(file)
+    while (lines := await _next_in_thread(batches)) is not None:
+        yield lines
 
 
-async def lines_of(file: int) -> AsyncIterator[Lines]:
-    """Yield the lines of an open file, read in a thread: a pipe may be slow, and block.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[Lines | OSError | None] = asyncio.Queue()
-    room = threading.Semaphore(_BATCHES_AHEAD)
-
-    def put(what: Lines | OSError | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
-            loop.call_soon_threadsafe(queue.put_nowait, what)
+async def _next_in_thread(batches: Iterator[Lines]) -> Lines | None:
+    """Wait for a batch, in a thread that does not outlive the command: a pipe may be silent."""
+    batch: Future[Lines | None] = Future()
+    batch.set_running_or_notify_cancel()
 
     def read() -> None:
         try:
-            for lines in read_lines(file):
-                room.acquire()
-                put(lines)
-        except OSError as error:
-            put(error)
-        put(None)
+            batch.set_result(next(batches, None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the batch is awaited
+            batch.set_exception(error)
 
     threading.Thread(target=read, name="golem-promise bulk", daemon=True).start()
-    while (lines := await queue.get()) is not None:
-        if isinstance(lines, OSError):
-            raise lines
-        yield lines
-        room.release()
+    return await asyncio.wrap_future(batch)
 
 
-def _problem_of_file(raws: list[bytes]) -> str:
-    """Return what is wrong with a whole file, told once instead of for each of its lines."""
-    first = next(filter(bytes.strip, raws), b"")
-    if first.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in first[:4]:
-        return "is UTF-16 or UTF-32, and so is the whole file: save it as UTF-8"
-    if first.removeprefix(_BOM).lstrip().startswith(b"["):
-        return "begins a JSON array: write one object a line (jq -c '.[]'); nothing of it is sent"
-    return ""
+def read_lines(file: Path | None) -> Iterator[Lines]:
+    """Yield the lines of a file, or of the standard input, as many at a time as there are."""
+    number, rest = 1, b""
+    with open(file or 0, "rb", buffering=0, closefd=file is not None) as reader:
+        while data := reader.read(_CHUNK):
+            *raws, rest = (rest + data).split(b"\n")
+            if raws:
+                yield [read_line(n, raw) for n, raw in enumerate(raws, number)]
+                number += len(raws)
+            if len(rest) > _LONGEST_LINE:
+                yield [BadLine(number, "is longer than 64 MiB: neither it nor the rest is read")]
+                return
+    if rest:
+        yield [read_line(number, rest)]
 
 
-def _raw_lines(file: int) -> Iterator[list[bytes]]:
-    """Yield lines as they come, and of one that is too long no more than shows it."""
-    rest: list[bytes] = []
-    size = 0
-    while data := os.read(file, _CHUNK):
-        *whole, last = data.split(b"\n")
-        if whole:
-            whole[0] = b"".join([*rest, whole[0]])
-            rest, size = [], 0
-            yield whole
-        size += len(last)
-        if size <= _LONGEST_LINE + _CHUNK:
-            rest.append(last)
-    if any(rest):
-        yield [b"".join(rest)]
-
-
-def _text(raw: bytes) -> str:
+def read_line(number: int, raw: bytes) -> Line | BadLine | None:
+    """Return what the line says, or what is wrong with it; None where it is empty."""
+    raw = raw.strip()
+    if not raw:
+        return None
     try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise _ProblemError(f"is not UTF-8 (byte {error.start + 1})") from None
+        text = raw.decode("utf-8-sig")
+        fields = read_json(text, max_depth=MAX_DEPTH + 1)
+        return Line(number, _promise_id(fields), _payload(fields, text))
+    except UnicodeDecodeError:
+        problem = "is not UTF-8: save the file as UTF-8"
+    except JsonError as error:
+        problem = f"is not JSON that a worker reads: {error}"
+        if raw.startswith(b"["):
+            problem = "begins a JSON array: write one object a line (jq -c '.[]')"
+    except _ProblemError as error:
+        problem = str(error)
+    return BadLine(number, problem)
 
 
-def _fields(text: str) -> dict[str, Any]:
-    try:
-        fields = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        where = f"{error.msg} (character {error.pos + 1})"
-        raise _ProblemError(f"is not JSON: {where}") from None
-    except (ValueError, RecursionError):
-        raise _ProblemError("has a number that is too long, or is nested too deep") from None
+def _promise_id(fields: Any) -> str:
     if not isinstance(fields, dict):
-        raise _ProblemError("is not a JSON object")
-    return fields
-
-
-def _promise_id(fields: dict[str, Any]) -> PromiseId:
-    if unknown := [key for key in fields if key not in _KEYS]:
+        raise _ProblemError("is not a JSON object: write one object a line")
+    if unknown := [key for key in fields if key not in ("id", *_KINDS)]:
         shown = ascii(unknown[0] if len(unknown[0]) <= _SHOWN else f"{unknown[0][:_SHOWN]}...")
         raise _ProblemError(f"has the unknown key {shown}")
     if "id" not in fields:
         raise _ProblemError('has no "id"')
     try:
-        return PromiseId.parse(fields["id"])
+        return str(PromiseId.parse(fields["id"]))
     except InvalidIdError as error:
         raise _ProblemError(f'has a bad "id": {error.message}') from None
 
@@ -228,11 +143,12 @@ def _payload(fields: dict[str, Any], text: str) -> bytes:
             f'says {says}: exactly one of "json", "text", "base64" or "empty": true is needed'
         )
     (kind,) = kinds
+    value = fields[kind]
     if kind == "empty":
-        if fields[kind] is not True:
+        if value is not True:
             raise _ProblemError('"empty" can only be true')
         return b""
-    payload = _json(text) if kind == "json" else _string(kind, fields[kind])
+    payload = _json(text).encode() if kind == "json" else _string(kind, value)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise _ProblemError(
             f'"{kind}" has {len(payload):,} bytes, and every Golem takes {MAX_PAYLOAD_BYTES:,}'
@@ -240,23 +156,21 @@ def _payload(fields: dict[str, Any], text: str) -> bytes:
     return payload
 
 
-def _json(text: str) -> bytes:
-    """Return the value of `"json"` as it stands in the line: written anew, it might change."""
+def _json(text: str) -> str:
+    """Return the value of "json" as it stands: written anew, its numbers might change."""
+    read = json.JSONDecoder().raw_decode
     key, value, end = "", "", text.index("{")
-    while key != "json":  # the whole has been read before: there is such a key
-        key, at = _DECODER.raw_decode(text, _after_space(text, end + 1))
-        start = _after_space(text, _after_space(text, at) + 1)
-        _, at = _DECODER.raw_decode(text, start)
-        value, end = text[start:at], _after_space(text, at)
-    try:
-        check_json(value)
-    except JsonError as error:
-        raise _ProblemError(f'"json" is nothing that a worker reads: {error}') from None
-    return value.encode()
+    while key != "json":
+        key, at = read(text, _after_space(text, end + 1))
+        begin = _after_space(text, _after_space(text, at) + 1)
+        _, at = read(text, begin)
+        value, end = text[begin:at], _after_space(text, at)
+    return value
 
 
 def _after_space(text: str, at: int) -> int:
-    return len(text) - len(text[at:].lstrip(" \t\r\n")) if text[at] in " \t\r\n" else at
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
 
 
 def _string(kind: str, value: Any) -> bytes:
@@ -265,29 +179,8 @@ def _string(kind: str, value: Any) -> bytes:
     if not value:
         raise _ProblemError(f'"{kind}" is empty: say "empty": true if that is meant')
     if kind == "text":
-        try:
-            return value.encode()
-        except UnicodeEncodeError:
-            problem = '"text" holds a lone surrogate, which UTF-8 cannot carry'
-            raise _ProblemError(problem) from None
-    with suppress(ValueError):
-        decoded = base64.b64decode(value, validate=True)
-        if base64.b64encode(decoded).decode() == value:  # it passes over stray bits and padding
-            return decoded
-    raise _ProblemError('"base64" is not standard base64 with its padding')
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) == len(pairs):
-        return fields
-    # The object may be one in the payload, whose keys are nobody's business.
-    twice = [key for key in _KEYS if sum(key == other for other, _ in pairs) > 1]
-    raise _ProblemError(f'has "{twice[0]}" twice' if twice else "has a key twice in one object")
-
-
-def _no_constant(name: str) -> Any:
-    raise _ProblemError(f"is not JSON: {name} is no JSON number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+        return value.encode()
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise _ProblemError('"base64" is not standard base64 with its padding') from None

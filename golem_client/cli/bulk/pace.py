@@ -1,8 +1,6 @@
-"""When a run waits and when it ends early: failures that are not the fault of a line."""
+"""When a run waits, and when it ends early: failures that are not those of a line."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -11,6 +9,7 @@ from golem_client import (
     ConnectionFailedError,
     ConnectionLostError,
     DeadlineExceededError,
+    GolemClient,
     GolemError,
     ServerError,
 )
@@ -18,14 +17,11 @@ from golem_client.bulk.hold import Hold, is_outage, is_rate_limit
 from golem_client.outbox.pace import Pace
 from golem_client.outbox.settling import Claimed, Rules
 
-if TYPE_CHECKING:
-    from golem_client import GolemClient
-
 _MOST_IN_VAIN = 10
 
 
 class BulkPace(Pace):
-    """Send every line at once, but pause in an outage and when the server limits the rate.
+    """Sends every line at once, but pauses in an outage and when the server limits the rate.
 
     In an outage, lines wait at the client's gate, and those whose time is up there wait for their
     next turn. A run that never reached anything, though the gate stayed open, ends: the host does
@@ -69,22 +65,32 @@ class BulkPace(Pace):
         if not isinstance(error, GolemError):  # from the token's callable
             return
         self._see_whether_closed(now)
-        is_of_the_token = isinstance(error, AuthenticationError) and error.is_certain
-        goes_on = not is_of_the_token
         self._is_limited = is_rate_limit(error)
         if self._is_limited:
-            is_late = began < self._limited_at
-            if not is_late:
-                self._limited_at = now
-            goes_on = self._hold.note_limit(error, now, started_in=self._hold.number - is_late)
+            goes_on = self._note_limit(error, began, now)
         elif self._is_outage(error, began):
             self._hold.note_outage(now)
             goes_on = not self._is_unreachable(error)
-        elif not is_of_the_token:
+        elif isinstance(error, AuthenticationError) and error.is_certain:
+            goes_on = False
+        else:
             return
         self.spared = error
         if not goes_on:
             self.reason = self.reason or error
+
+    def why_held(self, now: float) -> str:
+        """Return why nothing moves, for people; empty where the run is not held."""
+        if self._is_limited and (pause := self._hold.seconds_left(now)):
+            return f"rate limited, going on in {pause:.0f} s"
+        down = self._client.pressure.seconds_down
+        return f"Golem has been down or overloaded for {down:.0f} s: the run waits" if down else ""
+
+    def _note_limit(self, error: GolemError, began: float, now: float) -> bool:
+        is_late = began < self._limited_at  # the limits of calls under way together are one
+        if not is_late:
+            self._limited_at = now
+        return self._hold.note_limit(error, now, started_in=self._hold.number - is_late)
 
     def _is_outage(self, error: GolemError, began: float) -> bool:
         if isinstance(error, ServerError | ConnectionLostError):
@@ -95,13 +101,6 @@ class BulkPace(Pace):
             return True  # Golem may be back by now, but it took this line's time
         is_down = is_outage(error, is_open=self._client.pressure.open)
         return is_down or isinstance(error, ConnectionFailedError)
-
-    def why_held(self, now: float) -> str:
-        """Return why nothing moves, for people; empty where the run is not held."""
-        if self._is_limited and (pause := self._hold.seconds_left(now)):
-            return f"rate limited, going on in {pause:.0f} s"
-        down = self._client.pressure.seconds_down
-        return f"Golem has been down or overloaded for {down:.0f} s: the run waits" if down else ""
 
     def _see_whether_closed(self, now: float) -> None:
         if not self._client.pressure.open:

@@ -1,147 +1,236 @@
-"""The results file of `golem-promise bulk`: what has ended, so that nothing is sent twice.
+"""What `golem-promise bulk` keeps of a run: the results file, and the journal beside it.
 
-One line, one record, written and flushed as deliveries end. A record is known by its promise, never
-by the number of its line: the input may be edited between two runs. Nothing in it is made from a
-payload. A kill can tear the last record only; it is cut off, and written anew from the journal. A
-lock keeps a second process away for as long as the first one lives.
+The results have a line for each promise that has its end, written as deliveries end; the command
+goes on from it. A record is known by its promise, since the input may be edited between two runs. A
+kill can tear only the last record, which is cut off and written anew from the journal. The
+journal is an outbox file, from which the lines are delivered. Nothing in the results is made from a
+payload.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from typing import Any, Self
 
-from golem_client import PromiseId
-from golem_client.cli.bulk.tally import BAD_LINE, COMPLETED, FAILED
-from golem_client.cli.exit_codes import ExitCode
+import attrs
+from sqlalchemy import text
+
+from golem_client import Outcome
+from golem_client.outbox import Outbox
 
 if sys.platform != "win32":
     import fcntl
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
-    from golem_client.cli.bulk.plan import Index
+BAD_LINE = "bad_line"
+FAILED = "failed"
+COMPLETED = tuple(outcome.value for outcome in Outcome)
 
 _BEGINNING = b'{"line":'
-_BINARY = getattr(os, "O_BINARY", 0)
 
 
 class ResultsError(Exception):
-    """The results file or its journal cannot be used, or not any more; the text is for people.
+    """The results file or its journal cannot be used; the text is for people."""
+
+
+@attrs.define
+class Known:
+    """What is known of a promise.
 
     Attributes:
-        code: The exit code of the command.
+        outcome: How it ended; empty where it has not.
+        is_recorded: Whether the results say so; else only the journal does.
+        attempts: The requests that were sent, where only the journal has the outcome.
+        payload_hash: Of the payload that may be out, or of its line; None where nobody knows.
+        line: The line of this run that named it; 0 where none has.
+        may_be_ours: Whether an earlier run may have stored the payload, as the results say.
+        worth_retrying: Whether what failed can still succeed.
     """
 
-    def __init__(self, message: str, code: ExitCode = ExitCode.USAGE) -> None:
-        super().__init__(message)
-        self.code = code
+    outcome: str = ""
+    is_recorded: bool = attrs.field(default=False, converter=bool)
+    attempts: int = 0
+    payload_hash: int | None = None
+    line: int = 0
+    may_be_ours: bool = attrs.field(default=False, converter=bool)
+    worth_retrying: bool = attrs.field(default=False, converter=bool)
 
 
-class ResultsFile:
-    """A results file that is open for more records, and locked.
+class Index:
+    """What is known of each promise, on disk: memory does not grow with the number of lines.
 
-    Raises:
-        ResultsError: It is another process's at the moment, or no results file.
-        OSError: It cannot be opened or written.
+    The database is a temporary file without a name, which is gone when the process ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
+        columns = [column.name for column in attrs.fields(Known)]
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE promises "
+            f"(id TEXT PRIMARY KEY, {', '.join(columns)}) WITHOUT ROWID; BEGIN"
+        )
+        self._put = f"REPLACE INTO promises VALUES (?{', ?' * len(columns)})"  # noqa: S608 - ours
+
+    def __len__(self) -> int:
+        (size,) = self._db.execute("SELECT count(*) FROM promises").fetchone()
+        return int(size)
+
+    def __getitem__(self, promise_id: str) -> Known:
+        found = self._db.execute("SELECT * FROM promises WHERE id = ?", (promise_id,)).fetchone()
+        return Known() if found is None else Known(*found[1:])
+
+    def __setitem__(self, promise_id: str, known: Known) -> None:
+        self._db.execute(self._put, (promise_id, *attrs.astuple(known)))
+
+    def close(self) -> None:
+        """Delete it."""
+        self._db.close()
+
+
+class Results:
+    """What is known of the promises of a run, and the results file that has what is known for good.
+
+    Only one process may write to the file at a time.
+
+    Attributes:
+        path: The file; None where nothing is recorded.
+        promises: What is known of each, by the text of its id; of a new one, nothing.
+        bad_lines: The numbers and problems of the bad lines that are recorded.
+    """
+
+    def __init__(self, path: Path | None, *, is_writable: bool = True) -> None:
         self.path = path
-        # What is recorded is nobody else's business: 0600.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o600)
-        self._file = open(file, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
-        if sys.platform == "win32":  # has no fcntl: there, two processes are not kept apart
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            if not isinstance(error, BlockingIOError):
+        self.promises = Index()
+        self.bad_lines: set[tuple[int, str]] = set()
+        self._file = None if path is None or not is_writable else _locked(path)
+        if path is not None and path.exists():
+            try:
+                end = self._load(path)
+            except BaseException:
+                self.__exit__()
                 raise
-            busy = f"{path} is being written by another golem-promise bulk"
-            raise ResultsError(busy) from None
+            if self._file is not None:
+                self._file.truncate(end)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a pipe or a terminal has nothing to be synchronised
-            os.fsync(self._file.fileno())
-        self._file.close()
-
-    def load_into(self, index: Index) -> None:
-        """Read the records there are, and cut off what a kill has left of a last one."""
-        self._file.seek(0)
-        with open(self._file.fileno(), "rb", closefd=False) as reader:
-            end, is_ended = _load(reader, self.path, index)
-        self._file.truncate(end)
-        if not is_ended:
-            self._write(b"\n")
+        self.promises.close()
+        if self._file is not None:
+            self._file.close()
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Write records at once: from now on, a kill of this process does not lose them.
+        """Write records at once: from now on, a kill of this process does not lose them."""
+        if self._file is not None:
+            lines = [json.dumps(record, separators=(",", ":")) + "\n" for record in records]
+            _write(self._file, "".join(lines).encode())
 
-        Raises:
-            ResultsError: They cannot be written.
-        """
-        lines = [json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records]
-        try:
-            self._write(b"".join(lines))
-        except OSError as error:
-            problem = f"{self.path} cannot be written: {error.strerror}"
-            raise ResultsError(problem, ExitCode.FAILED) from None
-
-    def _write(self, data: bytes) -> None:
-        while data:
-            data = data[self._file.write(data) :]
-
-
-def load_only(path: Path, index: Index) -> None:
-    """Read the records there are, and change nothing.
-
-    Raises:
-        ResultsError: It is no results file.
-        OSError: It cannot be read.
-    """
-    if path.exists():
+    def _load(self, path: Path) -> int:
+        """Load each record; return where the last whole one ends."""
+        end = 0
         with path.open("rb") as reader:
-            _load(reader, path, index)
+            for number, raw in enumerate(reader, 1):
+                record = _record(raw) if raw.endswith(b"\n") else None
+                if record is not None:
+                    self._know(record)
+                    end += len(raw)
+                # The end of the file may be the beginning of a record that a kill has torn.
+                elif raw.endswith(b"\n") or (number == 1 and not _BEGINNING.startswith(raw[:8])):
+                    raise ResultsError(
+                        f"line {number} of {path} is not a record of golem-promise bulk: "
+                        "name another file for the results"
+                    )
+        return end
+
+    def _know(self, record: Mapping[str, Any]) -> None:
+        if record["outcome"] == BAD_LINE:
+            self.bad_lines.add((record["line"], record["message"]))
+            return
+        self.promises[record["id"]] = Known(
+            outcome=record["outcome"],
+            is_recorded=True,
+            may_be_ours=record.get("may_have_completed") is True,
+            worth_retrying=record.get("worth_retrying") is True,
+        )
 
 
-def _load(reader: BinaryIO, path: Path, index: Index) -> tuple[int, bool]:
-    """Load each record; return where the last one ends, and whether its line is ended."""
-    end, last = 0, b"\n"
-    for number, raw in enumerate(reader, 1):
-        record = _record(raw)
-        if record is not None:
-            index.load(record)
-            end, last = end + len(raw), raw
-        # The end of the file may be the beginning of a record that a kill has torn.
-        elif raw.endswith(b"\n") or (number == 1 and not _BEGINNING.startswith(raw[:8])):
-            raise ResultsError(
-                f"line {number} of {path} is no record of golem-promise bulk: "
-                "name another file for the results"
-            )
-    return end, last.endswith(b"\n")
+def _locked(path: Path) -> FileIO:
+    # What is recorded is nobody else's business: 0600.
+    opener = partial(os.open, mode=0o600)
+    file = FileIO(path, "a+", opener=opener)
+    if sys.platform != "win32":  # which has no fcntl: there, two processes are not kept apart
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            busy = f"{path} is being written by another golem-promise bulk"
+            raise ResultsError(busy) from None
+    return file
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        error.filename = str(file.name)
+        raise
 
 
 def _record(raw: bytes) -> dict[str, Any] | None:
     """Return a record as this command writes it; None for anything else."""
     with suppress(ValueError, RecursionError, TypeError, LookupError):
-        record = json.loads(raw)
-        if type(record["line"]) is not int:
-            return None
-        outcome, promise_id = record["outcome"], record["id"]
-        if outcome == BAD_LINE:
-            is_record = isinstance(record["message"], str)
-        else:
-            is_record = str(PromiseId.parse(promise_id)) == promise_id
-        return record if is_record and outcome in (*COMPLETED, FAILED, BAD_LINE) else None
+        record: dict[str, Any] = json.loads(raw)
+        named = record["message"] if record["outcome"] == BAD_LINE else record["id"]
+        is_known = record["outcome"] in (*COMPLETED, FAILED, BAD_LINE)
+        return record if is_known and (type(record["line"]), type(named)) == (int, str) else None
     return None
+
+
+_SERVER = "CREATE TABLE IF NOT EXISTS golem_bulk_server (url TEXT PRIMARY KEY)"
+
+# What an earlier run left: only lines that are still in the file are sent, so that everything
+# waits here until its line comes. Accepting it revives the row, with the payload that may be out.
+_PARK = """
+UPDATE golem_outbox_entries SET state = 'dead', due_at = NULL, lease = NULL,
+  may_have_stored = may_have_stored OR is_claimed, is_claimed = false
+WHERE state = 'pending'
+"""
+
+_OUT = """
+SELECT promise_id, outcome, attempts, CASE WHEN outcome IS NULL THEN payload END
+FROM golem_outbox_entries WHERE state = 'completed' OR may_have_stored
+"""
+
+
+@asynccontextmanager
+async def journal(path: Path, server: str, results: Results) -> AsyncIterator[Outbox]:
+    """Open the journal, and note what it knows and the results do not."""
+    async with await Outbox.open(path, nudge_after=None) as outbox:
+        async with outbox.engine.begin() as connection:
+            await connection.execute(text(_SERVER))
+            name = "INSERT OR IGNORE INTO golem_bulk_server VALUES (:url)"
+            await connection.execute(text(name), {"url": server})
+            for (url,) in await connection.execute(text("SELECT url FROM golem_bulk_server")):
+                if url != server:
+                    raise ResultsError(
+                        f"{path} is the journal of a run against {url}, and this one is against "
+                        f"{server}: name another file for the results"
+                    )
+            await connection.execute(text(_PARK))
+            async for promise_id, outcome, attempts, payload in await connection.stream(text(_OUT)):
+                known = results.promises[promise_id]
+                if outcome is None:
+                    known.payload_hash = hash(payload)
+                elif known.outcome not in COMPLETED:
+                    known.outcome, known.attempts, known.is_recorded = outcome, attempts, False
+                results.promises[promise_id] = known
+        yield outbox

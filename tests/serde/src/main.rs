@@ -144,13 +144,11 @@ enum Renamed {
 
 #[derive(Serialize, Deserialize)]
 enum Movement {
-    Moved(i64, i64),
-    Delayed(Duration),
     Shifted(i64, i64),
     Noted(String),
-    Empty {},
     Pending,
     Done,
+    #[serde(rename = "red")]
     Red,
     Listed(Vec<i64>),
 }
