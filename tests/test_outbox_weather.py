@@ -18,7 +18,7 @@ from golem_client.outbox import Entry, Outbox, State
 from golem_client.outbox.worker import Settled
 from tests.databases import BOTH, empty_database, postgresql, postgresql_url
 from tests.samples import PROMISE_ID, TOKEN
-from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, stall
+from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, serving, stall
 
 LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
 OTHER_ID = PromiseId(PROMISE_ID.worker_id, 9)
@@ -270,8 +270,7 @@ async def test_golem_refuses_connections_for_a_while(engine: AsyncEngine) -> Non
         await asyncio.gather(*(outbox.complete_text(id_, "x") for id_ in ids))
         await until_any_failed(outbox)
         again = ScriptedServer(FALSE)
-        up = await asyncio.start_server(again._serve, "127.0.0.1", port)
-        async with up:
+        async with serving(again._serve, port=port):
             entries = [await outbox.wait(id_, timeout=20) for id_ in ids]
     assert {Outcome.ALREADY_FULFILLED} == {entry.outcome for entry in entries}
     assert 20 == len(again.requests)
