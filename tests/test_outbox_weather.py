@@ -47,6 +47,13 @@ async def execute_scalar(engine: AsyncEngine, query: str) -> Any:
         return (await connection.execute(text(query))).scalar()
 
 
+async def until_listening(engine: AsyncEngine) -> None:
+    can_listen = engine.dialect.name == "postgresql"
+    async with asyncio.timeout(10):
+        while can_listen and not await execute_scalar(engine, LISTENERS):
+            await asyncio.sleep(0.01)
+
+
 async def until(condition: Any) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - nothing tells
@@ -245,6 +252,7 @@ async def test_a_delivery_that_ends_with_the_loop_leaves_no_lease(engine: AsyncE
         before = asyncio.all_tasks()
         delivering = asyncio.create_task(outbox.deliver(client))
         await server.is_asked()
+        await until_listening(engine)  # asyncpg 0.30 leaks a connection that is half made
         tasks = asyncio.all_tasks() - before
         for task in tasks:
             task.cancel()
@@ -323,7 +331,5 @@ async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> Non
             entry = await outbox.wait(PROMISE_ID, timeout=10)
             assert 1 == len(server.requests)
             assert 1 == (await outbox.counts()).completed
-            async with asyncio.timeout(10):
-                while not await execute_scalar(other, LISTENERS):  # noqa: ASYNC110 - nothing tells
-                    await asyncio.sleep(0.02)
+            await until_listening(other)
     assert (State.COMPLETED, Outcome.FULFILLED, 1) == (entry.state, entry.outcome, entry.attempts)

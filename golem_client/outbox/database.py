@@ -109,16 +109,24 @@ class Database:
         """
         while listen := _LISTENING.get(self.engine.dialect.driver):
             try:
-                async with self.engine.connect() as connection:
-                    raw: Any = (await connection.get_raw_connection()).driver_connection
-                    try:
-                        await listen(raw, on_new)
-                    finally:
-                        await connection.invalidate()  # the next one to use it must not listen
+                await self._listen_once(listen, on_new)
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
             await asyncio.sleep(_AWAY_SECONDS)
+
+    async def _listen_once(self, listen: Any, on_new: Callable[[], None]) -> None:
+        connection = self.engine.connect()
+        # A driver leaks a connection that is cancelled while it is made: asyncpg 0.30 does.
+        connecting = asyncio.ensure_future(connection.start())
+        try:
+            await asyncio.shield(connecting)
+            await listen((await connection.get_raw_connection()).driver_connection, on_new)
+        finally:
+            await asyncio.wait([connecting])
+            if not connecting.cancelled() and connecting.exception() is None:
+                await connection.invalidate()  # the next one to use it must not listen
+                await connection.close()
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
