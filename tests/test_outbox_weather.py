@@ -50,7 +50,7 @@ async def execute_scalar(engine: AsyncEngine, query: str) -> Any:
 async def until_listening(engine: AsyncEngine) -> None:
     can_listen = engine.dialect.name == "postgresql"
     async with asyncio.timeout(10):
-        while can_listen and not await execute_scalar(engine, LISTENERS):
+        while can_listen and not await execute_scalar(engine, LISTENERS):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

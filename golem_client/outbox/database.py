@@ -123,10 +123,7 @@ class Database:
             await asyncio.shield(connecting)
             await listen((await connection.get_raw_connection()).driver_connection, on_new)
         finally:
-            await asyncio.wait([connecting])
-            if not connecting.cancelled() and connecting.exception() is None:
-                await connection.invalidate()  # the next one to use it must not listen
-                await connection.close()
+            await asyncio.shield(_drop(connection, connecting))
 
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
@@ -173,6 +170,14 @@ class Database:
             await connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+async def _drop(connection: AsyncConnection, connecting: asyncio.Future[Any]) -> None:
+    """Close a connection once it is made, so that nobody else uses one that listens."""
+    await asyncio.wait([connecting])
+    if not connecting.cancelled() and connecting.exception() is None:
+        await connection.invalidate()
+        await connection.close()
 
 
 async def _listen_with_asyncpg(raw: Any, on_new: Callable[[], None]) -> None:
