@@ -92,7 +92,7 @@ class Level(IntEnum):
     ids=repr,
 )
 def test_long_lists_are_written_as_short_ones(last: Any) -> None:
-    """A long list of plain values is looked at in one go, where all in it is plain."""
+    """A list of nothing but plain values is checked at once, without rules."""
     rows = [{"a": 1, "b": [1, {"c": None}]}] * 50
     written = b",".join(map(encode_json, [*rows, last]))
     assert encode_json([*rows, last]) == b"[" + written + b"]"
@@ -102,7 +102,7 @@ def test_long_lists_are_written_as_short_ones(last: Any) -> None:
 
 
 def test_what_is_wrong_in_a_long_list_has_its_path() -> None:
-    """Also what is found on the second look alone, and what is too large or too deep."""
+    """Also NaN, which is only found in the text, and what is too large or too deep."""
     rows: list[Any] = [{"a": [1]}] * 50
     cycle: list[Any] = [1]
     cycle.append(cycle)
@@ -297,7 +297,7 @@ def test_bytes_are_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_bytes_are_sent_as_they_are(kind: Any) -> None:
-    """All three kinds of bytes are exactly themselves."""
+    """bytes, bytearray and memoryview are sent unchanged."""
     encoded = encode_bytes(kind(b"\x00\xff"))
     assert (bytes, b"\x00\xff") == (type(encoded), encoded)
 
@@ -330,7 +330,7 @@ def test_only_text_is_text(value: Any) -> None:
 
 
 def test_text_with_a_lone_surrogate_is_refused() -> None:
-    """Half a character cannot be UTF-8; the text is not shown."""
+    """UTF-8 cannot carry it; the message does not show the text."""
     with pytest.raises(PayloadError, match="lone surrogate at index 7") as caught:
         encode_text("hunter2\ud800")
     assert "hunter2" not in repr(caught.value)

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    TypedDict,
+    TypeVar,
+    get_type_hints,
+)
 from uuid import UUID
 
 import attrs
@@ -25,6 +35,7 @@ from golem_client.payload import PayloadConverter, encode_json, make_converter
 from golem_client.payload import converter as converter_module
 
 SECRET = "hunter2"
+T = TypeVar("T")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 PROMISE = PromiseId.parse("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42")
 
@@ -69,7 +80,7 @@ def _written(converter: Converter, value: Any, as_type: Any = None) -> str:
 
 
 def test_a_hook_for_a_class_wins() -> None:
-    """Whether the class is declared, inherited, or neither."""
+    """Where the class is declared, where a subclass is, and where nothing is."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: f"{money.amount} {money.currency}")
     assert _written(converter, [BILL.total]) == '["1.10 EUR"]'
@@ -146,7 +157,7 @@ def test_a_hook_gets_only_what_it_is_declared_for() -> None:
 
 
 def test_what_a_hook_returns_is_not_converted_twice() -> None:
-    """Plain values in it are final; what is not plain in it meets the rules and other hooks."""
+    """Plain values in it are final; all others are written by the rules and other hooks."""
     converter = make_converter()
     converter.register_unstructure_hook(str, lambda text: f"<{text}>")
     converter.register_unstructure_hook(Money, lambda m: {"eur": ["a", m.amount, {Name("k"): m}]})
@@ -175,7 +186,7 @@ def test_a_hook_for_a_union_may_change_nothing() -> None:
 
 
 def test_a_hook_for_a_kind_of_container_wins_where_the_kind_is_not_declared() -> None:
-    """A hook for a subclass is found behind the declaration of its base."""
+    """A hook for a subclass is used also where its base class is declared."""
 
     class Stack(list[int]): ...
 
@@ -193,7 +204,7 @@ def test_a_hook_for_a_kind_of_container_wins_where_the_kind_is_not_declared() ->
 
 
 def test_hooks_that_return_each_other_are_refused() -> None:
-    """What never becomes plain is not tried for ever."""
+    """The recursion ends as a PayloadError."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda money: Name(money.currency))
     converter.register_unstructure_hook(Name, lambda name: Money(Decimal(1), name))
@@ -202,7 +213,7 @@ def test_hooks_that_return_each_other_are_refused() -> None:
 
 
 def test_what_a_hook_returns_is_checked() -> None:
-    """With the path, also inside of what it returns."""
+    """The path goes on inside what it returns."""
     converter = make_converter()
     converter.register_unstructure_hook(Money, lambda _: {"amount": [float("nan")]})
     with pytest.raises(PayloadError, match=r"^\$\.total\.amount\[0\]: is not a finite number"):
@@ -233,8 +244,8 @@ def test_cattrs_own_hooks_are_the_users() -> None:
     assert _written(converter, BILL) == expected
 
 
-def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
-    """Only the hook knows the part between."""
+def test_a_refusal_inside_a_hook_has_both_of_its_paths() -> None:
+    """Only the hook knows what is between them."""
     converter = make_converter()
     converter.register_unstructure_hook(
         Bill, make_dict_unstructure_fn(Bill, converter, at=override(rename="type"))
@@ -245,33 +256,19 @@ def test_a_refusal_inside_a_hook_has_what_is_known_of_its_path() -> None:
         encode_json({"bills": [bill]}, converter=converter)
 
 
-def test_an_override_renames_and_omits() -> None:
-    """`Annotated[T, override(...)]` is cattrs' own way to do it on the field."""
+def test_overrides_of_cattrs_are_written_by_its_own_function() -> None:
+    """Without a hook they are refused, not ignored."""
 
     @attrs.frozen
     class Renamed:
         type_: Annotated[str, override(rename="kind")]
-        secret: Annotated[str, override(omit=True)] = SECRET
-
-    converter = make_converter(key_style="camelCase")
-    assert _written(converter, Renamed("a")) == '{"kind":"a"}'
-
-
-def test_an_override_that_does_more_is_refused() -> None:
-    """An option of the override that is not supported is an error, not ignored."""
-    converter = make_converter()
-
-    @attrs.frozen
-    class Defaulted:
         count: Annotated[int, override(omit_if_default=True)] = 0
 
-    @attrs.frozen
-    class Hooked:
-        count: Annotated[int, override(unstruct_hook=hex)] = 0
-
-    for value in (Defaulted(), Hooked()):
-        with pytest.raises(PayloadError, match="'count' whose override does more"):
-            encode_json(value, converter=converter)
+    converter = make_converter()
+    with pytest.raises(PayloadError, match=r"override in its field 'type_'; .* make_dict_unstruct"):
+        encode_json(Renamed("a"), converter=converter)
+    converter.register_unstructure_hook(Renamed, make_dict_unstructure_fn(Renamed, converter))
+    assert _written(converter, Renamed("a")) == '{"kind":"a"}'
 
 
 class BoomError(Exception):
@@ -301,7 +298,7 @@ def test_a_hook_that_raises_is_a_refusal(declared: Any) -> None:
 
 
 def test_a_factory_that_raises_is_a_refusal() -> None:
-    """So is one that makes hooks."""
+    """A factory makes hooks; its error is translated as a hook's is."""
     converter = make_converter()
     converter.register_unstructure_hook_factory(lambda t: t is Money, _boom)
     with pytest.raises(PayloadError, match=r"^\$\.total: could not be read: BoomError"):
@@ -319,7 +316,7 @@ def test_hooks_that_recurse_for_ever_are_refused() -> None:
 
 
 def test_a_copy_has_the_hooks_and_the_rules() -> None:
-    """cattrs' copy() keeps what was registered and what was asked for."""
+    """cattrs' copy() keeps the hooks and the options of make_converter()."""
     converter = make_converter(externally_tagged=[Decision], key_style="camelCase")
     converter.register_unstructure_hook(Money, lambda money: str(money.amount))
     copied = converter.copy()
@@ -386,6 +383,11 @@ class Branch:
 
 class Typed(TypedDict):
     a: int
+
+
+@attrs.frozen
+class Pair(Generic[T]):
+    both: tuple[T, T]
 
 
 Decision = Approved | Rejected
@@ -463,14 +465,14 @@ class Answer:
     ],
 )
 def test_a_declared_union_of_classes_must_be_tagged(value: Any, as_type: Any, path: str) -> None:
-    """A Rust enum fails for good on what has no tag; the message has both ways out."""
+    """A Rust enum cannot read a value without a tag; the message names both ways out."""
     with pytest.raises(PayloadError) as caught:
         encode_json(value, as_type)
     assert str(caught.value) == path + ADVICE
 
 
 def test_the_advice_for_an_untagged_enum_works() -> None:
-    """Each value is then written as its own class, and still must be of the union."""
+    """Each value is then written as its own class, and must still be of the union."""
     converter = make_converter()
     converter.register_unstructure_hook(Decision, converter.unstructure)
     assert _written(converter, [Rejected("a"), Approved()], list[Decision]) == '[{"reason":"a"},{}]'
@@ -567,8 +569,8 @@ def test_threads_may_share_a_converter() -> None:
             assert set(encoded) == {expected}
 
 
-def test_a_cycle_of_variants_is_a_cycle() -> None:
-    """Found as such, and a bomb of variants as quickly as any other."""
+def test_a_cycle_of_variants_is_refused() -> None:
+    """It is refused with its path; many references to few variants are refused as quickly."""
     converter = make_converter(externally_tagged=Branch | Approved)
     value = Branch(SECRET, None)
     value.right = [value]
@@ -580,13 +582,6 @@ def test_a_cycle_of_variants_is_a_cycle() -> None:
         bomb = Branch(bomb, bomb)
     with pytest.raises(PayloadError, match="max_payload_bytes"):
         encode_json(bomb, converter=converter, max_bytes=100_000)
-
-
-def test_a_tuple_is_content_as_it_is() -> None:
-    """Only a NamedTuple of one field is a newtype variant; a tuple is an array."""
-    union = Approved | tuple[int]
-    converter = make_converter(externally_tagged={union: {tuple[int]: "One"}})
-    assert _written(converter, (1,), union) == '{"One":[1]}'
 
 
 def test_an_alias_can_be_tagged() -> None:
@@ -603,7 +598,7 @@ def test_a_single_class_can_be_tagged() -> None:
 
 
 def test_a_subclass_of_a_variant_is_not_a_variant() -> None:
-    """Rust has no name for it: as the union it is refused, by itself it is itself."""
+    """Rust has no name for it: as the union it is refused, by itself it is written untagged."""
     converter = make_converter(externally_tagged=[Decision])
     assert _written(converter, Late("a")) == '{"reason":"a","by":0}'
     declarations: list[Any] = [Decision, Decision | None]
@@ -613,7 +608,7 @@ def test_a_subclass_of_a_variant_is_not_a_variant() -> None:
 
 
 def test_a_variant_of_two_unions_needs_as_type() -> None:
-    """Only where they write it differently."""
+    """Only if they name it differently."""
     converter = make_converter(externally_tagged={Decision: {Approved: "Yes"}, Either: {}})
     assert _written(converter, Approved(), Decision) == '"Yes"'
     assert _written(converter, Approved(), Either) == '"Approved"'
@@ -621,22 +616,6 @@ def test_a_variant_of_two_unions_needs_as_type() -> None:
         encode_json([Approved()], converter=converter)
     alike = make_converter(externally_tagged=[Decision, Either])
     assert _written(alike, [Approved()]) == '["Approved"]'
-
-
-def test_a_newtype_variant_is_tagged_only_where_it_is_declared() -> None:
-    """Text everywhere else is text."""
-    union = Approved | str
-    converter = make_converter(externally_tagged={union: {str: "Denied"}})
-    assert _written(converter, ["a", Approved()]) == '["a","Approved"]'
-    assert _written(converter, ["a", Approved()], list[union]) == '[{"Denied":"a"},"Approved"]'
-
-
-def test_a_list_that_is_a_variant_is_a_list_elsewhere() -> None:
-    """As with text: its class was not made to be a variant."""
-    union = Approved | list[int]
-    converter = make_converter(externally_tagged={union: {list[int]: "Many"}})
-    assert _written(converter, [[1], Approved()]) == '[[1],"Approved"]'
-    assert _written(converter, [[1]], list[union]) == '[{"Many":[1]}]'
 
 
 def test_the_exact_class_wins_in_a_union() -> None:
@@ -662,14 +641,14 @@ def test_a_users_hook_writes_the_content() -> None:
 
 
 def test_a_users_hook_for_the_union_wins() -> None:
-    """Over the tagging too."""
+    """It replaces the tag, too."""
     converter = make_converter(externally_tagged=[Decision])
     converter.register_unstructure_hook(Decision, lambda value: {"t": type(value).__name__})
     assert _written(converter, Rejected("a"), Decision) == '{"t":"Rejected"}'
 
 
 def test_variants_are_checked_inside() -> None:
-    """With the path through the tag."""
+    """The path has the tag in it."""
     converter = make_converter(externally_tagged=Approved | Rejected | Shift)
     with pytest.raises(
         PayloadError, match=r"^\$\[0\]\.Rejected\.reason: is of type int, where str"
@@ -682,12 +661,12 @@ def test_variants_are_checked_inside() -> None:
 @pytest.mark.parametrize(
     ("tagged", "error", "words"),
     [
-        ([str], ValueError, "needs a name"),
-        ([Approved | str], ValueError, "needs a name"),
+        ([str], TypeError, "str cannot be a variant; declare an attrs class, a dataclass, a Named"),
+        ([Approved | str], TypeError, "str cannot be"),
         ({Decision: {Moved: "M"}}, ValueError, "has no variant"),
         ({Decision: {Approved: "Rejected"}}, ValueError, "several variants named"),
         (
-            {Decision | list[int] | list[str]: {list[int]: "A", list[str]: "B"}},
+            {Pair[int] | Pair[str]: {Pair[int]: "A", Pair[str]: "B"}},
             TypeError,
             "several variants of one class",
         ),
@@ -705,7 +684,7 @@ def test_unions_that_cannot_be_tagged(tagged: Any, error: type[Exception], words
 
 
 def test_a_variant_that_cannot_be_written_is_refused() -> None:
-    """With its own refusal, when it is used."""
+    """It is refused when it is used, for its own reason."""
 
     class Forgotten(Rejected):
         more: int = 0
@@ -723,13 +702,13 @@ def test_the_types_of_the_converters_methods_resolve() -> None:
 
 
 def test_the_examples_of_make_converter() -> None:
-    """What its documentation shows is so."""
+    """They are run as doctests."""
     results = doctest.testmod(converter_module)
     assert (results.failed, results.attempted > 0) == (0, True)
 
 
 def test_an_unknown_key_style_is_an_error() -> None:
-    """Not silently none."""
+    """It is not ignored."""
     with pytest.raises(ValueError, match="key_style='camel' is not one of camelCase"):
         make_converter(key_style="camel")  # type: ignore[arg-type]
 
@@ -753,8 +732,8 @@ def test_key_styles_are_serdes(style: Any, keys: list[str]) -> None:
     assert list(tree) == keys
 
 
-def test_keys_that_collide_by_style_are_refused() -> None:
-    """Two fields of one key would lose one."""
+def test_two_fields_with_one_key_are_refused() -> None:
+    """Of two fields with one key, one would be lost."""
     cls = attrs.make_class("Styled", {"a_b": attrs.field(default=1), "aB": attrs.field(default=2)})
     with pytest.raises(PayloadError, match=r"^\$\.aB: is the text of two keys"):
         encode_json(cls(), converter=make_converter(key_style="camelCase"))

@@ -230,14 +230,6 @@ def test_dataclasses_of_pydantic_are_written_by_pydantic() -> None:
     assert encode_json([data, data]) == b"[" + expected + b"," + expected + b"]"
 
 
-def test_a_text_that_looks_like_our_mark_stays() -> None:
-    """Marks stand for models while the rest is written."""
-    mark = "\0golem-client\0"
-    assert json.loads(encode_json([mark, Row(id=1), {mark: mark}])) == [
-        *(mark, {"id": 1, "names": {}}, {mark: mark})
-    ]
-
-
 @attrs.frozen
 class Holder:
     any_model: pydantic.BaseModel
@@ -451,14 +443,14 @@ def test_no_text_hides_the_depth(text: str) -> None:
 
 
 def test_a_text_may_say_nan() -> None:
-    """Only outside texts is it no JSON."""
+    """NaN inside a text is text."""
     assert encode_json(Row(id=1, names={"NaN": ["Infinity"]})) == (
         b'{"id":1,"names":{"NaN":["Infinity"]}}'
     )
 
 
-def test_nan_is_null_where_the_model_says_nothing() -> None:
-    """This is the default of pydantic."""
+def test_nan_is_null_by_default() -> None:
+    """pydantic writes it so unless the model's settings differ."""
     assert json.loads(encode_json(SETTINGS))["ratio"] is None
 
 
@@ -469,6 +461,6 @@ def test_a_model_is_not_another() -> None:
 
 
 def test_uuid_keys_collide_with_their_text() -> None:
-    """As everywhere."""
+    """Inside a model as elsewhere."""
     with pytest.raises(PayloadError, match="writes one key twice"):
         encode_json(Free(value={UUID(int=1): 1, str(UUID(int=1)): 2}))

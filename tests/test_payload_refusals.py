@@ -520,7 +520,7 @@ def test_a_shared_value_is_not_a_cycle() -> None:
 
 
 def test_a_shared_value_counts_with_its_depth() -> None:
-    """What fits at one depth is too deep at another."""
+    """It may be written at one depth and be too deep at another."""
     shared = _deep(100, lambda inner: [inner, ID])
     assert encode_json([shared, [shared]])
     box = [shared]
@@ -559,6 +559,6 @@ def test_a_full_stack_is_a_payload_error() -> None:
 
 
 def test_another_converter_is_refused() -> None:
-    """A converter that has not our rules cannot promise them."""
+    """Only make_converter() makes one with the payload rules."""
     with pytest.raises(PayloadError, match=r"not from make_converter\(\)"):
         encode_json(1, converter=cattrs.Converter())

@@ -367,7 +367,7 @@ def test_a_value_of_another_type_is_refused(as_type: Any, value: Any, path: str)
 
 
 def test_a_mismatch_says_what_was_found_and_declared() -> None:
-    """Two types and what to do."""
+    """The message has both types and what to do."""
     with pytest.raises(PayloadError) as caught:
         encode_json([Base(), "hunter2"], list[Base | None])
     assert caught.value.message == (
@@ -392,7 +392,7 @@ def test_the_first_member_that_can_write_a_value_does() -> None:
     assert encode_json([1], list[Name] | list[int], converter) == b"[1]"
 
 
-def test_what_members_were_tried_leaves_no_trace() -> None:
+def test_trying_a_member_of_a_union_costs_no_room() -> None:
     """A member that does not fit uses up neither depth nor length."""
     value = [[1] * 50] * 200
     encoded = encode_json(value, list[list[str] | list[int]])
@@ -443,7 +443,7 @@ def test_choosing_in_a_recursive_union_is_quick(aliases: dict[str, Any]) -> None
 
 
 def test_a_cycle_is_found_behind_a_union() -> None:
-    """Trying the members of a union ends too."""
+    """Trying the members of a union ends as well."""
     value: list[Any] = []
     value.append(value)
     with pytest.raises(PayloadError):

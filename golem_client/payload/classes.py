@@ -75,7 +75,7 @@ def _record_rule(declared: Any, converter: PayloadConverter) -> Rule:
     names, keys = [name for name, _, _ in fields], [key for _, key, _ in fields]
     rules = [converter.rule_for(each) for _, _, each in fields]
     twice = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
-    get = attrgetter(*names, "__class__", "__class__")  # of several names, so it gets a tuple
+    get = attrgetter(*names, "__class__", "__class__")  # several names, so that it returns a tuple
 
     def write(value: Any, room: Room) -> Any:
         if twice is not None:
@@ -178,7 +178,7 @@ def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Ru
 
 
 def _row_rule(declared: Any, converter: PayloadConverter, items: Iterable[Any]) -> Rule:
-    """Return the rule of a tuple of a fixed length, or of a NamedTuple: a type for each place."""
+    """Return the rule of a tuple of a fixed length, or of a NamedTuple: each place has a type."""
     cls, rules = class_of(declared), [converter.rule_for(each) for each in items]
 
     def fits(value: Any) -> bool:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import cattrs
@@ -19,7 +18,7 @@ from golem_client.payload.declarations import KeyStyle
 from golem_client.payload.json_text import resolved, to_json
 from golem_client.payload.refusals import RefusedError, refused, type_name
 from golem_client.payload.rules import SCALARS, LazyRule, Room, Rule, refusing_rule
-from golem_client.payload.unions import Tagged, has_own_name, union_rule
+from golem_client.payload.unions import Tagged, union_rule
 
 TaggedUnions: TypeAlias = (
     TypeForm[Any] | Iterable[TypeForm[Any]] | Mapping[TypeForm[Any], Mapping[Any, str]]
@@ -45,14 +44,14 @@ class PayloadConverter(cattrs.Converter):
     Make one with `make_converter`. Threads may share it once its hooks are registered.
     """
 
-    key_of: Callable[[str], str] = str
-    names_by_union: Mapping[Any, Mapping[Any, str]] = MappingProxyType({})
-
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, tagged: Any = (), key_style: KeyStyle | None = None, **options: Any
+    ) -> None:
+        self.key_of = declarations.key_style_of(key_style)
+        self.names_by_union = _names_by_union(tagged)
         self.forget_rules()
         super().__init__(*args, **options)
-        # cattrs passes the converter because of the second argument: a copy is another one.
-        self.register_unstructure_hook_factory(lambda _: True, lambda each, c: c.own_rule_for(each))
+        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -103,7 +102,8 @@ class PayloadConverter(cattrs.Converter):
 
     def write(self, value: Any, room: Room) -> Any:
         """Write a value that nothing is declared of: its own class decides."""
-        return self.rule_of(type(value)).write(value, room)
+        rule = self._by_class.get(type(value)) or self.rule_of(type(value))
+        return rule.write(value, room)
 
     def write_enum_member(self, member: Enum, room: Room) -> Any:
         """Write what the user's hook for every enum returns, or the member's value."""
@@ -112,8 +112,7 @@ class PayloadConverter(cattrs.Converter):
 
     def rule_of(self, cls: type) -> Rule:
         """Return the rule of a class where nothing is declared."""
-        found = self._by_class.get(cls)
-        return found or self._by_class.setdefault(cls, self.rule_for(cls).made())
+        return self._by_class.setdefault(cls, self.rule_for(cls).made())
 
     def rule_for(self, declared: Any) -> LazyRule:
         """Return the rule of a type: the user's hook where there is one, else our rule."""
@@ -183,7 +182,7 @@ class PayloadConverter(cattrs.Converter):
         self.tagged = tuple(Tagged(*each, self) for each in self.names_by_union.items())
         self._by_class: dict[type, Rule] = {}
         for union in self.tagged:
-            for cls in filter(has_own_name, union.names):
+            for cls in union.names:
                 ways = {each.names[cls] for each in self.tagged if cls in each.names}
                 reason = (
                     f"is of type {type_name(cls)}, which several tagged unions name differently"
@@ -210,9 +209,8 @@ def make_converter(
             wherever a value is declared as the union or has no declared type. Variants have the
             names of their classes; a mapping gives others: `{Decision: {Rejected: "Denied"}}`.
             A class without fields is a unit variant, others are struct variants. NamedTuples are
-            tuple variants (those of one field newtype variants), members of enums are unit
-            variants, and other types, which need a name, are newtype variants. Where a variant
-            has a hook of yours, that writes the content.
+            tuple variants, those of one field newtype variants, and members of enums are unit
+            variants. Where a variant has a hook of yours, that writes the content.
         key_style: serde's `rename_all` for the fields of attrs classes and dataclasses:
             camelCase, PascalCase, kebab-case, SCREAMING_SNAKE_CASE or SCREAMING-KEBAB-CASE. Keys
             of dictionaries, TypedDicts among them, stay as they are, and so do pydantic models,
@@ -220,7 +218,7 @@ def make_converter(
 
     Raises:
         TypeError: A union has a member that cannot be a variant, or several of one class.
-        ValueError: A name is missing, unknown or repeated, or the key style is unknown.
+        ValueError: A name is unknown or repeated, or the key style is unknown.
 
     Examples:
         >>> import attrs
@@ -235,11 +233,7 @@ def make_converter(
         >>> converter.unstructure(Approved())
         'Approved'
     """
-    converter = PayloadConverter()
-    converter.names_by_union = _names_by_union(externally_tagged)
-    converter.key_of = declarations.key_style_of(key_style)
-    converter.forget_rules()
-    return converter
+    return PayloadConverter(tagged=externally_tagged, key_style=key_style)
 
 
 def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
@@ -247,3 +241,7 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
+
+
+def _own_rule(declared: Any, converter: Any) -> Any:
+    return converter.own_rule_for(declared)  # not the method of one converter: copies use it too

@@ -18,7 +18,7 @@ from golem_client.payload.refusals import RefusedError, type_name
 KeyStyle = Literal[
     "camelCase", "PascalCase", "kebab-case", "SCREAMING_SNAKE_CASE", "SCREAMING-KEBAB-CASE"
 ]
-_NO_OVERRIDE = override()
+_OVERRIDE = type(override())
 # They stand around a type in a declaration, and do not change its JSON.
 _QUALIFIERS = frozenset({"Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 # Self, Never and their kind, type variables that stand for nothing, and names in quotes.
@@ -128,9 +128,12 @@ def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[tuple[str, st
     for each in given:
         # attrs has None for a field without an annotation; the annotation None is NoneType.
         hint = types.get(each.name, Any if each.type is None else each.type)
-        said = _override(each.name, hint)
-        if not said.omit:
-            found.append((each.name, said.rename or key_of(each.name), hint))
+        if any(type(mark) is _OVERRIDE for mark in getattr(hint, "__metadata__", ())):
+            raise RefusedError(
+                f"has an override in its field {each.name!r}; register a hook for its class, made "
+                "with cattrs' make_dict_unstructure_fn"
+            )
+        found.append((each.name, key_of(each.name), hint))
     return found
 
 
@@ -161,18 +164,6 @@ def _filled(hint: Any, values: Mapping[Any, Any]) -> Any:
     if not parameters or isinstance(hint, type):
         return hint
     return hint[tuple(values.get(each, Any) for each in parameters)]
-
-
-def _override(name: str, hint: Any) -> Any:
-    """Return cattrs' `Annotated[T, override(...)]`; refuse what only cattrs' own functions do."""
-    found = (each for each in getattr(hint, "__metadata__", ()) if type(each) is type(_NO_OVERRIDE))
-    said = next(found, _NO_OVERRIDE)
-    if said.omit_if_default or said.unstruct_hook:
-        raise RefusedError(
-            f"has a field {name!r} whose override does more than rename or omit; "
-            "register a hook that make_dict_unstructure_fn makes"
-        )
-    return said
 
 
 def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:

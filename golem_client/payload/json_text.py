@@ -30,7 +30,7 @@ _encoder = partial(
     check_circular=False,
 )
 _JSON = _encoder()
-_MARK = str(uuid4())  # that no payload holds as a text
+_MARK = str(uuid4())  # no payload contains this text
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
@@ -66,7 +66,7 @@ def to_json(tree: Any, max_bytes: float) -> bytes:
 
 
 def in_order(elements: list[Any]) -> list[Any]:
-    """Return a set's elements in an order of their own: numbers by size, the rest by its JSON."""
+    """Return a set's elements in a fixed order: numbers by size, the rest by their JSON."""
     return sorted(elements, key=_place)
 
 
@@ -81,7 +81,7 @@ def _encoded(tree: Any) -> bytes:
         return tree.text
     try:
         return _JSON.encode(tree).encode()
-    except TypeError:  # the only thing in a tree that json does not know is JSON already
+    except TypeError:  # in a tree, json does not know WrittenJson
         return _spliced(tree)
 
 

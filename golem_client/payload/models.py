@@ -88,7 +88,7 @@ def _list_of(cls: Any) -> Any:
 
 
 def _has_numbers_only(encoded: bytes) -> bool:
-    """Return whether `ser_json_inf_nan="constants"` has surely left nothing behind."""
+    """Return whether it surely has no NaN, which `ser_json_inf_nan="constants"` writes."""
     return b"NaN" not in encoded and b"Infinity" not in encoded
 
 

@@ -44,7 +44,7 @@ class Rule:
 
 
 class LazyRule(Rule):
-    """The rule of a declared type. It is made at its first use, because a type may name itself.
+    """The rule of a declared type. It is made at its first use, because a type may contain itself.
 
     cattrs treats it as an unstructure hook.
     """
@@ -62,7 +62,7 @@ class LazyRule(Rule):
     def made(self) -> LazyRule:
         """Return this rule once it is made."""
         make = self._make
-        if make is not None:  # several threads may make it: the results are alike
+        if make is not None:  # several threads may make it, with equal results
             try:
                 rule = make(self.declared)
             except Exception as error:  # noqa: BLE001  annotations may be anything
@@ -108,7 +108,7 @@ def class_rule(
 
 
 def refusing_rule(declared: Any, reason: str) -> Rule:
-    """Return the rule of a type of which nothing can be written."""
+    """Return the rule of a type whose values cannot be written."""
 
     def write(_value: Any, _room: Room) -> Any:
         raise RefusedError(reason)
@@ -138,7 +138,7 @@ class Room:
             raise refusals.TooDeepError
 
     def are_plain(self, elements: list[Any]) -> bool:
-        """Return whether all is plain and needs no rules, and count it: level by level, in C."""
+        """Return whether everything is plain and needs no rules, and count it, level by level."""
         left, level = self.left, elements
         for _ in range(8):
             kinds = set(map(type, level))

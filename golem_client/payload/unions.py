@@ -1,4 +1,4 @@
-"""Unions: as serde writes a Rust enum by default, or as the one member that a value is of."""
+"""Unions: tagged as serde writes a Rust enum by default, or written as the member that fits."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def _kind(declared: Any) -> Any:
 def _advice(
     declared: Any, untagged: list[Any], tagged: list[Tagged], converter: PayloadConverter
 ) -> str | None:
-    """Return why a union of several classes is refused: a default Rust enum cannot read them."""
-    classes = [each for each in untagged if has_own_name(each) and not converter.user_hook(each)]
+    """Return why a union of several classes is refused: no default Rust enum reads it untagged."""
+    classes = [each for each in untagged if _can_be_variant(each) and not converter.user_hook(each)]
     if len(classes) + len(tagged) < 2 or all(_is_enum(each) for each in classes):
         return None
     union = " | ".join(type_name(each) for each in members_of(declared) if each is not NoneType)
@@ -148,16 +148,11 @@ class Tagged:
 
     def _names_of(self, member: Any, names: Mapping[Any, str]) -> tuple[str, ...]:
         cls = class_of(member)
-        is_class = isinstance(cls, type) and cls not in (Any, object)
-        if not is_class or is_typeddict(cls):
-            raise TypeError(f"{type_name(member)} cannot be a variant: it is not one class")
         if _is_enum(cls):
             return tuple(map(_variant_name, cls))
-        if member not in names and not has_own_name(member):
-            raise ValueError(
-                f"variant {type_name(member)} needs a name: externally_tagged="
-                f"{{{type_name(self._declared)}: {{{type_name(member)}: 'Name'}}}}"
-            )
+        if not _can_be_variant(member):
+            kinds = "an attrs class, a dataclass, a NamedTuple, a pydantic model or an enum"
+            raise TypeError(f"{type_name(member)} cannot be a variant; declare {kinds}")
         return (names.get(member, cls.__name__),)
 
     def _require_difference(self, names: Mapping[Any, str], count: int) -> None:
@@ -171,7 +166,7 @@ class Tagged:
             raise ValueError(f"{type_name(self._declared)} has several variants named {repeated}")
 
 
-def has_own_name(member: Any) -> bool:
+def _can_be_variant(member: Any) -> bool:
     """Return whether it is a class that was made to be a variant, unlike str or list[int]."""
     is_made = (declarations.is_record, declarations.is_model, declarations.is_named_tuple, _is_enum)
     return any(is_so(class_of(member)) for is_so in is_made)

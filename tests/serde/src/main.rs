@@ -150,7 +150,6 @@ enum Movement {
     Done,
     #[serde(rename = "red")]
     Red,
-    Listed(Vec<i64>),
 }
 
 #[derive(Serialize, Deserialize)]
