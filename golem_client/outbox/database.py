@@ -131,15 +131,16 @@ class Database:
         await self.check()
 
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        for tries_left in reversed(range(_TRIES)):
+        tries = 0
+        while True:
             try:
                 async with self._writing, self.engine.begin() as connection:
                     return await work(connection)
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
-                problem = _problem(error)
-                if not tries_left or not _is_of_a_race(error):
+                problem, tries = _problem(error), tries + 1
+                if tries == _TRIES or not _is_of_a_race(error):
                     break
         # Out here, because the error above holds statements and values.
         raise problem
