@@ -132,8 +132,10 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def serving(handle: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve each connection with a coroutine, on a free loopback port; yield the URL."""
+async def serving(
+    handle: Handler, tls: ssl.SSLContext | None = None, port: int = 0
+) -> AsyncIterator[str]:
+    """Serve each connection with a coroutine, on a loopback port, free for 0; yield the URL."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -149,7 +151,7 @@ async def serving(handle: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**26, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, limit=2**26, ssl=tls)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:

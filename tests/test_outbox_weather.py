@@ -18,7 +18,7 @@ from golem_client.outbox import Entry, Outbox, State
 from golem_client.outbox.worker import Settled
 from tests.databases import BOTH, empty_database, postgresql, postgresql_url
 from tests.samples import PROMISE_ID, TOKEN
-from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, stall
+from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, serving, stall
 
 LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
 OTHER_ID = PromiseId(PROMISE_ID.worker_id, 9)
@@ -45,6 +45,13 @@ async def execute(engine: AsyncEngine, statement: str) -> None:
 async def execute_scalar(engine: AsyncEngine, query: str) -> Any:
     async with engine.connect() as connection:
         return (await connection.execute(text(query))).scalar()
+
+
+async def until_listening(engine: AsyncEngine) -> None:
+    can_listen = engine.dialect.name == "postgresql"
+    async with asyncio.timeout(10):
+        while can_listen and not await execute_scalar(engine, LISTENERS):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def until(condition: Any) -> None:
@@ -237,6 +244,25 @@ async def test_what_is_claimed_while_a_worker_stops_is_handed_back(
     assert entry.due_at - entry.accepted_at < timedelta(seconds=30)
 
 
+async def test_a_delivery_that_ends_with_the_loop_leaves_no_lease(engine: AsyncEngine) -> None:
+    """A loop that ends cancels every task at once, in any order."""
+    outbox = await made(engine)
+    await outbox.complete_text(PROMISE_ID, "x")
+    async with ScriptedServer(stall) as server, GolemClient(server.url, token=TOKEN) as client:
+        before = asyncio.all_tasks()
+        delivering = asyncio.create_task(outbox.deliver(client))
+        await server.is_asked()
+        await until_listening(engine)  # asyncpg 0.30 leaks a connection that is half made
+        tasks = asyncio.all_tasks() - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert delivering.cancelled()
+    lease = f"SELECT lease FROM {ENTRIES} WHERE may_have_stored AND state = 'pending'"
+    async with engine.connect() as connection:
+        assert [(None,)] == [tuple(row) for row in await connection.execute(text(lease))]
+
+
 # Refused connections
 
 
@@ -252,8 +278,7 @@ async def test_golem_refuses_connections_for_a_while(engine: AsyncEngine) -> Non
         await asyncio.gather(*(outbox.complete_text(id_, "x") for id_ in ids))
         await until_any_failed(outbox)
         again = ScriptedServer(FALSE)
-        up = await asyncio.start_server(again._serve, "127.0.0.1", port)
-        async with up:
+        async with serving(again._serve, port=port):
             entries = [await outbox.wait(id_, timeout=20) for id_ in ids]
     assert {Outcome.ALREADY_FULFILLED} == {entry.outcome for entry in entries}
     assert 20 == len(again.requests)
@@ -306,7 +331,5 @@ async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> Non
             entry = await outbox.wait(PROMISE_ID, timeout=10)
             assert 1 == len(server.requests)
             assert 1 == (await outbox.counts()).completed
-            async with asyncio.timeout(10):
-                while not await execute_scalar(other, LISTENERS):  # noqa: ASYNC110 - nothing tells
-                    await asyncio.sleep(0.02)
+            await until_listening(other)
     assert (State.COMPLETED, Outcome.FULFILLED, 1) == (entry.state, entry.outcome, entry.attempts)

@@ -110,12 +110,7 @@ class Database:
         """
         while listen := _LISTENING.get(self.engine.dialect.driver):
             try:
-                async with self.engine.connect() as connection:
-                    raw: Any = (await connection.get_raw_connection()).driver_connection
-                    try:
-                        await listen(raw, on_new)
-                    finally:
-                        await connection.invalidate()  # the next one to use it must not listen
+                await self._listen_once(listen, on_new)
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
@@ -134,21 +129,32 @@ class Database:
         """Go on after a `pause`."""
         self._one_writer.release()
 
+    async def _listen_once(self, listen: Any, on_new: Callable[[], None]) -> None:
+        connection = self.engine.connect()
+        # A driver leaks a connection that is cancelled while it is made: asyncpg 0.30 does.
+        connecting = asyncio.ensure_future(connection.start())
+        try:
+            await asyncio.shield(connecting)
+            await listen((await connection.get_raw_connection()).driver_connection, on_new)
+        finally:
+            await asyncio.shield(_drop(connection, connecting))
+
     async def create_tables(self) -> None:
         """Make what is missing, and move an older schema on."""
         await self._run(self._create)
         await self.check()
 
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        for tries_left in reversed(range(_TRIES)):
+        tries = 0
+        while True:
             try:
                 async with self._writing, self.engine.begin() as connection:
                     return await work(connection)
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
-                problem = _problem(error)
-                if not tries_left or not _is_of_a_race(error):
+                problem, tries = _problem(error), tries + 1
+                if tries == _TRIES or not _is_of_a_race(error):
                     break
         # Out here, because the error above holds statements and values.
         raise problem
@@ -179,6 +185,14 @@ class Database:
             await connection.execute(CreateTable(table, if_not_exists=True))
             for index in table.indexes:
                 await connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+async def _drop(connection: AsyncConnection, connecting: asyncio.Future[Any]) -> None:
+    """Close a connection once it is made, so that nobody else uses one that listens."""
+    await asyncio.wait([connecting])
+    if not connecting.cancelled() and connecting.exception() is None:
+        await connection.invalidate()
+        await connection.close()
 
 
 async def _listen_with_asyncpg(raw: Any, on_new: Callable[[], None]) -> None:

@@ -146,6 +146,10 @@ class Worker:
                 task.cancel()
             try:
                 await asyncio.wait([turning, listening, *calls], timeout=_LAST_WORDS_SECONDS)
+                if turning.done():  # an ending loop cancels every task: settle what it left
+                    with suppress(OutboxError, TimeoutError):
+                        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                            await self._turn_until_stopped()
             finally:
                 turning.cancel()
                 if self._calls:
