@@ -107,6 +107,24 @@ async def test_a_status_has_the_body_and_headers_that_it_is_given(
     assert [expected] == [request.answer for request in mock.requests]
 
 
+@pytest.mark.parametrize("size", [131_072, 131_073, 1_000_000])
+async def test_a_body_can_be_large(size: int) -> None:
+    """aiohttp pauses a connection at 128 KiB, and a mock has none."""
+    with mock_golem() as mock:
+        mock.answers(PROMISE_ID, 503, body=b"a" * size)
+        with pytest.raises(ServerError):
+            await complete(retry=RetryPolicy.none())
+    assert mock.requests[0].answer == b"a" * size
+
+
+async def test_a_large_body_of_another_service_is_read_whole() -> None:
+    with aioresponses() as others, mock_golem(others):
+        others.get("http://else.test/x", body=b"a" * 300_000, response_class=MockedResponse)
+        async with aiohttp.ClientSession() as session, session.get("http://else.test/x") as answer:
+            assert await answer.content.read(10) == b"a" * 10
+            assert len(await answer.read()) == 299_990
+
+
 async def test_a_payload_can_be_large() -> None:
     with mock_golem() as mock:
         mock.answers(PROMISE_ID, True)

@@ -125,6 +125,7 @@ class Target:
 
 _OPTIONS_OF_THE_LIBRARY = (
     (r"\btoken=", "the token (--token-file, GOLEM_AUTH_TOKEN or the profile's)"),
+    (r" GolemClient\.local\(\) has that .* golem-cli\.", ""),
     (r"\bbase_url\b", "--url (or GOLEM_URL)"),
     (r", or more max_connections,", ""),
     (r"\btimeout=", "--timeout"),

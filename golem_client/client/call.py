@@ -158,7 +158,7 @@ class Call(Wait):
         elif verdict.at_once or (isinstance(error, DeliveryError) and not verdict.repeat):
             gate.cut_off(ticket)  # a stale connection, or the call's own end
         elif verdict.repeat:
-            gate.failed(ticket)
+            gate.failed(ticket, error.message)
             if verdict.retry_after and isinstance(error, ResponseError):
                 gate.hold(verdict.retry_after, error)
         else:
@@ -259,11 +259,9 @@ class Call(Wait):
 
     def _late(self, when: str) -> DeadlineExceededError:
         gate, why = self._session.gate, f"the timeout of {self._timeout:g} s was up {when}"
-        down = gate.seconds_down if self._is_gated else 0.0
-        if down:
-            why += f"; Golem has been down for {down:.3g} s"
-        late = DeadlineExceededError(why)
-        late.seconds_down = down
+        trouble = gate.trouble if self._is_gated else ""
+        late = DeadlineExceededError(f"{why}; {trouble}" if trouble else why)
+        late.seconds_down = gate.seconds_down if trouble else 0.0
         return late
 
     async def _fetch_token(self) -> None:
@@ -309,6 +307,8 @@ class Call(Wait):
                 raise
         if self._session.is_closed:
             raise self._closed()
+        if self._is_gated and self._session.gate.trouble:
+            what = "for its turn"
         raise self._told(self._late(f"while the call waited {what}"))
 
     def _closed(self) -> GolemError:

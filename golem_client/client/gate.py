@@ -89,6 +89,7 @@ class Gate:
         self._answers = 0
         self._closed_at = self._probe_at = self._held_until = 0.0
         self._probe_delay = _FIRST_PROBE
+        self._down_because = ""
         self._hold_error: ResponseError | None = None
         self._fresh: _Queue = OrderedDict()
         self._returned: _Queue = OrderedDict()
@@ -110,6 +111,12 @@ class Gate:
     def seconds_down(self) -> float:
         """How long the gate has been closed, in seconds; 0 where it is open."""
         return 0.0 if self.is_open else self._loop.time() - self._closed_at
+
+    @property
+    def trouble(self) -> str:
+        """For how long Golem has been down, and why, in words; empty where it is not."""
+        seconds = self.seconds_down
+        return f"Golem has been down for {seconds:.3g} s{self._down_because}" if seconds else ""
 
     @property
     def seconds_held(self) -> float:
@@ -205,10 +212,11 @@ class Gate:
         if self._fresh or self._returned or self._ignoring:
             self._admit()
 
-    def failed(self, ticket: Ticket) -> None:
-        """Note an attempt that ended in a way that asks for a repeat."""
+    def failed(self, ticket: Ticket, reason: str = "") -> None:
+        """Note an attempt that ended in a way that asks for a repeat, and why."""
         self.free += 1
         self._counted.pop(ticket, None)
+        self._down_because = reason and f" ({reason})"
         if not self.is_down and self._answers == ticket.answers:
             if self.width > 1:
                 self.width //= 2

@@ -16,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
+from unittest.mock import Mock
 from urllib.parse import unquote
 
 import aiohttp
@@ -204,7 +206,7 @@ class MockGolem:
 
 
 class MockedResponse(aiohttp.ClientResponse):
-    """What aioresponses 0.7.9 lacks for aiohttp 3.14: a `stream_writer`.
+    """What aioresponses 0.7.9 lacks for aiohttp 3.14: a `stream_writer`, and large bodies.
 
     For mocks of your own, as in `mocked.get(url, response_class=MockedResponse)`.
     """
@@ -213,6 +215,21 @@ class MockedResponse(aiohttp.ClientResponse):
         if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
             kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
         super().__init__(*args, **kwargs)
+        self._mocked_body: Any = None
+
+    @property
+    def content(self) -> aiohttp.StreamReader:
+        """The body. It takes any number of bytes."""
+        body: aiohttp.StreamReader = self._mocked_body
+        return body
+
+    @content.setter
+    def content(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, _: aiohttp.StreamReader
+    ) -> None:
+        # The reader that aioresponses brings pauses its connection at 128 KiB, and has none.
+        connection: Any = Mock(_reading_paused=False)
+        self._mocked_body = aiohttp.StreamReader(connection, limit=sys.maxsize, loop=self._loop)
 
 
 @attrs.define
