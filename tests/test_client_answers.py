@@ -38,6 +38,8 @@ from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, client_of
 from tests.scripted_server import TRUE, ScriptedServer, answer, message, raw
 
+KNOWS_MAX_HEADERS = "max_headers" in inspect.signature(aiohttp.ClientSession).parameters
+
 
 @pytest.mark.parametrize(
     "headers",
@@ -45,6 +47,11 @@ from tests.scripted_server import TRUE, ScriptedServer, answer, message, raw
         pytest.param({"X_Long": "x" * 10_000}, id="10 kB"),
         pytest.param({"X_Long": "x" * 60_000}, id="60 kB"),
         pytest.param({f"Set_Cookie_{n}": "z" * 500 for n in range(90)}, id="90 cookies"),
+        pytest.param(
+            {f"X_{number}": "y" for number in range(150)},
+            id="150 of them",
+            marks=pytest.mark.skipif(not KNOWS_MAX_HEADERS, reason="aiohttp 3.14 can be told"),
+        ),
     ],
 )
 async def test_headers_of_a_proxy_do_not_hide_golems_true(headers: dict[str, Any]) -> None:

@@ -22,10 +22,11 @@ from golem_client import (
     GolemClient,
     GolemError,
     RetryPolicy,
+    ServerError,
 )
 from tests.leftovers import leftovers
 from tests.samples import PROMISE_ID, client_of
-from tests.scripted_server import CLOSE, TRUE, Exchange, ScriptedServer, late, stall
+from tests.scripted_server import CLOSE, TRUE, Exchange, ScriptedServer, answer, late, stall
 
 
 @pytest.fixture
@@ -267,6 +268,18 @@ async def test_the_owner_closes_the_connector_under_waiting_calls() -> None:
         assert one.may_have_completed == isinstance(one, ConnectionLostError)
         assert (one.__cause__, one.__context__) == (None, None)
     assert len(server.requests) == 1
+
+
+async def test_a_closed_connector_is_named_also_where_the_server_asked_for_a_pause() -> None:
+    """The pause is of no use to a call that can send nothing after it."""
+    async with ScriptedServer(answer(503, b"", Retry_After="30")) as server:
+        connector = aiohttp.TCPConnector()
+        async with client_of(server, connector=connector, retry=RetryPolicy.none()) as client:
+            with pytest.raises(ServerError):
+                await client.complete_json(PROMISE_ID, 1)
+            await connector.close()
+            with pytest.raises(ConnectionFailedError, match="closed"):
+                await client.complete_json(PROMISE_ID, 2, timeout=5)
 
 
 async def test_a_cancellation_stays_one_although_the_connector_is_closed() -> None:

@@ -130,6 +130,7 @@ async def test_a_proxy_for_plain_http_gets_the_request_as_it_is(
             client = GolemClient("http://localhost:1", token=TOKEN, trust_env=True)
         async with client:
             await client.complete_json(PROMISE_ID, 1)
+            proxied.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # nobody was warned of this one
             await client.with_options(timeout=5.0).complete_json(PROMISE_ID, 1)
     request, by_another = proxy.requests
     assert request == attrs.evolve(by_another, connection=request.connection)

@@ -257,3 +257,19 @@ async def test_the_default_policy_outlives_a_restart_of_the_server() -> None:
     assert shortest > 20.0
     assert shortest * (1 + policy.max_jitter_factor) < 40.0
     assert ConnectionLostError.worth_retrying
+
+
+def test_a_clock_may_show_zero() -> None:
+    """A loop counts from wherever it likes: one whose time is virtual, from nothing."""
+
+    class Still(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return 0.0
+
+    async def complete() -> Completion:
+        once = RetryPolicy.none()
+        async with ScriptedServer() as server, client_of(server, retry=once) as client:
+            return await client.complete_json(PROMISE_ID, 1)
+
+    with asyncio.Runner(loop_factory=Still) as runner:
+        assert Outcome.FULFILLED is runner.run(complete()).outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from golem_client import (
     RetryPolicy,
 )
 from tests.samples import PROMISE_ID, client_of
-from tests.scripted_server import CLOSE, TRUE, ScriptedServer, answer
+from tests.scripted_server import CLOSE, TRUE, ScriptedServer, answer, stall
 
 DENIED = answer(401, b'{"code":"AUTH_UNAUTHORIZED","error":"no"}')
 
@@ -182,3 +183,21 @@ async def test_its_time_counts_in_a_renewal_too() -> None:
         with pytest.raises(DeadlineExceededError, match="for its token") as caught:
             await client.complete_json(PROMISE_ID, 1)
     assert (caught.value.attempts, caught.value.may_have_completed) == (1, False)
+
+
+async def test_a_cancellation_that_the_callable_swallows_is_not_counted_later() -> None:
+    """Some libraries end their own waits by cancelling the task, and never take that back."""
+
+    async def source() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+        return "some-token-000000"
+
+    async with (
+        ScriptedServer(stall, TRUE) as server,
+        client_of(server, token=source, attempt_timeout=0.2) as client,
+    ):
+        assert 2 == (await client.complete_json(PROMISE_ID, 1)).attempts

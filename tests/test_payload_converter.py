@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum, StrEnum
+from enum import Enum, Flag, StrEnum
 from typing import (
     Annotated,
     Any,
@@ -594,7 +594,8 @@ def test_a_single_class_can_be_tagged() -> None:
     """A Rust enum of one variant, or a Python enum by itself."""
     converter = make_converter(externally_tagged=[Rejected, Colour])
     assert _written(converter, [Rejected("a"), Colour.RED]) == '[{"Rejected":{"reason":"a"}},"red"]'
-    assert _written(converter, Rejected("a"), Rejected) == '{"reason":"a"}'
+    assert _written(converter, Rejected("a"), Rejected) == '{"Rejected":{"reason":"a"}}'
+    assert _written(converter, [Rejected("a")], list[Rejected]) == '[{"Rejected":{"reason":"a"}}]'
 
 
 def test_a_subclass_of_a_variant_is_not_a_variant() -> None:
@@ -658,6 +659,11 @@ def test_variants_are_checked_inside() -> None:
         encode_json([Shift("a")], converter=converter)  # type: ignore[arg-type]
 
 
+class Permission(Flag):
+    READ = 1
+    WRITE = 2
+
+
 @pytest.mark.parametrize(
     ("tagged", "error", "words"),
     [
@@ -665,6 +671,9 @@ def test_variants_are_checked_inside() -> None:
         ([Approved | str], TypeError, "str cannot be"),
         ({Decision: {Moved: "M"}}, ValueError, "has no variant"),
         ({Decision: {Approved: "Rejected"}}, ValueError, "several variants named"),
+        ({Decision: {Approved: ""}}, ValueError, "name of the variant Approved must be text"),
+        ({Decision: {Approved: 5}}, ValueError, "name of the variant Approved must be text"),
+        ([Approved | Permission], TypeError, "Permission cannot be a variant"),
         (
             {Pair[int] | Pair[str]: {Pair[int]: "A", Pair[str]: "B"}},
             TypeError,
@@ -716,17 +725,17 @@ def test_an_unknown_key_style_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("style", "keys"),
     [
-        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y"]),
-        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY"]),
-        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY"]),
-        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y"]),
-        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y"]),
-        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y"]),
+        (None, ["first_name", "_hidden", "a1_b", "URL", "x__y", "größe"]),
+        ("camelCase", ["firstName", "hidden", "a1B", "uRL", "xY", "größe"]),
+        ("PascalCase", ["FirstName", "Hidden", "A1B", "URL", "XY", "Größe"]),
+        ("kebab-case", ["first-name", "-hidden", "a1-b", "URL", "x--y", "größe"]),
+        ("SCREAMING_SNAKE_CASE", ["FIRST_NAME", "_HIDDEN", "A1_B", "URL", "X__Y", "GRößE"]),
+        ("SCREAMING-KEBAB-CASE", ["FIRST-NAME", "-HIDDEN", "A1-B", "URL", "X--Y", "GRößE"]),
     ],
 )
 def test_key_styles_are_serdes(style: Any, keys: list[str]) -> None:
-    """As `rename_all` writes fields."""
-    names = ["first_name", "_hidden", "a1_b", "URL", "x__y"]
+    """As `rename_all` writes fields: it changes the case of ASCII letters alone."""
+    names = ["first_name", "_hidden", "a1_b", "URL", "x__y", "größe"]
     cls = attrs.make_class("Styled", {name: attrs.field(default=0) for name in names})
     tree: Mapping[str, int] = make_converter(key_style=style).unstructure(cls())
     assert list(tree) == keys

@@ -223,6 +223,13 @@ _NO_RULE = f"which cannot be written as JSON; convert it first, or {_HOOK}"
 _MIXED = f"which has fields and is also text, a number or a container; {_HOOK}"
 _TWICE = "is the text of two keys, so one would be lost; rename one."
 
+_LONG = "is an integer of over 308 digits, which no Rust type reads."
+
+
+class Weeks(timedelta):
+    """As pandas has: it counts nanoseconds, too."""
+
+
 REFUSED = [
     Refused("NaN", {"items": [1, 2, {"price": float("nan")}]}, f"$.items[2].price: {_NOT_FINITE}"),
     Refused("infinity", [float("-inf")], f"$[0]: {_NOT_FINITE}"),
@@ -236,10 +243,12 @@ REFUSED = [
         {"a": {f"{SECRET}\ud800": 1}},
         f"$.a: has a key that {_SURROGATE}",
     ),
+    Refused("long integer", [10**308], f"$[0]: {_LONG}"),
+    Refused("very long integer", {1: 10**5000}, f'$["1"]: {_LONG}'),
     Refused(
-        "integer of thousands of digits",
-        {1: 10**5000},
-        "$: could not be written: it has a number of thousands of digits, or was changed",
+        "a duration of its own",
+        [Weeks(1)],
+        "$[0]: is a Weeks; convert it to a plain timedelta first.",
     ),
     Refused(
         "negative duration",

@@ -301,6 +301,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (tuple[int, ...], (1, "a"), "$[1]"),
     (tuple[()], (1,), "$"),
     (dict[str, int], {"a": "b"}, "$.a"),
+    (Counter[str], Counter({"a": 1.5}), "$.a"),
     (dict[str, int], {1: 1}, "$"),
     (dict[int, int], {"1": 1}, "$"),
     (dict[Colour, int], {"red": 1}, "$"),

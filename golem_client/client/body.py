@@ -33,7 +33,7 @@ class Body(aiohttp.Payload):
     Attributes:
         is_taken: Whether aiohttp has asked for it: not where a mock stands in for aiohttp.
         sent: How much of it was handed to the socket.
-        sent_at: When the last byte was, by the loop's clock; 0 before.
+        sent_at: When the last byte was, by the loop's clock; None before.
         is_reused: Whether its connection had carried a request before.
         is_answered: Whether the head of an answer came.
         is_refused: Whether it was not written, because its connection may be stale.
@@ -47,7 +47,7 @@ class Body(aiohttp.Payload):
 
     is_taken = False
     sent = Sent.NOTHING
-    sent_at = 0.0
+    sent_at: float | None = None
     is_reused = False
     is_answered = False
     is_refused = False

@@ -135,6 +135,8 @@ class Call(Wait):
 
     async def _enter(self, began_at: float) -> Ticket:
         """Wait at the gate."""
+        if self._session.is_closed:
+            raise self._closed()
         entering = self._session.gate.enter(
             self._deadline, is_return=bool(self._verdicts), ignores=not self._is_gated
         )
@@ -197,7 +199,7 @@ class Call(Wait):
                     head_at = session.loop.time()
                     if event is not None:
                         event.status = response.status
-                    if not body.sent_at and body.is_taken and body.sent is Sent.NOTHING:
+                    if body.sent is Sent.NOTHING and body.is_taken:
                         response.close()  # and not read: it may have no end
                         return wire.read_silence(
                             Silence.BROKEN, _UNASKED, sent=Sent.NOTHING, stale=True
@@ -214,14 +216,14 @@ class Call(Wait):
                 return wire.read_silence(Silence.CLOSED, Silence.CLOSED.value, sent=body.sent)
             break
         session.is_answered = True
-        if not body.sent_at and body.is_taken and response.status < 300:
+        if body.sent is not Sent.ALL and body.is_taken and response.status < 300:
             return wire.read_silence(Silence.BROKEN, _UNASKED, sent=body.sent)
         return wire.read_answer(
             request,
             response.status,
             response.headers,
             answer,
-            seconds=head_at - (body.sent_at or began_at),
+            seconds=head_at - (began_at if body.sent_at is None else body.sent_at),
             now=None if response.status == 200 else time.time(),
         )
 

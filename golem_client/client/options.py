@@ -91,6 +91,13 @@ def _is_overload(name: str, value: Overload) -> None:
         raise ValueError(f'{name} must be "wait" or "ignore"')
 
 
+def _are_observers(name: str, observers: Sequence[Observer]) -> None:
+    checked_type(name, observers, Sequence)
+    for observer in observers:
+        if not all(callable(getattr(observer, method, None)) for method in ("call", "attempt")):
+            raise TypeError(f"each of {name}= must have the methods call() and attempt()")
+
+
 def bearer(token: Secret) -> dict[str, str]:
     """Return the header that carries the token."""
     return {"Authorization": f"Bearer {token.reveal()}"}
@@ -146,7 +153,7 @@ class Settings:
         default=None, validator=_is_any_of(aiohttp.BaseConnector, None)
     )
     overload: Overload = attrs.field(default="wait", validator=_by(_is_overload))
-    observers: Sequence[Observer] = attrs.field(default=(), validator=_is_any_of(Sequence))
+    observers: Sequence[Observer] = attrs.field(default=(), validator=_by(_are_observers))
     proxy: str | None = attrs.field(
         init=False, repr=False, default=attrs.Factory(_proxy, takes_self=True)
     )
@@ -159,7 +166,9 @@ class Settings:
         unknown = sorted(changes.keys() - ChangeableOptions.__annotations__.keys())
         if unknown:
             raise TypeError(f"with_options() cannot change {', '.join(unknown)}")
-        return attrs.evolve(self, **changes)
+        changed = attrs.evolve(self, **changes)
+        object.__setattr__(changed, "proxy", self.proxy)  # as the warning of the constructor saw it
+        return changed
 
 
 def checked_webhook_url(url: str) -> str:

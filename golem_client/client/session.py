@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import threading
 import weakref
@@ -16,8 +17,10 @@ import aiohttp
 from golem_client.client.gate import Gate
 from golem_client.client.options import Settings
 
-# Golem answers with short headers, but what stands before it may add long ones.
-_LONGEST_HEADER = 64 * 1024
+# Golem answers with few and short headers, but what stands before it may add many.
+_LIMITS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024}
+if "max_headers" in inspect.signature(aiohttp.ClientSession).parameters:  # since aiohttp 3.14
+    _LIMITS["max_headers"] = 1000
 
 CLOSED = "this GolemClient is closed: make a new one"
 _OTHER_LOOP = (
@@ -48,7 +51,7 @@ class Wait:
         assert task is not None  # noqa: S101 - for the type checker
         self._session = session
         self._task = task
-        self._cancelling = task.cancelling()
+        self._cancelling = self._cancelling_before = task.cancelling()
 
     def until(self, when: float) -> Self:
         """Prepare a wait that ends at this time; at once where the session is closed."""
@@ -65,6 +68,7 @@ class Wait:
 
     def __enter__(self) -> None:
         self.is_expired = False
+        self._cancelling_before = self._task.cancelling()
 
     def __exit__(
         self,
@@ -74,7 +78,7 @@ class Wait:
     ) -> None:
         self.ends_at = _NEVER
         # A cancellation of the task by anybody else wins.
-        is_ours = self.is_expired and self._task.uncancel() <= self._cancelling
+        is_ours = self.is_expired and self._task.uncancel() <= self._cancelling_before
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError
 
@@ -102,8 +106,7 @@ class Session:
                 connector_owner=borrowed is None,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                max_line_size=_LONGEST_HEADER,
-                max_field_size=_LONGEST_HEADER,
+                **_LIMITS,
             )
         except RuntimeError:
             raise RuntimeError("the borrowed connector belongs to another event loop") from None

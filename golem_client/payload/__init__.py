@@ -42,8 +42,9 @@ ComponentId, WorkerId, PromiseId            as Golem's REST writes them
 
 Refused, before anything is sent:
 
-- NaN and infinities, lone surrogates, negative timedeltas, datetimes with seconds in their offset
-  (as time zones had before 1900), times with a time zone;
+- NaN and infinities, lone surrogates, integers of over 308 digits (serde_json reads none),
+  negative timedeltas, datetimes with seconds in their offset (as time zones had before 1900), times
+  with a time zone;
 - values that contain themselves, or are nested deeper than 127 levels (serde_json reads no more);
 - mappings that hold several values for a key, as form data and query parameters do;
 - all other classes, such as Path, generators and numpy's (but float64 is a float); classes that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import UserString, abc
+from collections import Counter, UserString, abc
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -158,6 +158,8 @@ def _text(key: Any, rule: LazyRule, room: Room) -> str:
 
 def _container_rule(declared: Any, cls: type, converter: PayloadConverter) -> Rule | None:
     is_standard, arguments = cls.__module__ in _STANDARD, get_args(declared)
+    if cls is Counter and arguments:
+        arguments = (*arguments, int)
     if issubclass(cls, abc.Mapping):
         key, value = arguments if is_standard and len(arguments) == 2 else (Any, Any)
         return mapping_rule(declared, converter, converter.rule_for(key), converter.rule_for(value))
@@ -289,6 +291,8 @@ def _iso(base: Any, value: Any) -> str:
 
 
 def _duration(value: timedelta) -> dict[str, int]:
+    if type(value) is not timedelta:  # others count more than microseconds, or months
+        raise RefusedError(f"is a {type_name(type(value))}; convert it to a plain timedelta first")
     if value < timedelta(0):
         raise RefusedError(
             "is a negative timedelta, which serde's Duration cannot be; send a number"

@@ -157,6 +157,9 @@ class PayloadConverter(cattrs.Converter):
         target = declarations.target_of(declared)
         if target is not None:
             return self.rule_for(target).made()
+        for union in self.tagged:
+            if union.members == {declared}:  # a union of one variant is that class itself
+                return union.rule
         if declarations.is_union(declared):
             return union_rule(declared, self)
         return classes.own_rule(declared, self)

@@ -6,6 +6,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
+from string import ascii_lowercase, ascii_uppercase
 from types import NoneType, UnionType
 from typing import Any, ForwardRef, Literal, NotRequired, Required, get_args, get_origin
 
@@ -173,16 +174,26 @@ def key_style_of(style: KeyStyle | None) -> Callable[[str], str]:
     return _STYLES[style]
 
 
+# serde changes the case of ASCII letters alone.
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
 def _pascal(name: str) -> str:
     # Not str.capitalize(), which lowers the rest of a word.
-    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+    return "".join(word[:1].translate(_UPPER) + word[1:] for word in name.split("_"))
+
+
+def _camel(name: str) -> str:
+    pascal = _pascal(name)
+    return pascal[:1].translate(_LOWER) + pascal[1:]
 
 
 _STYLES: dict[str | None, Callable[[str], str]] = {
     None: str,
-    "camelCase": lambda name: _pascal(name)[:1].lower() + _pascal(name)[1:],
+    "camelCase": _camel,
     "PascalCase": _pascal,
     "kebab-case": lambda name: name.replace("_", "-"),
-    "SCREAMING_SNAKE_CASE": str.upper,
-    "SCREAMING-KEBAB-CASE": lambda name: name.upper().replace("_", "-"),
+    "SCREAMING_SNAKE_CASE": lambda name: name.translate(_UPPER),
+    "SCREAMING-KEBAB-CASE": lambda name: name.translate(_UPPER).replace("_", "-"),
 }

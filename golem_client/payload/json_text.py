@@ -18,9 +18,12 @@ from golem_client.payload.refusals import RefusedError, TooDeepError, TooLargeEr
 
 # serde_json 1.0.154 refuses the 128th open bracket, for Value, structs and enums alike.
 MAX_DEPTH = 127
+# A longer integer overflows in serde_json, whatever it is read into: "number out of range".
+LARGEST_INT = 10**308 - 1
+TOO_LONG = "is an integer of over 308 digits, which no Rust type reads"
 NOT_FINITE = "is not a finite number; JSON has no NaN or Infinity, so send None or text"
 _SURROGATE = "holds a lone surrogate, which UTF-8 cannot carry; repair the text"
-_UNKNOWN = "could not be written: it has a number of thousands of digits, or was changed meanwhile"
+_UNKNOWN = "could not be written: it was changed meanwhile; try again"
 
 _encoder = partial(
     json.JSONEncoder,
@@ -31,6 +34,8 @@ _encoder = partial(
 )
 _JSON = _encoder()
 _MARK = str(uuid4())  # no payload contains this text
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * 309
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NO_STRUCTURE = bytes(set(_NO_BRACKETS) - set(b'"\\'))
@@ -58,8 +63,10 @@ def to_json(tree: Any, max_bytes: float) -> bytes:
         encoded = _encoded(tree)
     except ValueError:  # not finite, an integer of thousands of digits, or not Unicode
         encoded = None
-    if encoded is None or (len(encoded) > 2 * MAX_DEPTH and _depth(encoded) > MAX_DEPTH):
-        raise _fault(resolved(tree), []) or RefusedError(_UNKNOWN)
+    if encoded is None or not _is_readable(encoded):
+        fault = _fault(resolved(tree), [])
+        if fault is not None or encoded is None:  # a text may hold as many digits as it likes
+            raise fault or RefusedError(_UNKNOWN)
     if len(encoded) > max_bytes:
         raise TooLargeError(max_bytes)
     return encoded
@@ -97,6 +104,12 @@ def _spliced(tree: Any) -> bytes:
     return b"".join(chain.from_iterable(zip(between, [*written, b""], strict=True)))
 
 
+def _is_readable(encoded: bytes) -> bool:
+    if len(encoded) <= 2 * MAX_DEPTH:
+        return True
+    return _LONG not in encoded.translate(_DIGITS) and _depth(encoded) <= MAX_DEPTH
+
+
 def _depth(encoded: bytes) -> int:
     """Return how deep the JSON is nested, at most one level more than is allowed."""
     brackets = encoded.translate(_BRACKETS, _NO_STRUCTURE).replace(b'""', b"")
@@ -129,6 +142,8 @@ def _fault(tree: Any, path: list[Any]) -> RefusedError | None:
 def _reason(plain: Any) -> str:
     if type(plain) is float and not math.isfinite(plain):
         return NOT_FINITE
+    if type(plain) is int and not -LARGEST_INT <= plain <= LARGEST_INT:
+        return TOO_LONG
     if type(plain) is str and any("\ud800" <= letter <= "\udfff" for letter in plain):
         return _SURROGATE
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, Flag
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +153,12 @@ class Tagged:
         if not _can_be_variant(member):
             kinds = "an attrs class, a dataclass, a NamedTuple, a pydantic model or an enum"
             raise TypeError(f"{type_name(member)} cannot be a variant; declare {kinds}")
-        return (names.get(member, cls.__name__),)
+        name = names.get(member, cls.__name__)
+        if not isinstance(name, str) or not name:
+            raise ValueError(
+                f"the name of the variant {type_name(member)} must be text, not {name!r}"
+            )
+        return (name,)
 
     def _require_difference(self, names: Mapping[Any, str], count: int) -> None:
         """Raise where a name has no variant, or two variants have one class or one name."""
@@ -173,7 +178,8 @@ def _can_be_variant(member: Any) -> bool:
 
 
 def _is_enum(member: Any) -> bool:
-    return isinstance(member, type) and issubclass(member, Enum)
+    """Return whether it is an enum that has a name for each value, unlike flags."""
+    return isinstance(member, type) and issubclass(member, Enum) and not issubclass(member, Flag)
 
 
 def _variant_name(member: Enum) -> str:
