@@ -687,7 +687,7 @@ class TestRateLimits:
 
     @pytest.mark.parametrize(
         "options",
-        [{"retry": ONCE}, {"timeout": 0.15}, {"timeout": 0.15, "max_connections": 1}],
+        [{"retry": ONCE}, {"timeout": 0.06}, {"timeout": 0.06, "max_connections": 1}],
         ids=["each call sends once", "each call waits at the gate", "one probes for all"],
     )
     async def test_a_limit_without_end_stops_the_run(
@@ -742,7 +742,7 @@ class TestOutages:
                             await client.complete_text(promises[0], "x")
                     run = complete_many(client, items, concurrency=10)
                     reader = asyncio.create_task(all_of(run))
-                    for _ in range(4):
+                    for _ in range(2):
                         await asyncio.sleep(0.25)
                     assert not reader.done()
                 results = await reader

@@ -350,7 +350,7 @@ class Model(RuleBasedStateMachine):
 TestModel = Model.TestCase
 if settings.get_current_profile_name() != "long":
     TestModel.settings = settings(
-        max_examples=20,
+        max_examples=12,
         stateful_step_count=20,
         deadline=None,
         derandomize=True,

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
-from golem_client.outbox import Entry, Key, Outbox, State
+from golem_client.outbox import Entry, Key, Outbox, State, pace, settling
 from golem_client.testing import FakeGolem
 from golem_client.testing.faults import ECHO, WEATHER
 from tests.databases import BOTH, DRIVERS, another_engine, empty_database
@@ -393,6 +393,11 @@ async def until_wiped(outbox: Outbox) -> None:
 class TestBadWeather:
     """What may be away is waited for, and nothing is lost."""
 
+    @pytest.fixture
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pace, "_FIRST_PAUSE_SECONDS", 0.1)
+        monkeypatch.setattr(settling, "FIRST_DELAY", timedelta(seconds=0.1))
+
     async def test_while_golem_is_down_one_row_is_tried(self, outbox: Outbox) -> None:
         """Of many; the others are not touched."""
         ids = [f"f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/{n}" for n in range(50)]
@@ -408,6 +413,7 @@ class TestBadWeather:
                     await waited(outbox, id_)
         assert 51 == len(server.requests)
 
+    @pytest.mark.usefixtures("soon")
     async def test_a_refused_token_loses_nothing(
         self, outbox: Outbox, golem: FakeGolem, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -432,6 +438,7 @@ class TestBadWeather:
             assert Outcome.FULFILLED == (await waited(outbox, id_)).outcome
         assert "AuthenticationError" in caplog.text
 
+    @pytest.mark.usefixtures("soon")
     async def test_what_the_token_callable_raises_stops_nothing(
         self, outbox: Outbox, golem: FakeGolem, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -34,7 +34,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from golem_client import GolemClient
 from golem_client.outbox import Outbox
 async def main():
-    outbox = Outbox(create_async_engine(sys.argv[1]), nudge_after=None, lease=2)
+    outbox = Outbox(create_async_engine(sys.argv[1]), nudge_after=None, lease=1)
     async with GolemClient(sys.argv[2], token=sys.argv[3]) as client:
         await outbox.deliver(client, concurrency=8)
 asyncio.run(main())
@@ -67,7 +67,7 @@ async def test_a_killed_workers_rows_are_taken_over(driver: str, tmp_path: Path)
         empty_database(driver, tmp_path) as engine,
         GolemClient(golem.url, token=golem.token) as client,
     ):
-        outbox = Outbox(engine, nudge_after=None, lease=2)
+        outbox = Outbox(engine, nudge_after=None, lease=1)
         await outbox.create_tables()
         ids = [golem.create_promise() for _ in range(60)]
         await asyncio.gather(*(outbox.complete_text(id_, "x") for id_ in ids))

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from golem_client import GolemClient, GolemError, InvalidIdError, OutboxError, PayloadError
-from golem_client.outbox import Key, Outbox, OutboxPromise
+from golem_client.outbox import Key, Outbox, OutboxPromise, worker
 from tests import tracebacks
 from tests.samples import PROMISE_ID
 from tests.scripted_server import serving
@@ -179,8 +179,9 @@ async def test_a_table_that_is_gone_and_a_disk_that_is_full(outbox: Outbox, call
 
 
 @each({**ACCEPTING, **LOOKING_AFTER, **OTHERS})
-async def test_a_database_that_is_away(call: Call) -> None:
+async def test_a_database_that_is_away(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, and then cancelled while it does not answer: asyncpg's frames hold the password."""
+    monkeypatch.setattr(worker, "_LAST_WORDS_SECONDS", 0.05)
     arguments = [PROMISE_ID] if call in WITH_ID.values() else []
     is_waiting = call in (OTHERS["deliver"], OTHERS["delivering"])
     if not is_waiting:

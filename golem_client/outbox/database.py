@@ -189,7 +189,10 @@ class Database:
 
 async def _drop(connection: AsyncConnection, connecting: asyncio.Future[Any]) -> None:
     """Close a connection once it is made, so that nobody else uses one that listens."""
-    await asyncio.wait([connecting])
+    await asyncio.wait([connecting], timeout=_AWAY_SECONDS)  # not for ever: it may hang
+    if not connecting.done():
+        connecting.cancel()
+        await asyncio.wait([connecting])
     if not connecting.cancelled() and connecting.exception() is None:
         await connection.invalidate()
         await connection.close()
