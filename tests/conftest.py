@@ -57,8 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Start two workers more than there are cores: half of a test's time is waiting."""
-    return (yield) + 2
+    """Start three workers more than there are cores: half of a test's time is waiting."""
+    return (yield) + 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -697,7 +697,7 @@ class TestLog:
             traffic.end(caller, traffic.gate.answered)
             caller = traffic.call()
             traffic.run()
-        assert [logging.INFO] * 2 == [record.levelno for record in caplog.records]
+        assert [logging.WARNING] * 2 == [record.levelno for record in caplog.records]
         assert [
             "Golem is down or overloaded: calls wait, and single attempts probe",
             "Golem answers again, after 3 s",

@@ -248,7 +248,7 @@ async def _counts(outbox: Outbox, *, output: str) -> None:
 async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, target: Target) -> None:
     """Deliver until SIGTERM or Ctrl-C. Several may run at the same time."""
     client = target.client(timeout=timeout, max_connections=max(100, concurrency))
-    logger = logging.getLogger("golem_client.outbox")
+    logger = logging.getLogger("golem_client")
     handler = _Lines(logging.WARNING)
     logger.addHandler(handler)
     try:
@@ -261,7 +261,7 @@ async def _work(outbox: Outbox, *, concurrency: int, timeout: float | None, targ
 
 
 class _Lines(logging.Handler):
-    """Shows what the worker logs, with its promise."""
+    """Shows what the library warns of, with its promise: outages, too."""
 
     def emit(self, record: logging.LogRecord) -> None:
         promise = getattr(record, "golem_promise", None)

@@ -14,7 +14,6 @@ import signal
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -180,24 +179,11 @@ class ServedGolem(FakeGolem):
         seed: int = 0,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
-        super().__init__(dialect=dialect, port=port)
-        self._server.host = host
+        super().__init__(dialect=dialect, port=port, host=host)
         self._weather = partial(self.random_faults, faults, seed=seed)
         self._weather()
         self._promises: dict[PromiseId, None] = {}
         self._log = log
-
-    @property
-    def url(self) -> str:
-        """The URL under which this machine reaches the server."""
-        host = self._server.host
-        with suppress(ValueError):
-            address = ip_address(host)
-            if address.is_unspecified:
-                host = HOST if address.version == 4 else "[::1]"
-            elif address.version == 6:
-                host = f"[{host}]"
-        return f"http://{host}:{self._port}"
 
     def counts(self) -> dict[str, int]:
         """Return how many promises are pending and completed."""
@@ -218,12 +204,10 @@ class ServedGolem(FakeGolem):
         self._log(f"{method} {path} -> {answer.status}")
         return answer
 
-    def _note(self, serial: int, **facts: Any) -> None:
+    def answered(self, request: ReceivedRequest) -> None:
         """Log a request at its end. A server runs for long: what came is not kept for ever."""
-        super()._note(serial, **facts)
-        if "status" in facts and (request := self._received.get(serial)) is not None:
-            self._log(_log_line(request))
-        if len(self._received) > _MAX_KEPT_REQUESTS:
+        self._log(_log_line(request))
+        if len(self.requests) > _MAX_KEPT_REQUESTS:
             self.clear_requests()
 
     async def _route(

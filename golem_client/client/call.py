@@ -160,7 +160,8 @@ class Call(Wait):
         elif verdict.at_once or (isinstance(error, DeliveryError) and not verdict.repeat):
             gate.cut_off(ticket)  # a stale connection, or the call's own end
         elif verdict.repeat:
-            gate.failed(ticket, error.message)
+            status = f"{error.status}: " if isinstance(error, ResponseError) else ""
+            gate.failed(ticket, status + error.message)
             if verdict.retry_after and isinstance(error, ResponseError):
                 gate.hold(verdict.retry_after, error)
         else:

@@ -198,7 +198,7 @@ class Gate:
         if self.is_down:
             self.is_down = False
             seconds = self._loop.time() - self._closed_at
-            logger.info("Golem answers again, after %.3g s", seconds)
+            logger.warning("Golem answers again, after %.3g s", seconds)
             self._counted.clear()
             for awake in self._dozing:
                 _wake(awake)
@@ -263,7 +263,8 @@ class Gate:
         self.is_down = True
         self._probe_delay = _FIRST_PROBE
         self._plan_probe(self._loop.time())
-        logger.info("Golem is down or overloaded: calls wait, and single attempts probe")
+        what = "Golem is down or overloaded%s: calls wait, and single attempts probe"
+        logger.warning(what, self._down_because)
 
     def _note_closing(self) -> None:
         if self.is_open:

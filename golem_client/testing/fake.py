@@ -231,8 +231,6 @@ class FakeGolem(Golem):
         delivery = fault.deliver(answer)
         if whole := delivery.whole:
             self._note(serial, status=whole.status, answer=whole.body, answered_at=_now())
-        else:
-            self._note(serial, status=None)
         if serial in self._received:
             self.answered(self._received[serial])
         return delivery
