@@ -274,9 +274,10 @@ async def test_an_answer_that_nobody_reads_does_not_keep_the_fake_open() -> None
             path = golem.webhook_url(golem.create_promise()).removeprefix(golem.url)
             host = golem.url.removeprefix("http://")
             deaf.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            await asyncio.sleep(0.05)
+            while not golem.requests:  # noqa: ASYNC110 - the fake does not tell
+                await asyncio.sleep(0.005)
             assert golem.requests[0].fault == "raw bytes"
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(5):
                 await golem.__aexit__(None, None, None)
 
 

@@ -464,7 +464,9 @@ async def test_it_leaves_no_task_no_socket_and_no_warning() -> None:
             calls.append(asyncio.create_task(complete(session, golem, golem.create_promise())))
             deaf = socket.create_connection(("127.0.0.1", URL(golem.url).port))
             deaf.sendall(b"POST ")
-            await asyncio.sleep(0.05)
+            await calls[-1]
+            while len(golem.requests) < len(calls):  # noqa: ASYNC110 - the fake does not tell
+                await asyncio.sleep(0.005)
             port = URL(golem.url).port
             await golem.__aexit__(None, None, None)
             told = await asyncio.gather(*calls, return_exceptions=True)
@@ -485,7 +487,8 @@ async def test_an_outage_ends_where_it_began(
     url = golem.url
     golem.stall_next(applied=False)
     stalled = asyncio.create_task(complete(session, golem, promise_id))
-    await asyncio.sleep(0.02)
+    while not golem.requests:  # noqa: ASYNC110 - the fake does not tell
+        await asyncio.sleep(0.005)
     async with golem.outage():
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await stalled
