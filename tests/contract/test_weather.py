@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import pytest
 
 from golem_client import Outcome, PromiseId, RetryPolicy, ServerError
@@ -36,7 +37,9 @@ async def told_after(
 ) -> Told:
     """Return what a call is told that meets the fault once; the ledger has no objection."""
     # A busy machine makes a short attempt late by itself: only what is to be late has one.
-    seconds = 0.15 if fault.delay > 0 else 0.6 if fault.ending is Ending.STALL else 2.0
+    if fault.delay > 0:
+        fault = attrs.evolve(fault, delay=0.6)
+    seconds = 0.4 if fault.delay > 0 else 0.6 if fault.ending is Ending.STALL else 2.0
     caller = Caller(golem.url, golem.token or "", attempt_timeout=seconds, **options)
     promise_id = golem.new_id()
     if by_worker is not None:
