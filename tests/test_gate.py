@@ -800,5 +800,5 @@ class GateMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-GateMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+GateMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestGateMachine = GateMachine.TestCase
