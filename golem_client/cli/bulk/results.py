@@ -107,9 +107,9 @@ class Results:
 
     def __init__(self, path: Path | None, *, is_writable: bool = True) -> None:
         self.path = path
-        self.promises = Index()
         self.bad_lines: set[tuple[int, str]] = set()
         self._file = None if path is None or not is_writable else _locked(path)
+        self.promises = Index()
         if path is not None and path.exists():
             try:
                 end = self._load(path)
