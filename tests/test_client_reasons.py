@@ -13,6 +13,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from golem_client import ConnectionFailedError, GolemClient, Outcome, RetryPolicy
+from golem_client.testing import FakeGolem
 from tests.authority import Certificate, authority
 from tests.samples import PROMISE_ID, TOKEN
 from tests.scripted_server import TRUE, ScriptedServer, message, raw_then_close, serving
@@ -111,6 +112,15 @@ async def test_a_certificate_that_is_refused_later_is_repeated(tmp_path: Path) -
         with pytest.raises(ConnectionFailedError, match="it has expired") as caught:
             await client.complete_json(PROMISE_ID, 1)
     assert (caught.value.attempts, caught.value.worth_retrying) == (3, True)
+
+
+async def test_https_to_a_port_of_plain_http_names_the_scheme() -> None:
+    """OpenSSL's WRONG_VERSION_NUMBER tells nobody."""
+    async with FakeGolem() as golem:
+        url = golem.url.replace("http:", "https:")
+        async with GolemClient(url, retry=RetryPolicy.none()) as client:
+            with pytest.raises(ConnectionFailedError, match="base_url begins with http://"):
+                await client.complete_json(PROMISE_ID, 1)
 
 
 # Names

@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
-from golem_client.outbox import Entry, Outbox, State
+from golem_client.outbox import Entry, Outbox, State, database, worker
 from golem_client.outbox.worker import Settled
 from tests.databases import BOTH, empty_database, postgresql, postgresql_url
 from tests.samples import PROMISE_ID, TOKEN
@@ -333,3 +333,31 @@ async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> Non
             assert 1 == (await outbox.counts()).completed
             await until_listening(other)
     assert (State.COMPLETED, Outcome.FULFILLED, 1) == (entry.state, entry.outcome, entry.attempts)
+
+
+async def test_a_cancelled_delivery_leaves_no_connection_half_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither the one that claims nor the one that listens, where the database does not answer."""
+    monkeypatch.setattr(worker, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_AWAY_SECONDS", 0.05)
+    opened: list[int] = []
+    closed: list[int] = []
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        await reader.read()
+        closed.append(1)
+
+    async with serving(silent) as url, GolemClient("http://localhost:1", token=TOKEN) as client:
+        address = url.replace("http://", "postgresql+asyncpg://u:p@")
+        outbox = Outbox(create_async_engine(f"{address}/x", connect_args={"ssl": False}))
+        delivering = asyncio.create_task(outbox.deliver(client))
+        async with asyncio.timeout(10):
+            while len(opened) < 2:  # noqa: ASYNC110 - a connection does not tell
+                await asyncio.sleep(0.005)
+            delivering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await delivering
+            while len(closed) < len(opened):  # noqa: ASYNC110 - nor does its end
+                await asyncio.sleep(0.005)

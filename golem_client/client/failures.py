@@ -117,6 +117,8 @@ def _why(error: BaseException) -> str:
     number = getattr(below, "errno", None)
     if isinstance(below, ssl.SSLError):
         said = getattr(below, "verify_message", None) or below.reason
+        if said == "WRONG_VERSION_NUMBER":
+            said += " (if the port speaks plain HTTP, base_url begins with http://)"
     elif isinstance(below, socket.gaierror):
         said = below.strerror
     else:

@@ -17,13 +17,14 @@ _KINDS = (*COMPLETED, FAILED, BAD_LINE, REPEATED)
 
 @attrs.define
 class Tally:
-    """How many lines came to what.
+    """How many lines ended in which way.
 
     Attributes:
-        total: The lines of the file, empty ones too; None where nobody knows.
-        all: The lines that came to something, in this run or an earlier one.
-        errors: The classes of the errors of what failed in this run.
-        before: How many of all came to it in an earlier run.
+        total: The number of lines in the file, empty ones too; None where it is not known.
+        all: The number of lines that ended in each way, in this run or an earlier one.
+        errors: The classes of the errors of the lines that failed in this run.
+        before: How many of these lines ended in an earlier run.
+        empty: The number of empty lines.
         to_retry: How many of those that failed can still succeed.
         began: When the run began, by the monotonic clock.
     """
@@ -38,7 +39,7 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """The lines that have come to nothing yet, as far as they are known."""
+        """The number of lines that have not ended yet; 0 where their number is not known."""
         return max((self.total or 0) - self.all.total() - self.empty, 0)
 
     @property
@@ -47,13 +48,13 @@ class Tally:
         return not self.left and not self.all[FAILED] and not self.all[BAD_LINE]
 
     def bar(self) -> str:
-        """Return how far as a bar, for a terminal; nothing where nobody knows."""
+        """Return a bar for a terminal; empty where the number of lines is not known."""
         if not self.total:
             return ""
         return f"[{'#' * (10 * (self.total - self.left) // self.total):<10}] "
 
     def progress(self) -> str:
-        """Return how far, how fast and for how long still, in words."""
+        """Return how many lines ended, how many a second, and how long the rest will take."""
         accounted = self.all.total() + self.empty
         sent = sum(self.all[name] for name in (*COMPLETED, FAILED)) - self.before
         speed = sent / max(time.monotonic() - self.began, 0.001)
@@ -66,7 +67,7 @@ class Tally:
         return ", ".join(words)
 
     def table(self) -> str:
-        """Return what every line came to: plain text, at most 80 columns wide."""
+        """Return how the lines ended: plain text, at most 80 columns wide."""
         rows: list[tuple[str, int]] = []
         for kind in _KINDS:
             if kind in COMPLETED or self.all[kind]:
