@@ -73,9 +73,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's `pytest &` ignores SIGINT, and so would every process that a test interrupts.
+    # A script's `pytest &` ignores SIGINT and SIGQUIT, and so would every process of a test.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line(
         "markers", "fake_only(reason): a real Golem cannot be made to do this, and why"
     )
