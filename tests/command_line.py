@@ -7,16 +7,15 @@ import contextlib
 import io
 import os
 import sys
-from asyncio import StreamReader
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
 from golem_client.cli.group import run
+from tests.interpreters import Child
 
 COMMAND = (sys.executable, "-W", "error", "-m", "golem_client")
 
@@ -63,28 +62,36 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def command(home: Path, *arguments: str, **more: Any) -> AsyncIterator[Process]:
+async def command(home: Path, *arguments: str, **more: Any) -> AsyncIterator[Child]:
     """Start the command as a process of its own, and end it afterwards."""
     environ = environment(home, **more.pop("environ", {}))
-    streams = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, **more}
-    process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, env=environ, **streams)
+    process = Child("-m", "golem_client", *arguments, env=environ, **more)
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process.close()
 
 
-async def first_line(stream: StreamReader | None) -> str:
+async def first_line(stream: IO[bytes] | None) -> str:
     """Return the first line that a process writes to a stream."""
     assert stream is not None
-    return (await asyncio.wait_for(stream.readline(), 30)).decode()
+    return (await asyncio.to_thread(stream.readline)).decode()
 
 
-async def ran(process: Process, stdin: bytes = b"") -> Ran:
+async def ran(process: Child, stdin: bytes = b"") -> Ran:
     """Wait for the end of a process."""
-    out, err = await asyncio.wait_for(
-        process.communicate(None if process.stdin is None else stdin), 60
-    )
-    return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())
+    out, err = await asyncio.to_thread(process.communicate, stdin)
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+def read_all(screen: int) -> str:
+    """Return what a terminal shows until its last program has ended."""
+    pieces = []
+    try:
+        while piece := os.read(screen, 65536):
+            pieces.append(piece)
+    except OSError:  # how Linux says that it is the end
+        pass
+    finally:
+        os.close(screen)
+    return b"".join(pieces).decode()

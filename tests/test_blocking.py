@@ -29,6 +29,7 @@ from golem_client.blocking import BlockingGolemClient, BlockingOutbox
 from golem_client.outbox import Key, Outbox
 from golem_client.testing import BlockingFakeGolem, FakeGolem
 from golem_client.threads import LoopThread, ProcessLoop
+from tests.interpreters import Child
 from tests.tracebacks import assert_nothing_shows
 
 SECRET = "tok-5e8dd6a4c0ffee11"
@@ -256,15 +257,12 @@ def test_it_works_in_a_forked_child_and_still_in_its_parent(
     assert [b"0", b"1", b"2"] == [golem.payload(each) for each in ids]
 
 
-def run_script(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    ignored = ["-W", "ignore:.*multi-threaded:DeprecationWarning"]  # of 3.12, about any fork
-    return subprocess.run(
-        [sys.executable, "-W", "error", *ignored, "-c", source, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run_script(source: str, *arguments: str) -> tuple[str, str, int]:
+    """Return what a program writes to its two streams, and its exit code."""
+    ignoring = "import warnings; warnings.filterwarnings('ignore', '.*multi-threaded')"  # 3.12
+    process = Child("-c", f"{ignoring}\n{source}", *arguments)
+    out, err = process.communicate()
+    return out.decode(), err.decode(), process.wait()
 
 
 SCRIPT = """
@@ -277,7 +275,14 @@ print(client.complete_json(sys.argv[3], 1).outcome)
 
 def test_a_script_that_closes_nothing_ends_without_a_word(golem: BlockingFakeGolem) -> None:
     """Neither aiohttp nor asyncio writes to stderr, with every warning on."""
-    ended = run_script(SCRIPT, golem.url, golem.token, str(golem.create_promise()))
+    arguments = (SCRIPT, golem.url, golem.token, str(golem.create_promise()))
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ("fulfilled\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
 
 
@@ -302,8 +307,7 @@ for n in range(3):
 {leaves}
 print("ends")
 """
-    ended = run_script(script, str(tmp_path / "golem.sqlite"))
-    assert ("ends\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+    assert ("ends\n", "", 0) == run_script(script, str(tmp_path / "golem.sqlite"))
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -331,8 +335,7 @@ done = client.complete_json(second, 1)
 print(done.outcome, done.attempts)
 """
     ids = [str(golem.create_promise()) for _ in range(3)]
-    ended = run_script(script, golem.url, golem.token, *ids)
-    assert ("fulfilled 1\n", "", 0) == (ended.stdout, ended.stderr, ended.returncode)
+    assert ("fulfilled 1\n", "", 0) == run_script(script, golem.url, golem.token, *ids)
     assert golem.requests[0].connection == golem.requests[-1].connection
 
 
@@ -689,15 +692,13 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
         golem.latency(0.3)
         promise_id = golem.create_promise()
         arguments = [golem.url, golem.token, str(promise_id), str(tmp_path / "golem.sqlite")]
-        command = [sys.executable, "-W", "error", "-c", script, *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as delivering:
-            assert delivering.stdout is not None
-            deadline = time.monotonic() + 60
-            while not golem.requests and time.monotonic() < deadline:
-                time.sleep(0.005)
-            delivering.terminate()
-            printed = delivering.stdout.read()
-        assert ("fulfilled\n", 0) == (printed, delivering.returncode)
+        delivering = Child("-c", script, *arguments)
+        deadline = time.monotonic() + 60
+        while not golem.requests and time.monotonic() < deadline:
+            time.sleep(0.005)
+        delivering.terminate()
+        assert (b"fulfilled\n", b"") == delivering.communicate()
+        assert 0 == delivering.returncode
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

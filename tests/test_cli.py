@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
 import termios
-from fcntl import ioctl
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,16 @@ from golem_client.cli.group import COMMANDS
 from golem_client.cli.screen import warn
 from golem_client.testing import FakeGolem
 from golem_client.version import __version__
-from tests.command_line import COMMAND, command, environment, first_line, golem_promise, ran
+from tests.command_line import (
+    COMMAND,
+    command,
+    environment,
+    first_line,
+    golem_promise,
+    ran,
+    read_all,
+)
+from tests.interpreters import Child
 from tests.samples import PROMISE_ID
 from tests.scripted_server import ScriptedServer, stall
 
@@ -199,32 +205,18 @@ class TestProcess:
         assert "this line could not be written (No space left on device): " in done.err
         assert "fulfilled" in done.err
 
-    def test_full_disks_everywhere(self, tmp_path: Path) -> None:
+    async def test_full_disks_everywhere(self, tmp_path: Path) -> None:
         """The exit code says all that can be said."""
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [*COMMAND, "parse", "zork"],
-                env=environment(tmp_path),
-                stdout=full,
-                stderr=full,
-                check=False,
-            )
-        assert 2 == done.returncode
+        with open("/dev/full", "w") as full:  # noqa: ASYNC230 - it opens at once
+            async with command(tmp_path, "parse", "zork", stdout=full, stderr=full) as process:
+                assert 2 == (await ran(process)).code
 
-    def test_help_onto_a_full_disk(self, tmp_path: Path) -> None:
+    async def test_help_onto_a_full_disk(self, tmp_path: Path) -> None:
         """One line says so: no traceback, and no complaint at the end."""
-        with open("/dev/full", "w") as full:
-            done = subprocess.run(
-                [*COMMAND, "--help"],
-                env=environment(tmp_path),
-                stdout=full,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-        assert (1, b"golem-promise: failed: No space left on device\n") == (
-            done.returncode,
-            done.stderr,
-        )
+        with open("/dev/full", "w") as full:  # noqa: ASYNC230 - it opens at once
+            async with command(tmp_path, "--help", stdout=full) as process:
+                done = await ran(process)
+        assert (1, "golem-promise: failed: No space left on device\n") == (done.code, done.err)
 
     def test_a_terminal_that_is_ascii(self, tmp_path: Path) -> None:
         """What it cannot show is escaped."""
@@ -317,19 +309,16 @@ class TestTerminal:
 
 def on_a_terminal(home: Path, *arguments: str, typed: bytes = b"", width: int = 80) -> str:
     """Run a command on a terminal of its own, and return what is on it."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        environ = {**environment(home), "COLUMNS": str(width), "TERM": "xterm"}
-        os.execve(COMMAND[0], [*COMMAND, *arguments], environ)
-    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    os.write(terminal, typed)
-    seen = b""
-    with contextlib.suppress(OSError):  # Linux: what a terminal without programs answers
-        while read := os.read(terminal, 4096):
-            seen += read
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, width))
+    environ = {**environment(home), "COLUMNS": str(width), "TERM": "xterm"}
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    process = Child("-m", "golem_client", *arguments, env=environ, **streams)
     os.close(terminal)
-    os.waitpid(pid, 0)
-    return seen.decode().replace("\r\n", "\n")
+    os.write(screen, typed)
+    seen = read_all(screen)
+    process.close()
+    return seen.replace("\r\n", "\n")
 
 
 def test_a_message_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

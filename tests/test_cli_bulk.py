@@ -10,8 +10,6 @@ import pty
 import re
 import signal
 import stat
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -29,6 +27,8 @@ from golem_client.cli.bulk.results import Results
 from golem_client.cli.bulk.tally import Tally
 from golem_client.cli.group import run
 from golem_client.testing import FakeGolem
+from tests.command_line import read_all
+from tests.interpreters import Child
 from tests.samples import PROMISE_ID, TOKEN
 from tests.scripted_server import (
     FALSE,
@@ -60,7 +60,7 @@ class Bulk:
 
     folder: Path
     capsys: pytest.CaptureFixture[str]
-    processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+    processes: list[Child] = attrs.field(factory=list)
 
     @property
     def file(self) -> Path:
@@ -96,16 +96,12 @@ class Bulk:
         written = self.capsys.readouterr()
         return Ended(code, written.out, written.err)
 
-    def start(
-        self, *options: str, file: str | None = None, **streams: int
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, file: str | None = None, **streams: int) -> Child:
         """Start the command in a process of its own."""
-        command = [sys.executable, "-W", "error", "-m", "golem_client", "bulk"]
-        command += [file or str(self.file), "--results", str(self.results), *options]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload]
+        arguments = [file or str(self.file), "--results", str(self.results), *options]
+        process = Child("-m", "golem_client", "bulk", *arguments, env=None, **streams)
         self.processes.append(process)
-        return process  # type: ignore[no-any-return]
+        return process
 
 
 @pytest.fixture
@@ -113,8 +109,7 @@ def bulk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bulk]:
     bulk = Bulk(tmp_path, capsys)
     yield bulk
     for process in bulk.processes:
-        process.kill()
-        process.wait()
+        process.close()
 
 
 @pytest.fixture(autouse=True)
@@ -830,19 +825,6 @@ class TestProcess:
         assert re.search(r"of 301, [\d,]+/s, 0:0\d left, \d+ fulfilled, 1 bad", on_the_way[-1])
         assert any("line 301: " in piece for piece in pieces)
         assert "\x1b" not in "".join(pieces)
-
-
-def read_all(screen: int) -> str:
-    """Return what a terminal shows until its last program has ended."""
-    pieces = []
-    try:
-        while piece := os.read(screen, 65536):
-            pieces.append(piece)
-    except OSError:  # how Linux says that it is the end
-        pass
-    finally:
-        os.close(screen)
-    return b"".join(pieces).decode()
 
 
 class TestTally:

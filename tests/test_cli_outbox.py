@@ -16,7 +16,7 @@ from golem_client import PromiseId
 from golem_client.outbox import Key, Outbox
 from golem_client.testing import FakeGolem
 from tests.command_line import Ran, command, first_line, golem_promise, ran
-from tests.databases import empty_database, postgresql
+from tests.databases import empty_database, postgresql_uri
 from tests.samples import PROMISE_ID
 
 DEAD = PromiseId(PROMISE_ID.worker_id, 43)
@@ -179,7 +179,7 @@ async def test_postgresql_is_named_by_its_url(tmp_path: Path) -> None:
 
 
 async def counts_of_postgresql(query: str = "") -> Ran:
-    uri = postgresql().get_uri()
+    uri = postgresql_uri()
     place = f"{uri}{'&' if '?' in uri else '?'}{query}" if query else uri
     return await golem_promise("outbox", place, "counts")
 

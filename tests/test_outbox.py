@@ -31,7 +31,7 @@ from golem_client import (
     make_converter,
 )
 from golem_client.outbox import Entry, Key, Outbox, State, golem_outbox
-from tests.databases import DRIVERS, empty_database, postgresql, postgresql_url, url_of
+from tests.databases import DRIVERS, empty_database, postgresql_uri, postgresql_url, url_of
 from tests.samples import PROMISE_ID
 from tests.tracebacks import assert_nothing_shows
 
@@ -254,7 +254,7 @@ async def test_the_recipes_for_plain_drivers_work(tmp_path: Path) -> None:
     async with empty_database("asyncpg", tmp_path) as engine, Outbox(engine) as outbox:
         await outbox.create_tables()
         compiled = outbox.statement(promise(1), SECRET).compile(dialect=asyncpg.dialect())  # type: ignore[no-untyped-call]
-        uri = postgresql().get_uri()
+        uri = postgresql_uri()
         raw = await plain_asyncpg.connect(uri)
         values = [compiled.params[name] for name in compiled.positiontup or ()]
         await raw.execute(str(compiled), *values)

@@ -402,7 +402,7 @@ async def made(url: str) -> tuple[AsyncEngine, Outbox]:
 def test_the_laws_hold(driver: str, tmp_path: Path) -> None:
     """Accept, bind, claim, send, lose, crash, outlive a lease, settle late, nudge, look after."""
     some = settings(
-        max_examples=24 if driver == "aiosqlite" else 8,
+        max_examples=16 if driver == "aiosqlite" else 6,
         stateful_step_count=15,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -6,9 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from golem_client import GolemClient, Outcome
 from golem_client.outbox import Outbox
 from golem_client.testing import FakeGolem
 from tests.databases import empty_database
+from tests.interpreters import Child
 
 ACCEPTING = """
 import asyncio, sys
@@ -44,15 +43,12 @@ asyncio.run(main())
 async def test_what_was_accepted_survives_a_kill(tmp_path: Path) -> None:
     """Every acceptance that returned is there."""
     file = str(tmp_path / "golem.sqlite")
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", ACCEPTING, file, stdout=pipe
-    )
+    process = Child("-c", ACCEPTING, file)
     assert process.stdout is not None
-    accepted = [int(await process.stdout.readline()) for _ in range(30)]
+    accepted = [int(process.stdout.readline()) for _ in range(30)]
     process.kill()
-    accepted += [int(line) async for line in process.stdout if line.endswith(b"\n")]
-    await process.wait()
+    accepted += [int(line) for line in process.stdout if line.endswith(b"\n")]
+    process.close()
     async with await Outbox.open(file) as outbox:
         there = {entry.promise_id.oplog_idx async for entry in outbox.entries() if entry.promise_id}
     assert set(accepted) <= there
@@ -72,15 +68,12 @@ async def test_a_killed_workers_rows_are_taken_over(driver: str, tmp_path: Path)
         ids = [golem.create_promise() for _ in range(60)]
         await asyncio.gather(*(outbox.complete_text(id_, "x") for id_ in ids))
         golem.latency(0.05)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", DELIVERING),
-            *(engine.url.render_as_string(hide_password=False), golem.url, golem.token),
-        )
+        url = engine.url.render_as_string(hide_password=False)
+        process = Child("-c", DELIVERING, url, golem.url, golem.token)
         async with asyncio.timeout(60):
             while len(golem.requests) < 20:  # noqa: ASYNC110 - the fake does not tell
                 await asyncio.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        process.close()
         golem.latency(0)
         async with outbox.delivering(client):
             entries = [await outbox.wait(id_, timeout=60) for id_ in ids]
@@ -89,17 +82,20 @@ async def test_a_killed_workers_rows_are_taken_over(driver: str, tmp_path: Path)
     assert outcomes <= {Outcome.FULFILLED, Outcome.FULFILLED_BY_UNKNOWN}
 
 
-def test_a_killed_test_run_leaves_no_postgresql(tmp_path: Path) -> None:
+def test_a_killed_test_run_leaves_no_postgresql() -> None:
     """Here a `sleep` takes its place."""
-    data = tmp_path / "data"
-    data.mkdir()
-    program = f"from tests.databases import _watch; _watch({str(data)!r}); print(flush=1); input()"
+    program = (
+        "from tests import interpreters as i; i.start_server(); print(i.folder(), flush=1); input()"
+    )
+    run = Child("-c", program, env={"PATH": os.environ["PATH"]})
+    assert run.stdout is not None
+    folder = Path(run.stdout.readline().decode().rstrip())
     with subprocess.Popen(["sleep", "600"]) as server:
-        (data / "postmaster.pid").write_text(f"{server.pid}\n")
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen([sys.executable, "-c", program], **pipes) as tests:
-            assert tests.stdout is not None
-            tests.stdout.readline()
-            assert server.poll() is None
-            os.kill(tests.pid, signal.SIGTERM)
-        assert -signal.SIGQUIT == server.wait(120)
+        (folder / "postgresql").mkdir()
+        (folder / "postgresql" / "postmaster.pid").write_text(f"{server.pid}\n")
+        run.kill()
+        try:
+            assert -signal.SIGQUIT == server.wait(30)
+        finally:
+            server.kill()
+    run.close()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,11 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
 from golem_client.outbox import Entry, Outbox, State, database, worker
 from golem_client.outbox.worker import Settled
-from tests.databases import BOTH, empty_database, postgresql, postgresql_url
+from tests.databases import BOTH, empty_database, postgresql_url
 from tests.samples import PROMISE_ID, TOKEN
 from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, serving, stall
 
-LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+LISTENERS = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+)
 OTHER_ID = PromiseId(PROMISE_ID.worker_id, 9)
 ENTRIES = "golem_outbox_entries"
 
@@ -292,11 +297,9 @@ async def until_any_failed(outbox: Outbox) -> None:
 
 async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> None:
     """Accepting says so; once it is back, what was under way is settled, and a worker listens."""
-    socket = Path(postgresql().get_uri().rpartition("host=")[2]) / ".s.PGSQL.5432"
-    hidden = socket.with_name("hidden")
     ending = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     gate = asyncio.Event()
 
@@ -304,10 +307,15 @@ async def test_postgresql_refuses_connections_for_a_while(tmp_path: Path) -> Non
         await gate.wait()
         await TRUE(exchange)
 
-    async with (
-        empty_database("asyncpg", tmp_path) as engine,
-        empty_database("psycopg", tmp_path) as other,
-    ):
+    url = postgresql_url()
+    its_own = Path(url.rpartition("host=")[2]) / ".s.PGSQL.5432"
+    async with empty_database("psycopg", tmp_path) as other, AsyncExitStack() as stack:
+        # A path of a socket is short.
+        socket = Path(stack.enter_context(TemporaryDirectory())) / its_own.name
+        socket.symlink_to(its_own)
+        hidden = socket.with_name("hidden")
+        engine = create_async_engine(url.replace(str(its_own.parent), str(socket.parent)))
+        stack.push_async_callback(engine.dispose)
         outbox = await made(engine)
         async with (
             ScriptedServer(late, TRUE) as server,

@@ -28,6 +28,7 @@ from golem_client.outbox import Outbox
 from golem_client.telemetry import AttemptEvent, CallEvent, OpenTelemetry
 from golem_client.testing import FakeGolem
 from golem_client.webhooks import Complete, Webhook
+from tests.interpreters import Child
 from tests.scripted_server import RESET, TRUE, ScriptedServer
 
 COMPONENT = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -489,9 +490,8 @@ class TestTraces:
     ) -> None:
         """Which only accepts, and so has no client and no observer of ours."""
         promise_id, path = golem.create_promise(), tmp_path / "golem.sqlite"
-        command = [sys.executable, "-c", ACCEPTING, how, str(path), str(promise_id)]
-        accepting = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        printed, _ = await accepting.communicate()
+        accepting = Child("-c", ACCEPTING, how, str(path), str(promise_id))
+        printed, _ = await asyncio.to_thread(accepting.communicate)
         async with (
             await Outbox.open(path) as outbox,
             client_of(golem, seen) as client,
