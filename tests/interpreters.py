@@ -56,7 +56,7 @@ def start_server() -> None:
         listener.listen(100)
         number = str(listener.fileno())
         server = subprocess.Popen(
-            [sys.executable, "-W", "error", __file__, number, address],
+            [sys.executable, "-P", "-W", "error", __file__, number, address],
             stdin=PIPE,  # which nobody writes to, and which ends when this process does
             stdout=PIPE,  # for what looks into a stream before it is a child's own
             stderr=PIPE,
@@ -220,7 +220,7 @@ def _run(job: dict[str, Any]) -> None:
     os.chdir(job["cwd"])
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
     kind, what, *arguments = job["arguments"]
-    sys.path[0] = ""
+    sys.path.insert(0, "")
     if kind == "-m":
         sys.argv = [what, *arguments]
         runpy.run_module(what, run_name="__main__", alter_sys=True)
