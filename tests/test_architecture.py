@@ -70,7 +70,7 @@ DEPENDENCIES = {
     "webhooks": frozenset({"aiohttp", "attrs", "multidict", "starlette", "twilio"}),
     "telemetry": frozenset({"attrs", "opentelemetry"}),
     "blocking": frozenset({"sqlalchemy", "typing_extensions"}),
-    "cli": frozenset({"aiohttp", "attrs", "click", "sqlalchemy"}),
+    "cli": frozenset({"aiohttp", "attrs", "click", "sqlalchemy", "yarl"}),
     "__main__": frozenset(),
     "pytest_plugin": frozenset({"attrs", "pytest", "pytest_asyncio"}),
     "version": frozenset(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,11 @@ def another_name(folder: Path) -> tuple[Certificate, Certificate | None]:
 @pytest.mark.parametrize(
     ("show", "ours", "theirs"),
     [
-        (self_signed, "it is signed by itself", "self-signed certificate"),
+        (
+            self_signed,
+            "it is self-signed, so no authority vouches for it",
+            "self-signed certificate",
+        ),
         (another_name, "it is made out to another name", "Hostname mismatch"),
         (
             unknown_authority,
@@ -232,3 +237,26 @@ async def test_a_refusal_is_an_answer_too() -> None:
             await client.complete_json(PROMISE_ID, 1)
         assert (await client.complete_json(PROMISE_ID, 1)).attempts == 2
         await closed(client)
+
+
+class TwoAddresses(Resolver):
+    """One that finds two addresses; no connection leads to the second."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        (found,) = await super().resolve(host, port, family)
+        nowhere: ResolveResult = {**found, "host": "::ffff:255.255.255.255"}
+        nowhere["family"] = socket.AF_INET6
+        return [found, nowhere]
+
+
+async def test_the_reasons_of_several_addresses_are_all_named() -> None:
+    """Where they differ, the error has no number of its own."""
+    client = client_with(TwoAddresses(None))
+    with pytest.raises(ConnectionFailedError) as caught:
+        await client.complete_json(PROMISE_ID, 1)
+    await closed(client)
+    assert re.fullmatch(
+        r"cannot connect to golem\.internal:1: \w[\w ]+, Connection refused", caught.value.message
+    )

@@ -56,6 +56,15 @@ class Way:
     options: dict[str, Any]
     insecurity: str | None
 
+    def client(self, **options: Any) -> GolemClient:
+        """Return a client; options that are not None win over the environment's."""
+        given = {name: value for name, value in options.items() if value is not None}
+        own = {} if self.found.verifies_tls else {"ssl": False}
+        token = None if self.found.token is None else self.found.token.reveal()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InsecureTransportWarning)  # `insecurity` says it
+            return GolemClient(self.found.url, token=token, **{**self.options, **given, **own})
+
 
 @attrs.frozen
 class Target:
@@ -93,15 +102,9 @@ class Target:
 
     def client(self, **options: Any) -> GolemClient:
         """Return a client of it; options that are not None win over the environment's."""
-        options = {name: value for name, value in options.items() if value is not None}
         try:
             way = self.way()
-            if not way.found.verifies_tls:
-                options["ssl"] = False
-            token = None if way.found.token is None else way.found.token.reveal()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InsecureTransportWarning)
-                client = GolemClient(way.found.url, token=token, **{**way.options, **options})
+            client = way.client(**options)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         if way.insecurity is not None:

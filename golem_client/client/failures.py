@@ -7,6 +7,7 @@ quote the request, or what the server sent.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 
@@ -85,8 +86,9 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 # OpenSSL's numbers (X509_V_ERR_…) in words of ours.
 _CERTIFICATE_WORDS = {
+    9: "it is not valid yet",
     10: "it has expired",
-    18: "it is signed by itself",
+    18: "it is self-signed, so no authority vouches for it",
     19: "it is signed by an authority that is signed by itself and unknown here",
     20: "it is signed by an authority that is unknown here",
     21: "it is signed by an authority that is unknown here",
@@ -114,7 +116,6 @@ def _why(error: BaseException) -> str:
         ours = _CERTIFICATE_WORDS.get(getattr(cause, "verify_code", 0))
         return f": {ours} ({said})" if ours else f": {said or 'no reason is known'}"
     below: object = getattr(error, "os_error", None) or error
-    number = getattr(below, "errno", None)
     if isinstance(below, ssl.SSLError):
         said = getattr(below, "verify_message", None) or below.reason
         if said == "WRONG_VERSION_NUMBER":
@@ -122,5 +123,7 @@ def _why(error: BaseException) -> str:
     elif isinstance(below, socket.gaierror):
         said = below.strerror
     else:
-        said = os.strerror(number) if isinstance(number, int) and number > 0 else None
+        # A name with several addresses has one error with the texts of all, and no number.
+        numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(below))}
+        said = ", ".join(map(os.strerror, sorted(numbers)))
     return f": {said}" if said else ""
