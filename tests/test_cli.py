@@ -134,6 +134,13 @@ class TestParse:
         )
         assert "golem-promise: see 'golem-promise parse --help'" == last
 
+    @pytest.mark.parametrize("command", ["parse", "complete"])
+    async def test_a_key_of_an_outbox(self, command: str) -> None:
+        """It says how its promise is found; what looks like an id is not taken for a key."""
+        ran = await golem_promise(command, "order-18")
+        assert (2, True) == (ran.code, "golem-promise outbox PLACE show --key order-18" in ran.err)
+        assert "outbox" not in (await golem_promise(command, "a/b/3")).err
+
 
 class TestWithoutTheExtra:
     """Where `click` is not installed."""

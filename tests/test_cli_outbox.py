@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import signal
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from golem_client import PromiseId
+from golem_client import GolemClient, PromiseId
+from golem_client.cli.outbox import _Lines
 from golem_client.outbox import Key, Outbox
 from golem_client.testing import FakeGolem
 from tests.command_line import Ran, command, first_line, golem_promise, ran
@@ -111,7 +113,10 @@ async def test_counts_and_prune(file: str) -> None:
         (["postgresql+psycopg2://x", "counts"], "no outbox can be opened"),
         (["postgresql+nope://x", "counts"], "no outbox can be opened"),
         (["FILE", "show"], "name an ID"),
-        (["FILE", "show", "oops"], "not a promise id"),
+        (["FILE", "show", "order-17"], "If it is a key, write --key before it."),
+        (["FILE", "show", "--key", ""], "key"),
+        (["list"], "PLACE is missing: golem-promise outbox PLACE list"),
+        (["list", "--state", "dead"], "PLACE is missing: golem-promise outbox PLACE list"),
         (["FILE", "retry", "--dead", str(DEAD)], "give no ID"),
         (["FILE", "prune", "--older-than", "a while"], "a number and a unit: 90s"),
         (["FILE", "list", "--state", "queued"], "queued"),
@@ -184,6 +189,19 @@ async def counts_of_postgresql(query: str = "") -> Ran:
     return await golem_promise("outbox", place, "counts")
 
 
+async def test_a_completed_entry_says_nothing_of_its_second_sending(file: str) -> None:
+    """Nothing is left to be done; programs see all."""
+    async with FakeGolem() as golem, GolemClient(golem.url, token=golem.token) as client:
+        promise_id = golem.create_promise()
+        async with await Outbox.open(file) as outbox, outbox.delivering(client):
+            await outbox.complete_text(promise_id, "x")
+            await outbox.wait(promise_id, timeout=30)
+    shown = await golem_promise("outbox", file, "show", str(promise_id))
+    assert (True, False) == (shown.out.startswith("completed: fulfilled\n"), "due at" in shown.out)
+    program = await golem_promise("outbox", file, "show", str(promise_id), "--output", "json")
+    assert json.loads(program.out)["due_at"] is not None
+
+
 async def test_work_delivers_until_sigterm(file: str, tmp_path: Path) -> None:
     """It finishes what is under way, hands back the rest, and ends with 0."""
     async with FakeGolem() as golem:
@@ -206,6 +224,16 @@ async def test_work_delivers_until_sigterm(file: str, tmp_path: Path) -> None:
     assert (0, "") == (ended.code, ended.out)
     assert entry is not None
     assert "fulfilled" == entry.outcome
+
+
+def test_work_says_what_to_do_about_a_refused_token(capsys: pytest.CaptureFixture[str]) -> None:
+    """It takes a token where it starts, and what others log needs no such advice."""
+    for words in ("Golem is down", "tried again: AuthenticationError: no"):
+        _Lines().emit(logging.makeLogRecord({"msg": words, "golem_promise": "p"}))
+    outage, refusal = capsys.readouterr().err.splitlines()
+    assert "golem-promise: Golem is down (promise p)" == outage
+    assert refusal.startswith("golem-promise: tried again: AuthenticationError: no (promise p). ")
+    assert "Correct the token (--token-file, GOLEM_AUTH_TOKEN or the profile's)" in refusal
 
 
 def test_the_help_fits_a_terminal() -> None:

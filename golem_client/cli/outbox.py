@@ -19,7 +19,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from golem_client import OutboxError, PromiseId
+from golem_client import InvalidIdError, OutboxError, PromiseId
 from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.options import (
     Target,
@@ -41,8 +41,8 @@ Name = PromiseId | Key
 async def _opened(place: str) -> AsyncIterator[Outbox]:
     """Open the outbox in a file or a database, with the keys of the environment."""
     keys = os.environ.get("GOLEM_OUTBOX_KEYS", "").replace(",", " ").split()
+    refusal = "no outbox can be opened there:"
     async with AsyncExitStack() as stack:
-        problem = ""
         try:
             url = _url(place) if "://" in place else URL.create("sqlite", database=place)
             if url.get_backend_name() == "sqlite":
@@ -54,13 +54,11 @@ async def _opened(place: str) -> AsyncIterator[Outbox]:
             await stack.enter_async_context(outbox)
         except ModuleNotFoundError as error:
             install = 'pip install "golem-client[outbox-postgresql]"'
-            problem = f"{error.name} is missing; postgresql://… needs asyncpg: {install}"
+            missing = f"{error.name} is missing; postgresql://… needs asyncpg: {install}"
+            raise click.UsageError(f"{refusal} {missing}") from None
         except (SQLAlchemyError, ImportError, ValueError) as error:
-            problem = str(error)
-        else:
-            yield outbox
-            return
-    raise click.UsageError(f"no outbox can be opened there: {problem}")
+            raise click.UsageError(f"{refusal} {error}") from None
+        yield outbox
 
 
 def _url(text: str) -> URL:
@@ -83,6 +81,13 @@ def _existing(path: str) -> Path:
         is_like_an_address = "@" in path or "=" in path  # and may hold a password
         raise ValueError(f"there is no {'such file' if is_like_an_address else f'file {path}'}")
     return Path(path)
+
+
+def _place(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    """Notice that PLACE was forgotten: the name of a command then stands there."""
+    if value in outbox.commands and not Path(value).is_file():
+        raise click.UsageError(f"PLACE is missing: golem-promise outbox PLACE {value}", ctx)
+    return value
 
 
 @click.group(
@@ -109,7 +114,7 @@ Exit codes:
   130  interrupted
 """
 )
-@click.argument("place", metavar="PLACE")
+@click.argument("place", metavar="PLACE", callback=_place)
 @click.pass_context
 def outbox(ctx: click.Context, place: str) -> None:
     """Look after the outbox at PLACE, and deliver from it. Payloads are never shown."""
@@ -147,7 +152,9 @@ def _names(command: Work) -> Work:
         try:
             names = [*map(PromiseId.parse, ids), *map(Key, keys)]
         except ValueError as error:
-            raise click.UsageError(str(error)) from None
+            is_of_id = isinstance(error, InvalidIdError)
+            hint = " If it is a key, write --key before it." if is_of_id else ""
+            raise click.UsageError(f"{error}{hint}") from None
         return await command(outbox, names=names, **options)
 
     option = click.option("--key", "keys", multiple=True, help="An entry by its key.")
@@ -264,8 +271,12 @@ class _Lines(logging.Handler):
     """Shows what the library warns of, with its promise: outages, too."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        promise = getattr(record, "golem_promise", None)
-        warn(record.getMessage() + (f" (promise {promise})" if promise else ""))
+        promise, line = getattr(record, "golem_promise", None), record.getMessage()
+        line += f" (promise {promise})" if promise else ""
+        if "AuthenticationError: " in line:
+            line += ". Correct the token (--token-file, GOLEM_AUTH_TOKEN or the profile's), and "
+            line += "start this command again."
+        warn(line)
 
 
 def _show(entry: Entry, output: str) -> None:
@@ -278,6 +289,8 @@ def _show(entry: Entry, output: str) -> None:
         say_json(shown)
         return
     state, outcome = shown.pop("state"), shown.pop("outcome")
+    if entry.state is State.COMPLETED:
+        del shown["due_at"]  # of the second sending, which is nobody's concern
     say(f"{state}: {outcome.replace('_', ' ')}" if outcome else state)
     for name, value in shown.items():
         if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import quote
 
 import click
@@ -21,7 +22,10 @@ def checked_id(ctx: click.Context, param: click.Parameter, value: str) -> Promis
     try:
         return PromiseId.parse(value)
     except InvalidIdError as error:
-        raise click.BadParameter(error.message, ctx, param) from None
+        hint = ""
+        if re.fullmatch(r"[\w.:-]{1,60}", value):
+            hint = f". A key of an outbox? golem-promise outbox PLACE show --key {value}"
+        raise click.BadParameter(error.message + hint, ctx, param) from None
 
 
 @click.command(
