@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -32,10 +32,14 @@ _MAX_COUNT = 1_000_000
 _MAX_WAIT = 3600.0
 _MAX_KEPT_REQUESTS = 1000
 
-_PROMISE_FIELDS = ("workerName", "componentId", "oplogIdx", "count")
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("workerName", "componentId", "fault", "promise_id", "location"), (str,)),
-    **dict.fromkeys(("oplogIdx", "count", "times", "status", "by"), (int,)),
+_Types = dict[str, tuple[type, ...]]
+_PROMISE_FIELDS: _Types = {
+    **dict.fromkeys(("workerName", "componentId"), (str,)),
+    **dict.fromkeys(("oplogIdx", "count"), (int,)),
+}
+_FAULT_FIELDS: _Types = {
+    **dict.fromkeys(("fault", "promise_id", "location"), (str,)),
+    **dict.fromkeys(("times", "status", "by"), (int,)),
     **dict.fromkeys(("seconds", "back_after"), (int, float)),
     "applied": (bool,),
     "retry_after": (int, float, str),
@@ -213,31 +217,28 @@ class ServedGolem(FakeGolem):
     async def _route(
         self, method: str, path: str, query: dict[str, list[str]], body: bytes
     ) -> dict[str, Any]:
-        if path == _FAULTS:
-            return self._answer_faults(method, body)
-        if path != _PROMISES and method == "GET":
-            text = unquote(path.removeprefix(f"{_PROMISES}/"))
-            return await self._show_when(text, _number(query, "wait", 0, _MAX_WAIT))
-        if path == _PROMISES and method == "POST":
-            return self._create(_read_fields(body, _PROMISE_FIELDS))
-        if path == _PROMISES and method == "GET":
-            limit = _number(query, "limit", 100, _MAX_COUNT)
-            return self._list(int(limit), int(_number(query, "offset", 0, _MAX_COUNT)))
-        if path == _PROMISES and method == "DELETE":
-            return self._delete_all()
-        raise MethodError(_WAYS)
+        match method, path.split("/", 3)[2:]:
+            case "POST", ["promises"]:
+                answer = self._create(_read_fields(body, _PROMISE_FIELDS))
+            case "GET", ["promises"]:
+                limit = int(_number(query, "limit", 100, _MAX_COUNT))
+                answer = self._list(limit, int(_number(query, "offset", 0, _MAX_COUNT)))
+            case "GET", ["promises", text]:
+                answer = await self._show_when(unquote(text), _number(query, "wait", 0, _MAX_WAIT))
+            case "DELETE", ["promises"]:
+                answer = self._delete_all()
+            case "POST", ["faults"]:
+                answer = {"ordered": self._order_fault(_read_fields(body, _FAULT_FIELDS))}
+            case "GET", ["faults"]:
+                answer = self._list_faults()
+            case "DELETE", ["faults"]:
+                self._cancel_faults()
+                answer = self._list_faults()
+            case _:
+                raise MethodError(_WAYS)
+        return answer
 
-    def _answer_faults(self, method: str, body: bytes) -> dict[str, Any]:
-        if method == "POST":
-            return {
-                "ordered": self._order_fault(
-                    _read_fields(body, _TYPES.keys() - set(_PROMISE_FIELDS))
-                )
-            }
-        if method == "DELETE":
-            self._cancel_faults()
-        elif method != "GET":
-            raise MethodError(_WAYS)
+    def _list_faults(self) -> dict[str, Any]:
         kinds = {kind: list(signature.parameters) for kind, signature in _KINDS.items()}
         return {"ordered": [str(order) for order in self.pending_faults], "kinds": kinds}
 
@@ -347,7 +348,7 @@ def _shown_payload(payload: bytes) -> dict[str, Any]:
     return shown
 
 
-def _read_fields(body: bytes, names: Collection[str]) -> dict[str, Any]:
+def _read_fields(body: bytes, types: _Types) -> dict[str, Any]:
     """Return the fields of a request; unknown ones are refused, as they would have no effect."""
     fields = None
     with suppress(ValueError, RecursionError):
@@ -355,10 +356,10 @@ def _read_fields(body: bytes, names: Collection[str]) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError("the body must be a JSON object, or nothing")  # noqa: TRY004 - a 400
     for name, value in fields.items():
-        if name not in names:
-            raise ValueError(f"no field {name!r}: there are {', '.join(sorted(names))}")
-        if type(value) not in _TYPES[name]:  # not isinstance: a bool is no int here
-            kinds = " or ".join(kind.__name__ for kind in _TYPES[name])
+        if name not in types:
+            raise ValueError(f"no field {name!r}: there are {', '.join(sorted(types))}")
+        if type(value) not in types[name]:  # not isinstance: a bool is an int, too
+            kinds = " or ".join(kind.__name__ for kind in types[name])
             raise ValueError(f"{name} must be of type {kinds}")
     return fields
 

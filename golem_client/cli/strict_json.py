@@ -28,11 +28,7 @@ def read_json(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
     """
     try:
         value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-            parse_int=_int,
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_number
         )
         _check(value, max_depth)
     except json.JSONDecodeError as error:
@@ -55,23 +51,19 @@ def _constant(name: str) -> None:
     raise JsonError(f"{name} is not a JSON number")
 
 
-def _float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise JsonError("a number is beyond the range of f64")
-    return value
-
-
-def _int(digits: str) -> int:
-    _float(digits)
-    return int(digits)
+def _number(digits: str) -> float:
+    """Return an integer; a float, maybe an infinity, where no integer of Rust's can be so long."""
+    return int(digits) if len(digits) < 300 else float(digits)
 
 
 def _check(value: Any, levels: int) -> None:
-    """Check texts, and that no more than so many levels of brackets are open."""
+    """Check numbers and texts, and that no more than so many levels of brackets are open."""
     if isinstance(value, str):
         if _SURROGATE.search(value):
             raise JsonError("a text holds a lone surrogate")
+    elif isinstance(value, float):
+        if math.isinf(value):
+            raise JsonError("a number is beyond the range of f64")
     elif isinstance(value, dict | list):
         if not levels:
             raise JsonError(_TOO_DEEP)
