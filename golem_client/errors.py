@@ -200,6 +200,10 @@ class ConnectionFailedError(DeliveryError):
 
     _advice = "Check base_url and that Golem is up."
 
+    def _what_to_do(self) -> str:
+        is_tls = self.message.startswith("the certificate of ")
+        return "Mend it, or trust it by SSL_CERT_FILE or ssl=." if is_tls else self._advice
+
 
 class ConnectionLostError(DeliveryError):
     """The connection broke after the request was sent, at least in part.

@@ -513,8 +513,8 @@ def test_no_error_speaks_of_the_options_of_the_library(name: str) -> None:
 
 def test_the_options_of_the_command_are_named_instead() -> None:
     """Where the library names its own."""
-    assert "the certificate of x is refused: no. To trust it: SSL_CERT_FILE=certificate.pem." == (
-        in_options("the certificate of x is refused: no. Check base_url and that Golem is up.")
+    assert "Mend it, or trust it by SSL_CERT_FILE." == in_options(
+        "Mend it, or trust it by SSL_CERT_FILE or ssl=."
     )
     assert "Check --url (or GOLEM_URL) and that Golem is up." == in_options(
         "Check base_url and that Golem is up."

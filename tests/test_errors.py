@@ -247,6 +247,7 @@ def test_a_deleted_worker_gets_no_advice_to_complete_again() -> None:
     ("error", "advice"),
     [
         (ConnectionFailedError("x"), "Check base_url and that Golem is up."),
+        (ConnectionFailedError("the certificate of x is refused"), "SSL_CERT_FILE or ssl=."),
         (DeadlineExceededError("x"), "A longer timeout="),
         (BadRequestError("x", 400), "Check the worker name"),
         (AuthenticationError("x", 401), "Check token="),

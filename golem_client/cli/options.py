@@ -134,10 +134,7 @@ _OPTIONS_OF_THE_LIBRARY = (
     (r"\btimeout=", "--timeout"),
     (r"\battempt_timeout\b", "GOLEM_CLIENT_ATTEMPT_TIMEOUT"),
     (r"\bmax_payload_bytes is\b", "the most that every Golem takes is"),
-    (
-        r"(the certificate of .* is refused.*) Check --url .* is up\.",
-        r"\1 To trust it: SSL_CERT_FILE=certificate.pem.",
-    ),
+    (r" or ssl=", ""),
 )
 
 
