@@ -13,7 +13,7 @@ import stat
 import termios
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ import attrs
 import pytest
 
 from golem_client import PromiseId
-from golem_client.cli.bulk import job, results
+from golem_client.cli.bulk import report, results
+from golem_client.cli.bulk.report import Report
 from golem_client.cli.bulk.results import Results
-from golem_client.cli.bulk.tally import Tally
 from golem_client.cli.group import run
 from golem_client.testing import FakeGolem
 from tests.command_line import read_all
@@ -96,10 +96,13 @@ class Bulk:
         written = self.capsys.readouterr()
         return Ended(code, written.out, written.err)
 
-    def start(self, *options: str, file: str | None = None, **streams: int) -> Child:
-        """Start the command in a process of its own."""
+    def start(
+        self, *options: str, file: str | None = None, program: str = "", **streams: int
+    ) -> Child:
+        """Start the command in a process of its own, or a program that does."""
+        python = ("-c", program) if program else ("-m", "golem_client")
         arguments = [file or str(self.file), "--results", str(self.results), *options]
-        process = Child("-m", "golem_client", "bulk", *arguments, env=None, **streams)
+        process = Child(*python, "bulk", *arguments, env=None, **streams)
         self.processes.append(process)
         return process
 
@@ -346,7 +349,7 @@ class TestGoingOn:
     async def test_two_runs_do_not_share_a_results_file(self, golem: FakeGolem, bulk: Bulk) -> None:
         """The second is refused, and sends nothing."""
         bulk.write(lines_for(golem, 1).values())
-        with Results(bulk.results):
+        with closing(Results(bulk.results)):
             ended = await bulk.run()
         assert (2, ()) == (ended.code, golem.requests)
         assert "by another golem-promise bulk" in ended.err
@@ -592,8 +595,8 @@ class TestOutages:
 
     @pytest.fixture(autouse=True)
     def _often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(job, "_FIRST_QUIET", 0.05)
-        monkeypatch.setattr(job, "_LONGEST_QUIET", 0.1)
+        monkeypatch.setattr(report, "_FIRST_QUIET", 0.05)
+        monkeypatch.setattr(report, "_LONGEST_QUIET", 0.1)
 
     @pytest.mark.parametrize("max_attempts", [1, 10])
     @pytest.mark.parametrize("kind", ["refused", "503 to everything"])
@@ -618,22 +621,49 @@ class TestOutages:
                 golem.fail_next(503, times=1_000_000)
             run = asyncio.create_task(bulk.run("--timeout", "0.8"))
             said = ""
-            while not (
-                re.search("down or overloaded for [1-9] s", said) and "waiting for Golem: " in said
-            ):
+            while not re.search("waiting for Golem for [1-9] s", said):
                 await asyncio.sleep(0.02)
                 assert not run.done(), run.result()
                 said += bulk.capsys.readouterr().err
             assert [] == bulk.records()
         ended = await run
-        assert "golem-promise: 0 of 20, 0/s; Golem has been down or overloaded for " in said
-        if kind == "refused":
-            waiting = next(line for line in said.splitlines() if "waiting for Golem: " in line)
-            assert "Connection refused. 'golem-promise doctor', with the same " in waiting
+        (why,) = [line for line in said.splitlines() if "waiting for Golem: " in line]
+        cause = {"refused": ": Connection refused. ", "503 to everything": "Golem: 503: "}[kind]
+        assert cause in why
+        assert "'golem-promise doctor', with the same options, looks for the cause" in why
+        assert "golem-promise: 0 of 20, 0/s; waiting for Golem for " in said
         outcomes = [record["outcome"] for record in bulk.records()]
         # A call may be cut off by its own time right after the outage: then nobody can know.
         assert (0, 20) == (ended.code, len(outcomes)), ended.err
         assert {"fulfilled", "fulfilled_by_unknown"} >= set(outcomes)
+        assert_each_has_its_own(golem, lines)
+
+    async def test_the_cause_is_shown_for_a_single_line_too(
+        self, golem: FakeGolem, bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though its first failure does not close the gate; the line is spared all the same."""
+        monkeypatch.setattr(report, "_SHORT_TROUBLE", 0.1)
+        monkeypatch.setenv("GOLEM_CLIENT_RETRY_MAX_ATTEMPTS", "1")
+        bulk.write(lines_for(golem, 1).values())
+        async with golem.outage():
+            run = asyncio.create_task(bulk.run())
+            said = ""
+            while "waiting for Golem: cannot connect to " not in said:
+                await asyncio.sleep(0.02)
+                assert not run.done(), run.result()
+                said += bulk.capsys.readouterr().err
+        assert 0 == (await run).code
+
+    async def test_a_limited_rate_fails_no_line(
+        self, golem: FakeGolem, bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even where each call sends once: its line has another turn."""
+        monkeypatch.setenv("GOLEM_CLIENT_RETRY_MAX_ATTEMPTS", "1")
+        lines = lines_for(golem, 3)
+        bulk.write(lines.values())
+        golem.fail_next(429, times=4)
+        assert 0 == (await bulk.run()).code
+        assert 7 == len(golem.requests)
         assert_each_has_its_own(golem, lines)
 
     async def test_a_line_that_fails_among_others_is_its_own_failure(
@@ -663,19 +693,24 @@ class TestOutages:
             out, err = await asyncio.to_thread(process.communicate, timeout=30)
         assert (130, "5") == (process.returncode, rows(out.decode())["not completed yet"])
         assert b"the same command goes on" in err
-        assert [] == bulk.records()
+        assert ([], False) == (bulk.records(), bulk.journal.exists())  # nothing was sent
         assert 0 == (await bulk.run()).code
         assert_each_has_its_own(golem, lines)
 
-    async def test_a_server_that_does_not_exist_ends_the_run(self, bulk: Bulk) -> None:
-        """A name with a typing error would not come back."""
-        bulk.write(texts(30))
+    async def test_a_server_that_does_not_exist_ends_the_run(
+        self, golem: FakeGolem, bulk: Bulk
+    ) -> None:
+        """A name with a typing error would not come back; the right one is taken then."""
+        lines = lines_for(golem, 30)
+        bulk.write(lines.values())
         ended = await bulk.run("--url", "http://no-such-host.invalid", "--timeout", "5")
         assert (7, "30") == (ended.code, rows(ended.out)["not completed yet"])
         assert "stopped: " in ended.err
         assert "no-such-host.invalid" in ended.err
         assert "golem-promise doctor" in ended.err
         assert [] == bulk.records()
+        assert 0 == (await bulk.run()).code
+        assert_each_has_its_own(golem, lines)
 
 
 class TestDryRun:
@@ -686,7 +721,7 @@ class TestDryRun:
         bulk.write(texts(3))
         ended = await bulk.run("--dry-run")
         assert (0, "") == (ended.code, ended.err)
-        assert "3 lines would be sent, 0 are bad." in ended.out
+        assert "lines to send: 3, bad lines: 0." in ended.out
         assert ["in.jsonl"] == [path.name for path in bulk.folder.iterdir()]
 
     async def test_bad_lines_are_reported(self, golem: FakeGolem, bulk: Bulk) -> None:
@@ -698,7 +733,7 @@ class TestDryRun:
         before = bulk.results.read_bytes()
         ended = await bulk.run("--dry-run")
         assert 1 == ended.code
-        assert "2 lines would be sent, 1 are bad." in ended.out
+        assert "lines to send: 2, bad lines: 1." in ended.out
         assert "line 4: is not JSON" in ended.err
         assert before == bulk.results.read_bytes()
 
@@ -796,6 +831,28 @@ class TestProcess:
         outcomes = [record["outcome"] for record in bulk.records()[20:]]
         assert 8 == outcomes.count("fulfilled_by_unknown")
 
+    async def test_ctrl_c_does_not_wait_for_a_name(self, bulk: Bulk) -> None:
+        """The thread that looks it up may take a minute."""
+        asked = bulk.folder / "asked"
+        program = f"""
+import pathlib, socket, time
+from golem_client.cli import main
+def look_up(*_, **__):
+    pathlib.Path({str(asked)!r}).touch()
+    time.sleep(60)
+socket.getaddrinfo = look_up
+main()
+"""
+        bulk.write(texts(1))
+        process = bulk.start("--url", "http://golem.example", program=program)
+        async with asyncio.timeout(30):
+            while not asked.exists():  # noqa: ASYNC110 - a file tells nobody that it is made
+                await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+        assert (130, "1") == (process.returncode, rows(out.decode())["not completed yet"])
+        assert b"the same command goes on" in err
+
     async def test_a_broken_pipe_is_silent(self, golem: FakeGolem, bulk: Bulk) -> None:
         """The run goes on: its results are in the file."""
         lines = lines_for(golem, 3)
@@ -827,22 +884,22 @@ class TestProcess:
         assert "\x1b" not in "".join(pieces)
 
 
-class TestTally:
+class TestReport:
     """What is shown on the way, and at the end."""
 
     def test_the_progress_says_how_far_and_how_fast(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """How long still, and what it came to."""
         monkeypatch.setattr(time, "monotonic", lambda: 5.0)
-        tally = Tally(total=200_000, before=50_000, began=0.0)
-        tally.all.update(fulfilled=54_900, failed=100)
+        shown = Report(total=200_000, before=50_000, began=0.0)
+        shown.all.update(fulfilled=54_900, failed=100)
         progress = "55,000 of 200,000, 1,000/s, 2:25 left, 54,900 fulfilled, 100 failed"
-        assert ("[##        ] ", progress) == (tally.bar(), tally.progress())
-        assert "" == Tally().bar()
+        assert ("[##        ] ", progress) == (shown.bar(), shown.progress())
+        assert "" == Report().bar()
 
     def test_the_table_fits_a_terminal(self) -> None:
         """With the longest names and numbers."""
-        tally = Tally(before=123_456_789)
+        shown = Report(before=123_456_789)
         for name in ("fulfilled", "failed", "bad_line", "repeated_line"):
-            tally.all[name] = 123_456_789
-        tally.errors["UnexpectedResponseError"] = 123_456_789
-        assert 80 >= max(map(len, tally.table().splitlines()))
+            shown.all[name] = 123_456_789
+        shown.errors["UnexpectedResponseError"] = 123_456_789
+        assert 80 >= max(map(len, shown.table().splitlines()))

@@ -16,7 +16,7 @@ import sys
 import textwrap
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 import click
 
@@ -79,16 +79,20 @@ def run_to_the_end(work: Coroutine[Any, Any, T], *, interrupted: str) -> T:
         result = runner.run(work)
     except KeyboardInterrupt:
         warn(f"interrupted: {interrupted}")
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, AttributeError):  # None where it is closed from the start
-                stream.flush()
-        # An orderly end would wait for threads, and one that looks up a name can take a minute.
-        os._exit(ExitCode.INTERRUPTED)
+        exit_interrupted()
     except BaseException:
         runner.close()
         raise
     runner.close()
     return result
+
+
+def exit_interrupted() -> NoReturn:
+    """Exit at once: an orderly end waits for threads, and one that looks up a name takes long."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):  # None where it is closed from the start
+            stream.flush()
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _print(line: str, indent: str | None, stream: IO[str] | None) -> None:

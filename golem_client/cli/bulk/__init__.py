@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from golem_client.cli.bulk.job import Job
+from golem_client.cli.bulk.report import Report
 from golem_client.cli.bulk.results import Results, ResultsError
+from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.options import Target, concurrency_option, seconds_option, target_options
+from golem_client.cli.screen import exit_interrupted
 
 
 @click.command(
     epilog="""\b
-Each line of FILE is a JSON object with an id in any spelling and one payload:
+Each line of FILE is a JSON object: an id in any spelling, and one payload:
   {"id": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42", "json": {"ok": true}}
   {"id": {"workerId": {...}, "oplogIdx": 43}, "text": "approved"}
   {"id": "...", "base64": "AAEC"}
@@ -31,16 +36,16 @@ Exit codes:
   1    at least one line failed, is invalid or was not sent: see the table
   2    wrong usage: nothing was sent
   6    stopped: Golem refused the token
-  7    stopped: there is no such server, or it limits the rate for too long
+  7    stopped: there is no such server, or it wants a pause of over an hour
   130  interrupted
 
-While Golem is down, the run waits, and says why and for how long.
+While Golem is down or limits the rate, the run waits, and says why.
 
 After a crash, a kill or Ctrl-C, run the same command again. It does not send
 again what is in the results file, even if the line has changed since. What
 was in progress is sent again with the same bytes, which is harmless. The file
 OUT.jsonl.journal keeps what is in progress. It belongs to one server, and is
-deleted when every promise is completed.
+deleted when every promise is completed, or when nothing was sent.
 """
 )
 @click.argument(
@@ -78,15 +83,21 @@ def bulk(
         raise click.UsageError("--retry-failed needs --results, which has what failed")
     if results is not None and results.exists() and not results.is_file():
         raise click.UsageError(f"--results {results} is not a regular file")
-    client = None
+    report, client = Report(results), None
     if not dry_run:
         # "wait", whatever the environment says: an outage holds the run instead of failing lines.
         client = target.client(
-            timeout=timeout, max_connections=max(100, concurrency), overload="wait"
+            timeout=timeout,
+            max_connections=max(100, concurrency),
+            overload="wait",
+            observers=[report.trouble],
         )
     try:
-        with Results(results, is_writable=not dry_run) as known:
-            job = Job(source, known, retry_failed=retry_failed)
+        with ExitStack() as stack:
+            if results is None:
+                results = Path(stack.enter_context(TemporaryDirectory()), "results")
+            known = stack.enter_context(closing(Results(results, is_writable=not dry_run)))
+            job = Job(source, known, report, retry_failed=retry_failed)
             if client is None:
                 code = job.rehearse()
             else:
@@ -95,4 +106,6 @@ def bulk(
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error.filename or file}: {error.strerror}") from None
+    if code is ExitCode.INTERRUPTED:
+        exit_interrupted()
     ctx.exit(code)

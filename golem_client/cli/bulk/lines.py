@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -26,7 +25,6 @@ from golem_client.cli.strict_json import MAX_DEPTH, JsonError, read_json
 _KINDS = ("json", "text", "base64", "empty")
 _CHUNK = 2**18
 _LONGEST_LINE = 64 * 2**20
-_SPACE = re.compile(r"[ \t\r\n]*")
 _SHOWN = 40
 
 
@@ -47,8 +45,8 @@ class BadLine:
     problem: str
 
 
-Lines = list[Line | BadLine | None]
-"""Some lines of a file in their order; None for an empty one."""
+Lines = list[Line | BadLine]
+"""Some lines of a file in their order, without the empty ones."""
 
 
 class _ProblemError(Exception):
@@ -56,66 +54,73 @@ class _ProblemError(Exception):
 
 
 def count_lines(file: Path | None) -> int | None:
-    """Return the number of lines; None where reading them would use them up: a pipe."""
+    """Return how many lines are not empty; None where counting uses them up, as of a pipe."""
     if file is None or not file.is_file():
         return None
     with file.open("rb") as reader:
-        return sum(1 for _ in reader)
+        return sum(1 for raw in reader if raw.strip())
 
 
 async def lines_of(file: Path | None) -> AsyncIterator[Lines]:
     """Yield the lines of a file, or of the standard input, as many at a time as there are."""
     batches = read_lines(file)
-    while (lines := await _next_in_thread(batches)) is not None:
+    while True:
+        batch: Future[Lines | None] = Future()
+        batch.set_running_or_notify_cancel()
+        # A pipe may be silent for long: a daemon's thread does not keep the command from ending.
+        threading.Thread(target=_read_next, args=(batches, batch), daemon=True).start()
+        lines = await asyncio.wrap_future(batch)
+        if lines is None:
+            return
         yield lines
 
 
-async def _next_in_thread(batches: Iterator[Lines]) -> Lines | None:
-    """Wait for a batch, in a thread that does not outlive the command: a pipe may be silent."""
-    batch: Future[Lines | None] = Future()
-    batch.set_running_or_notify_cancel()
-
-    def read() -> None:
-        try:
-            batch.set_result(next(batches, None))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the batch is awaited
-            batch.set_exception(error)
-
-    threading.Thread(target=read, name="golem-promise bulk", daemon=True).start()
-    return await asyncio.wrap_future(batch)
+def _read_next(batches: Iterator[Lines], batch: Future[Lines | None]) -> None:
+    try:
+        batch.set_result(next(batches, None))
+    except BaseException as error:  # noqa: BLE001 - it is raised where the batch is awaited
+        batch.set_exception(error)
 
 
 def read_lines(file: Path | None) -> Iterator[Lines]:
     """Yield the lines of a file, or of the standard input, as many at a time as there are."""
     number, rest = 1, b""
     with open(file or 0, "rb", buffering=0, closefd=file is not None) as reader:
-        while data := reader.read(_CHUNK):
+        data = reader.read(_CHUNK)
+        if problem := _problem_of_file(data):
+            yield [BadLine(number, problem)]
+            return
+        while data:
             *raws, rest = (rest + data).split(b"\n")
-            if raws:
-                yield [read_line(n, raw) for n, raw in enumerate(raws, number)]
-                number += len(raws)
+            yield [read_line(n, raw) for n, raw in enumerate(raws, number) if raw.strip()]
+            number += len(raws)
             if len(rest) > _LONGEST_LINE:
                 yield [BadLine(number, "is longer than 64 MiB: neither it nor the rest is read")]
                 return
-    if rest:
+            data = reader.read(_CHUNK)
+    if rest.strip():
         yield [read_line(number, rest)]
 
 
-def read_line(number: int, raw: bytes) -> Line | BadLine | None:
-    """Return what the line says, or what is wrong with it; None where it is empty."""
-    raw = raw.strip()
-    if not raw:
-        return None
+def _problem_of_file(beginning: bytes) -> str:
+    """Return what is wrong with a whole file, whose last line might be a good one all the same."""
+    if b"\0" in beginning[:4]:
+        return "is UTF-16, and so is the whole file: nothing of it is sent; save it as UTF-8"
+    if beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        return "begins a JSON array: nothing of it is sent; write one object a line (jq -c '.[]')"
+    return ""
+
+
+def read_line(number: int, raw: bytes) -> Line | BadLine:
+    """Return what the line says, or what is wrong with it."""
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.strip().decode("utf-8-sig")
         fields = read_json(text, max_depth=MAX_DEPTH + 1)
         return Line(number, _promise_id(fields), _payload(fields, text))
     except UnicodeDecodeError:
         problem = "is not UTF-8: save the file as UTF-8"
     except JsonError as error:
-        problem = f"is not JSON that a worker reads: {error}"
-        if raw.startswith(b"["):
-            problem = "begins a JSON array: write one object a line (jq -c '.[]')"
+        problem = f"is not JSON that a worker reads: {error}".replace(" at line 1,", " at")
     except _ProblemError as error:
         problem = str(error)
     return BadLine(number, problem)
@@ -159,18 +164,18 @@ def _payload(fields: dict[str, Any], text: str) -> bytes:
 def _json(text: str) -> str:
     """Return the value of "json" as it stands: written anew, its numbers might change."""
     read = json.JSONDecoder().raw_decode
-    key, value, end = "", "", text.index("{")
-    while key != "json":
-        key, at = read(text, _after_space(text, end + 1))
+    at = text.index("{")
+    while True:
+        key, at = read(text, _after_space(text, at + 1))
         begin = _after_space(text, _after_space(text, at) + 1)
-        _, at = read(text, begin)
-        value, end = text[begin:at], _after_space(text, at)
-    return value
+        _, end = read(text, begin)
+        if key == "json":
+            return text[begin:end]
+        at = _after_space(text, end)
 
 
 def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return at if found is None else found.end()
+    return len(text) - len(text[at:].lstrip(" \t\r\n"))
 
 
 def _string(kind: str, value: Any) -> bytes:

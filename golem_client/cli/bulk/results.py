@@ -13,12 +13,12 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import attrs
 from sqlalchemy import text
@@ -31,8 +31,9 @@ if sys.platform != "win32":
 
 BAD_LINE = "bad_line"
 FAILED = "failed"
-COMPLETED = tuple(outcome.value for outcome in Outcome)
+COMPLETED = tuple(Outcome)
 
+_OUTCOMES = (*COMPLETED, FAILED, BAD_LINE)
 _BEGINNING = b'{"line":'
 
 
@@ -42,12 +43,12 @@ class ResultsError(Exception):
 
 @attrs.define
 class Known:
-    """What is known of a promise.
+    """What is known of a promise, or of a bad line.
 
     Attributes:
         outcome: How it ended; empty where it has not.
-        is_recorded: Whether the results say so; else only the journal does.
-        attempts: The requests that were sent, where only the journal has the outcome.
+        unrecorded_attempts: The requests that were sent, where the journal has the outcome, and
+            the results do not; else None.
         payload_hash: Of the payload that may be out, or of its line; None where nobody knows.
         line: The line of this run that named it; 0 where none has.
         may_be_ours: Whether an earlier run may have stored the payload, as the results say.
@@ -55,117 +56,111 @@ class Known:
     """
 
     outcome: str = ""
-    is_recorded: bool = attrs.field(default=False, converter=bool)
-    attempts: int = 0
+    unrecorded_attempts: int | None = None
     payload_hash: int | None = None
     line: int = 0
     may_be_ours: bool = attrs.field(default=False, converter=bool)
     worth_retrying: bool = attrs.field(default=False, converter=bool)
 
 
-class Index:
-    """What is known of each promise, on disk: memory does not grow with the number of lines.
-
-    The database is a temporary file without a name, which is gone when the process ends.
-    """
-
-    def __init__(self) -> None:
-        columns = [column.name for column in attrs.fields(Known)]
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE promises "
-            f"(id TEXT PRIMARY KEY, {', '.join(columns)}) WITHOUT ROWID; BEGIN"
-        )
-        self._put = f"REPLACE INTO promises VALUES (?{', ?' * len(columns)})"  # noqa: S608 - ours
-
-    def __len__(self) -> int:
-        (size,) = self._db.execute("SELECT count(*) FROM promises").fetchone()
-        return int(size)
-
-    def __getitem__(self, promise_id: str) -> Known:
-        found = self._db.execute("SELECT * FROM promises WHERE id = ?", (promise_id,)).fetchone()
-        return Known() if found is None else Known(*found[1:])
-
-    def __setitem__(self, promise_id: str, known: Known) -> None:
-        self._db.execute(self._put, (promise_id, *attrs.astuple(known)))
-
-    def close(self) -> None:
-        """Delete it."""
-        self._db.close()
-
-
 class Results:
-    """What is known of the promises of a run, and the results file that has what is known for good.
+    """What is known of each promise, by the text of its id, and the results file that it is from.
 
-    Only one process may write to the file at a time.
+    It is kept in a temporary database without a name, so that memory does not grow with the number
+    of lines; the bad lines that are recorded are in it too, by `bad_line`. Only one process may
+    write to the file at a time.
 
     Attributes:
-        path: The file; None where nothing is recorded.
-        promises: What is known of each, by the text of its id; of a new one, nothing.
-        bad_lines: The numbers and problems of the bad lines that are recorded.
+        path: The file.
+        journal: The outbox file beside it.
+        size: The number of records that it had.
     """
 
-    def __init__(self, path: Path | None, *, is_writable: bool = True) -> None:
+    def __init__(self, path: Path, *, is_writable: bool = True) -> None:
         self.path = path
-        self.bad_lines: set[tuple[int, str]] = set()
-        self._file = None if path is None or not is_writable else _locked(path)
-        self.promises = Index()
-        if path is not None and path.exists():
-            try:
-                end = self._load(path)
-            except BaseException:
-                self.__exit__()
-                raise
+        self.journal = path.with_name(f"{path.name}.journal")
+        self.size = 0
+        self._records: list[str] = []
+        self._file = _locked(path) if is_writable else None
+        columns = [field.name for field in attrs.fields(Known)]
+        self._put = f"REPLACE INTO known VALUES (?{', ?' * len(columns)})"  # noqa: S608 - ours
+        self._db = sqlite3.connect("")
+        self._db.execute(f"CREATE TABLE known (key TEXT PRIMARY KEY, {', '.join(columns)})")
+        try:
+            end = self._load() if path.exists() else 0
             if self._file is not None:
                 self._file.truncate(end)
+        except BaseException:
+            self.close()
+            raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.promises.close()
+    def close(self) -> None:
+        """Close the file, and forget what is known."""
+        self._db.close()
         if self._file is not None:
             self._file.close()
 
-    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Write records at once: from now on, a kill of this process does not lose them."""
-        if self._file is not None:
-            lines = [json.dumps(record, separators=(",", ":")) + "\n" for record in records]
-            _write(self._file, "".join(lines).encode())
+    def __getitem__(self, key: str) -> Known:
+        found = self._db.execute("SELECT * FROM known WHERE key = ?", (key,)).fetchone()
+        return Known() if found is None else Known(*found[1:])
 
-    def _load(self, path: Path) -> int:
+    def __setitem__(self, key: str, known: Known) -> None:
+        self._db.execute(self._put, (key, *attrs.astuple(known)))
+
+    def add(self, line: int, promise_id: str | None, outcome: str, **facts: Any) -> None:
+        """Add a record, which `flush` writes."""
+        record = {"line": line, "id": promise_id, "outcome": outcome, **facts}
+        self._records.append(json.dumps(record, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Write what was added: from now on, a kill of this process does not lose it."""
+        data, self._records = "".join(self._records).encode(), []
+        try:
+            while self._file is not None and data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+
+    def _load(self) -> int:
         """Load each record; return where the last whole one ends."""
         end = 0
-        with path.open("rb") as reader:
+        with self.path.open("rb") as reader:
             for number, raw in enumerate(reader, 1):
-                record = _record(raw) if raw.endswith(b"\n") else None
-                if record is not None:
-                    self._know(record)
-                    end += len(raw)
-                # The end of the file may be the beginning of a record that a kill has torn.
-                elif raw.endswith(b"\n") or (number == 1 and not _BEGINNING.startswith(raw[:8])):
+                if not raw.endswith(b"\n") and (number > 1 or _BEGINNING.startswith(raw[:8])):
+                    break  # a kill has torn this record
+                try:
+                    self._note(json.loads(raw))
+                except (ValueError, RecursionError, TypeError, LookupError):
                     raise ResultsError(
-                        f"line {number} of {path} is not a record of golem-promise bulk: "
+                        f"line {number} of {self.path} is not a record of golem-promise bulk: "
                         "name another file for the results"
-                    )
+                    ) from None
+                end += len(raw)
+                self.size = number
         return end
 
-    def _know(self, record: Mapping[str, Any]) -> None:
-        if record["outcome"] == BAD_LINE:
-            self.bad_lines.add((record["line"], record["message"]))
-            return
-        self.promises[record["id"]] = Known(
-            outcome=record["outcome"],
-            is_recorded=True,
+    def _note(self, record: Mapping[str, Any]) -> None:
+        """Note what a record says; raise what Python does where it is none of ours."""
+        outcome, line = record["outcome"], record["line"]
+        key = bad_line(line, record["message"]) if outcome == BAD_LINE else record["id"]
+        if outcome not in _OUTCOMES or type(line) is not int or not isinstance(key, str):
+            raise ValueError
+        self[key] = Known(
+            outcome=outcome,
             may_be_ours=record.get("may_have_completed") is True,
             worth_retrying=record.get("worth_retrying") is True,
         )
 
 
+def bad_line(number: int, problem: str) -> str:
+    """Return the key of a bad line: no id begins so."""
+    return f"{number}: {problem}"
+
+
 def _locked(path: Path) -> FileIO:
     # What is recorded is nobody else's business: 0600.
-    opener = partial(os.open, mode=0o600)
-    file = FileIO(path, "a+", opener=opener)
+    file = FileIO(path, "a+", opener=partial(os.open, mode=0o600))
     if sys.platform != "win32":  # which has no fcntl: there, two processes are not kept apart
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,25 +169,6 @@ def _locked(path: Path) -> FileIO:
             busy = f"{path} is being written by another golem-promise bulk"
             raise ResultsError(busy) from None
     return file
-
-
-def _write(file: FileIO, data: bytes) -> None:
-    try:
-        while data:
-            data = data[file.write(data) :]
-    except OSError as error:
-        error.filename = str(file.name)
-        raise
-
-
-def _record(raw: bytes) -> dict[str, Any] | None:
-    """Return a record as this command writes it; None for anything else."""
-    with suppress(ValueError, RecursionError, TypeError, LookupError):
-        record: dict[str, Any] = json.loads(raw)
-        named = record["message"] if record["outcome"] == BAD_LINE else record["id"]
-        is_known = record["outcome"] in (*COMPLETED, FAILED, BAD_LINE)
-        return record if is_known and (type(record["line"]), type(named)) == (int, str) else None
-    return None
 
 
 _SERVER = "CREATE TABLE IF NOT EXISTS golem_bulk_server (url TEXT PRIMARY KEY)"
@@ -212,25 +188,25 @@ FROM golem_outbox_entries WHERE state = 'completed' OR may_have_stored
 
 
 @asynccontextmanager
-async def journal(path: Path, server: str, results: Results) -> AsyncIterator[Outbox]:
+async def journal(results: Results, server: str) -> AsyncIterator[Outbox]:
     """Open the journal, and note what it knows and the results do not."""
-    async with await Outbox.open(path, nudge_after=None) as outbox:
+    async with await Outbox.open(results.journal, nudge_after=None) as outbox:
         async with outbox.engine.begin() as connection:
-            await connection.execute(text(_SERVER))
-            name = "INSERT OR IGNORE INTO golem_bulk_server VALUES (:url)"
-            await connection.execute(text(name), {"url": server})
-            for (url,) in await connection.execute(text("SELECT url FROM golem_bulk_server")):
-                if url != server:
-                    raise ResultsError(
-                        f"{path} is the journal of a run against {url}, and this one is against "
-                        f"{server}: name another file for the results"
-                    )
             await connection.execute(text(_PARK))
             async for promise_id, outcome, attempts, payload in await connection.stream(text(_OUT)):
-                known = results.promises[promise_id]
+                known = results[promise_id]
                 if outcome is None:
                     known.payload_hash = hash(payload)
                 elif known.outcome not in COMPLETED:
-                    known.outcome, known.attempts, known.is_recorded = outcome, attempts, False
-                results.promises[promise_id] = known
+                    known.outcome, known.unrecorded_attempts = outcome, attempts
+                results[promise_id] = known
+            await connection.execute(text(_SERVER))
+            name = "INSERT OR IGNORE INTO golem_bulk_server VALUES (:url)"
+            await connection.execute(text(name), {"url": server})
+            urls = "SELECT url FROM golem_bulk_server WHERE url != :url"
+            for (url,) in await connection.execute(text(urls), {"url": server}):
+                raise ResultsError(
+                    f"{results.journal} is the journal of a run against {url}, and this one is "
+                    f"against {server}: name another file for the results"
+                )
         yield outbox
