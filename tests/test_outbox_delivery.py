@@ -555,6 +555,16 @@ class TestEnding:
         with pytest.raises(TimeoutError):
             await outbox.wait("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42", timeout=0.05)
 
+    async def test_waiting_is_cancelled_while_entries_change(self, outbox: Outbox) -> None:
+        """A cancellation counts also where news come at the same moment."""
+        id_ = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+        waiting = asyncio.create_task(outbox.wait(id_))
+        await asyncio.sleep(0.05)
+        await outbox.bind("k", id_)
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=1)
+        assert waiting.cancelled()
+
     async def test_closing_the_outbox_ends_its_deliveries(
         self, engine: AsyncEngine, client: GolemClient
     ) -> None:

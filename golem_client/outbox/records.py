@@ -126,8 +126,10 @@ class Records:
                 entry = await self._entry(which)
                 if entry is not None and entry.is_settled:
                     return entry
+                # Python 3.11's wait_for swallows a cancellation that comes together with the news.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await changed.wait()
 
     @without_locals
     async def retry(self, promise_id: AnyPromiseId | Key) -> Entry | None:
