@@ -301,6 +301,30 @@ class TestTruth:
         ):
             assert Outcome.FULFILLED_BY_UNKNOWN == (await waited(outbox, id_)).outcome
 
+    async def test_a_delivery_that_is_cut_off_keeps_the_last_failure(self, outbox: Outbox) -> None:
+        """Until the promise is completed, the entry says why it is not."""
+        id_ = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+        await outbox.complete_text(id_, "x")
+        once = RetryPolicy.none()
+        async with (
+            ScriptedServer(answer(503, b"busy"), stall) as server,
+            GolemClient(server.url, token=TOKEN, retry=once) as client,
+        ):
+            delivering = asyncio.create_task(outbox.deliver(client))
+            failed = await until_failed(outbox, id_)
+            await until(lambda: 2 == len(server.requests))
+            delivering.cancel()
+            await asyncio.wait([delivering])
+        entry = await outbox.entry(id_)
+        assert entry is not None
+        assert failed.error == entry.error
+        async with (
+            ScriptedServer(TRUE) as server,
+            GolemClient(server.url, token=TOKEN) as client,
+            outbox.delivering(client),
+        ):
+            assert (await waited(outbox, id_)).error is None
+
     async def test_two_workers_share_the_rows(
         self, engine: AsyncEngine, golem: FakeGolem, client: GolemClient
     ) -> None:
@@ -350,6 +374,25 @@ class TestWaking:
             (e.outcome, e.attempts, e.due_at) for e in entries
         }
         assert 16 == len(golem.requests)
+
+    async def test_a_completed_entry_has_no_error_where_the_key_is_missing(
+        self, engine: AsyncEngine, golem: FakeGolem, client: GolemClient, caplog: Any
+    ) -> None:
+        """Its promise is completed, and the log says that the second sending waits for the key."""
+        outbox = Outbox(engine, keys=[Fernet.generate_key()], nudge_after=3600)
+        await outbox.create_tables()
+        id_ = golem.create_promise()
+        async with outbox.delivering(client):
+            await outbox.complete_text(id_, "x")
+            await waited(outbox, id_)
+        await outbox.retry(id_)
+        without = Outbox(engine)
+        async with without.delivering(client):
+            await until(lambda: "without keys=" in caplog.text)
+        entry = await without.entry(id_)
+        assert entry is not None
+        assert (State.COMPLETED, None) == (entry.state, entry.error)
+        assert entry.due_at is not None
 
     async def test_another_payload_is_never_sent_again(
         self, engine: AsyncEngine, golem: FakeGolem, client: GolemClient

@@ -215,8 +215,10 @@ def _settling() -> Update:
     new: Any = {name: sa.bindparam(f"new_{name}", type_=_E[name].type) for name in _SETTLED}
     due_in = sa.bindparam("due_in", type_=sa.BigInteger())
     new["outcome"] = sa.func.coalesce(_E.outcome, new["outcome"])  # the first one stays
+    is_completed, last_error = new["state"] == _COMPLETED, sa.func.coalesce(new["error"], _E.error)
+    new["error"] = sa.case((is_completed, sa.null()), else_=last_error)
     new["attempts"] = _E.attempts + new["attempts"]
-    is_over = sa.and_(new["state"] == _COMPLETED, due_in.is_(None))
+    is_over = sa.and_(is_completed, due_in.is_(None))
     settled_at = sa.func.coalesce(_E.settled_at, Now())
     return (
         sa.update(ENTRIES)
