@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -618,6 +619,28 @@ class TestEnding:
         await asyncio.sleep(0.05)
         await outbox.aclose()
         await asyncio.wait_for(delivering, 5)
+
+
+async def test_a_sigterm_ends_every_delivery_of_the_process(
+    tmp_path: Path, client: GolemClient
+) -> None:
+    """Also where the one that began first has ended before."""
+    async with (
+        await Outbox.open(tmp_path / "a") as first,
+        await Outbox.open(tmp_path / "b") as second,
+        await Outbox.open(tmp_path / "c") as third,
+    ):
+        outboxes = (first, second, third)
+        deliveries = [asyncio.create_task(each.deliver(client)) for each in outboxes]
+        await asyncio.sleep(0.05)
+        deliveries[0].cancel()
+        await asyncio.wait([deliveries[0]])
+        assert signal.SIG_DFL is not signal.getsignal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait(deliveries, timeout=5)
+        assert [True, False, False] == [each.done() and each.cancelled() for each in deliveries]
+        assert all(each.done() for each in deliveries)
+    assert signal.SIG_DFL is signal.getsignal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize("driver", [DRIVERS[2]])

@@ -280,18 +280,30 @@ class Worker:
         self._news.set()
 
 
+_stops: list[Callable[[], object]] = []
+"""What a SIGTERM calls: one for each delivery that the main thread runs."""
+
+
 @contextmanager
 def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
     """Stop on a SIGTERM, where the main thread runs this and nobody else handles it."""
-    is_main = threading.current_thread() is threading.main_thread()
-    is_ours = is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if is_ours:
-        signal.signal(signal.SIGTERM, lambda *_: stop())
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _stop_all)
+    _stops.append(stop)
     try:
         yield
     finally:
-        if is_ours:
+        _stops.remove(stop)
+        if not _stops and signal.getsignal(signal.SIGTERM) is _stop_all:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stop_all(*_: object) -> None:
+    for stop in tuple(_stops):
+        stop()
 
 
 def _is_of_no_row(error: BaseException) -> bool:
