@@ -683,6 +683,25 @@ async def test_what_postgresql_ended_for_a_deadlock_is_repeated(tmp_path: Path) 
     await engine.dispose()
 
 
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+async def test_a_stricter_isolation_loses_no_race(
+    driver: str, isolation: str, tmp_path: Path
+) -> None:
+    """PostgreSQL ends a transaction there whose row another one has changed: it is repeated."""
+    engine = create_async_engine(postgresql_url(driver), isolation_level=isolation)
+    async with empty_database(driver, tmp_path) as other, Outbox(engine) as outbox:
+        await outbox.create_tables()
+        await outbox.complete_text(promise(1), "x")
+        async with other.begin() as connection:
+            await connection.execute(text("UPDATE golem_outbox_entries SET failures = 1"))
+            accepting = asyncio.create_task(outbox.complete_text(promise(1), "x"))
+            await asyncio.sleep(0.05)
+            assert not accepting.done()
+        assert not (await accepting).is_new
+    await engine.dispose()
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

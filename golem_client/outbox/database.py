@@ -222,9 +222,12 @@ def _is_of_the_database(error: Exception) -> bool:
 
 
 def _is_of_a_race(error: Exception) -> bool:
-    """Whether another transaction was quicker, or PostgreSQL ended this one of a deadlock."""
+    """Whether another transaction was quicker, or PostgreSQL ended this one of a deadlock.
+
+    With an isolation stricter than READ COMMITTED, it ends those that another one has overtaken.
+    """
     code = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return isinstance(error, IntegrityError) or code == "40P01"
+    return isinstance(error, IntegrityError) or code in ("40001", "40P01")
 
 
 def _problem(error: Exception) -> OutboxError:
