@@ -26,7 +26,7 @@ class Answer:
     def of_text(cls, status: int, text: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Return an answer of plain text."""
         plain = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-        return cls(status, plain | dict(headers or {}), text.encode())
+        return cls(status, plain | dict(headers or {}), text.encode(errors="replace"))
 
     def for_starlette(self) -> Any:
         """Return it as a `starlette.responses.Response`."""

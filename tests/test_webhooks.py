@@ -613,6 +613,8 @@ async def test_slacks_challenge_is_answered_after_verification(outbox: Outbox) -
     answer = await hook.receive(headers, body)
     assert (answer.status, answer.body) == (200, b"3eZbrw1a")
     assert (await hook.receive({}, body)).status == 401
+    odd = slack_delivery(b'{"type":"url_verification","challenge":"\\ud800"}')
+    assert (await hook.receive(*odd)).body == b"?"
 
 
 async def test_slacks_button_comes_as_a_form_with_json_in_it(

@@ -135,9 +135,10 @@ class Webhook:
     async def aiohttp(self, request: Any) -> Any:
         """Answer a request of aiohttp: `app.router.add_post(path, hook.aiohttp)`."""
         from aiohttp import ClientError  # noqa: PLC0415 - as the other
+        from aiohttp.web import RequestPayloadError  # noqa: PLC0415 - as the other
 
-        chunks = request.content.iter_any()
-        reading = self._read_and_answer(request.headers, chunks, ClientError, OSError)
+        chunks, broken = request.content.iter_any(), (ClientError, RequestPayloadError, OSError)
+        reading = self._read_and_answer(request.headers, chunks, *broken)
         return (await reading).for_aiohttp()
 
     def _deadline(self) -> float:
@@ -157,7 +158,7 @@ class Webhook:
         except TimeoutError:
             return Answer.of_text(408, "the body took too long")
         except broken:
-            return Answer.of_text(400, "the body ended early")
+            return Answer.of_text(400, "the body ended early or is garbled")
         return await self._answer_in_time(headers, bytes(body), deadline)
 
     async def _answer_in_time(self, headers: AnyHeaders, body: bytes, deadline: float) -> Answer:
