@@ -593,6 +593,20 @@ class TestEnding:
             async with outbox.delivering(client):
                 _ = 1 // 0
 
+    async def test_the_longest_times_mean_never(
+        self, engine: AsyncEngine, golem: FakeGolem, client: GolemClient
+    ) -> None:
+        """A database has no number for them."""
+        longest = timedelta.max
+        options: Any = {"give_up_after": longest, "nudge_after": longest, "lease": longest}
+        async with Outbox(engine, **options) as outbox:
+            await outbox.create_tables()
+            id_ = golem.create_promise()
+            async with outbox.delivering(client):
+                await outbox.complete_text(id_, "x")
+                assert Outcome.FULFILLED == (await waited(outbox, id_)).outcome
+            assert 0 == await outbox.prune(older_than=longest)
+
     async def test_waiting_has_an_end(self, outbox: Outbox) -> None:
         """Where nobody delivers."""
         await outbox.complete_text("f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42", "x")

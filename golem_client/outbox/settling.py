@@ -27,6 +27,7 @@ FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
 _JITTER = 0.25
 _LONGEST_ERROR = 1000
+_LONGEST_SECONDS = 100 * 366 * 86_400.0
 
 
 @attrs.frozen(kw_only=True)
@@ -181,14 +182,14 @@ def error_text(ended: object) -> str:
 
 
 def span(name: str, value: object, *, may_be_zero: bool = False) -> timedelta:
-    """Return a time that is given in seconds or as a timedelta."""
+    """Return a time that is given in seconds or as a timedelta; a century at most."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name} is seconds or a timedelta, not of type {type(value).__name__}")
     if not (0 < seconds < math.inf or (may_be_zero and seconds == 0)):
         least = "not negative" if may_be_zero else "greater than 0"
         raise ValueError(f"{name} must be finite and {least}")
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=min(seconds, _LONGEST_SECONDS))
 
 
 def size(name: str, value: object) -> int:
