@@ -198,13 +198,16 @@ class ProcessLoop:
     """The one `LoopThread` of a process: started at first use, ended at exit.
 
     A forked child and a process whose thread has died get a new one at their next use.
+
+    Attributes:
+        has_ended: Whether the interpreter ends. All tenants are closed then.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._current: LoopThread | None = None
         self._starting = threading.Lock()
-        self._has_ended = False
+        self.has_ended = False
         self._tenants: weakref.WeakSet[Tenant] = weakref.WeakSet()
         atexit.register(self._stop)
         if hasattr(os, "register_at_fork"):
@@ -226,7 +229,7 @@ class ProcessLoop:
             with self._starting:
                 running = self.running()
                 if running is None:
-                    if self._has_ended:
+                    if self.has_ended:
                         raise RuntimeError("the interpreter ends: nothing was sent")
                     if self._current is not None:
                         self._current.stop()  # what its loop still closes is free for the next
@@ -238,7 +241,7 @@ class ProcessLoop:
         self._tenants.add(tenant)
 
     def _stop(self) -> None:
-        self._has_ended = True
+        self.has_ended = True
         running = self.running()
         if running is not None:
             running.stop(*self._tenants)

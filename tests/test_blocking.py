@@ -288,9 +288,13 @@ def test_a_script_that_closes_nothing_ends_without_a_word(golem: BlockingFakeGol
 
 LEFT_OPEN = {  # one that is dropped, and one that is kept
     "entries half read": "next(outbox.entries()); kept = outbox.entries(); next(kept)",
-    "delivering entered and never left": (
-        "outbox.delivering(client).__enter__(); kept = outbox.delivering(client); kept.__enter__()"
-    ),
+    "delivering entered and never left": """
+outbox.delivering(client).__enter__(); kept = outbox.delivering(client); kept.__enter__()
+def generator():
+    with client, outbox, outbox.delivering(client):
+        yield
+left_at_the_end = generator(); next(left_at_the_end)
+""",
 }
 
 

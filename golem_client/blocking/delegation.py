@@ -74,7 +74,8 @@ class Blocking(Generic[A]):
 
     def close(self) -> None:
         """Close it as `aclose` of the asyncio class does; a second time does nothing."""
-        run(self._delegate().aclose())
+        if not LOOP.has_ended:  # else it is closed, and what is left half read is collected
+            run(self._delegate().aclose())
 
     def __enter__(self) -> Self:
         run(self._delegate().__aenter__())

@@ -136,7 +136,8 @@ class _Delivering(AbstractContextManager[None]):
         run(self._delivery.__aenter__())
 
     def __exit__(self, *error: object) -> None:
-        run(self._delivery.__aexit__(*error))  # type: ignore[arg-type]
+        if not LOOP.has_ended:  # else it has ended with its outbox
+            run(self._delivery.__aexit__(*error))  # type: ignore[arg-type]
 
 
 class BlockingOutboxPromise(BlockingHandle[T], Generic[T]):

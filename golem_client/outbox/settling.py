@@ -176,7 +176,7 @@ def error_text(ended: object) -> str:
     name = type(ended).__name__
     if not isinstance(ended, GolemError):
         # Its words are the user's own code's, and may hold a secret.
-        return f"{name} was raised instead of a completion: see the token's callable"
+        return f"{name} was raised: by the token's callable, or because the client is closed"
     words = f"{name}: {ended.message}".replace("\0", "\ufffd").encode(errors="replace").decode()
     return words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 1]}…"
 
