@@ -170,7 +170,8 @@ class BulkStoppedError(GolemError):
 class OutboxError(GolemError):
     """The outbox's database is away, of a newer version, or lacks a key.
 
-    When accepting raises it, nothing was accepted. The message says what to do.
+    When accepting raises it, nothing was accepted, unless `may_have_completed` is true: then the
+    connection was lost at the last moment. The message says what to do.
     """
 
 

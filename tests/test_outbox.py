@@ -18,7 +18,7 @@ import attrs
 import psycopg as plain_psycopg
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, Insert, MetaData, create_engine, text
+from sqlalchemy import Engine, Insert, MetaData, create_engine, event, text
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -656,7 +656,7 @@ async def test_a_full_disk_of_postgresql_is_a_clear_error(driver: str, tmp_path:
             assert isinstance(error, OutboxError)
             assert "DiskFull" in str(error)
             assert "No space left on device" in str(error)
-            assert error.worth_retrying
+            assert (False, True) == (error.may_have_completed, error.worth_retrying)
             assert_nothing_shows(error, SECRET, but_for=__file__)
         assert [promise(1)] == [entry.promise_id async for entry in outbox.entries()]
         async with engine.begin() as connection:
@@ -681,6 +681,26 @@ async def test_what_postgresql_ended_for_a_deadlock_is_repeated(tmp_path: Path) 
             assert not accepting.done()
         assert [False] * 3 == [entry.is_new for entry in await accepting]
     await engine.dispose()
+
+
+async def test_a_connection_that_is_lost_at_the_commit_is_told_as_it_is(tmp_path: Path) -> None:
+    """Nobody can know whether it was committed. Here it was; accepting it again is harmless."""
+    async with empty_database("asyncpg", tmp_path) as engine, Outbox(engine) as outbox:
+        await outbox.create_tables()
+        other = create_engine(postgresql_url("psycopg"))
+
+        def commit_and_lose(connection: Any) -> None:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            connection.exec_driver_sql("COMMIT")
+            with other.connect() as killing:
+                killing.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+        event.listen(engine.sync_engine, "commit", commit_and_lose, once=True)
+        with pytest.raises(OutboxError, match="completed all the same") as caught:
+            await outbox.complete_text(promise(1), "x")
+        other.dispose()
+        assert (True, True) == (caught.value.may_have_completed, caught.value.worth_retrying)
+        assert not (await outbox.complete_text(promise(1), "x")).is_new
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

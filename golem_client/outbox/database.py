@@ -82,7 +82,7 @@ class Database:
         """Run work in a transaction of its own, once it is known that the schema fits.
 
         Where others write the same rows at the same time, it is tried several times. An
-        OutboxError says that nothing was written.
+        OutboxError says that nothing was written, unless its `may_have_completed` is true.
         """
         await self.check()
         return await self._run(work)
@@ -147,15 +147,20 @@ class Database:
     async def _run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         tries = 0
         while True:
+            is_committing = False
             try:
                 async with self._writing, self.engine.begin() as connection:
-                    return await work(connection)
+                    result = await work(connection)
+                    is_committing = True
             except Exception as error:
                 if not _is_of_the_database(error):
                     raise
                 problem, tries = _problem(error), tries + 1
+                problem.may_have_completed = is_committing and _is_of_the_network(error)
                 if tries == _TRIES or not _is_of_a_race(error):
                     break
+            else:
+                return result
         # Out here, because the error above holds statements and values.
         raise problem
 
@@ -221,6 +226,11 @@ def _is_of_the_database(error: Exception) -> bool:
     return isinstance(error, SQLAlchemyError | OSError) or driver in ("asyncpg", "psycopg")
 
 
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether the connection was lost, so that PostgreSQL may have done what it was told."""
+    return isinstance(error, OSError) or bool(getattr(error, "connection_invalidated", False))
+
+
 def _is_of_a_race(error: Exception) -> bool:
     """Whether another transaction was quicker, or PostgreSQL ended this one of a deadlock.
 
@@ -231,7 +241,7 @@ def _is_of_a_race(error: Exception) -> bool:
 
 
 def _problem(error: Exception) -> OutboxError:
-    """Return what is said of a failed transaction. Nothing of it was written."""
+    """Return what is said of a failed transaction."""
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error
     words = str(cause).partition("\n")[0][:_LONGEST_WORDS]
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:

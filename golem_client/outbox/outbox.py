@@ -198,7 +198,8 @@ class Outbox(Records):
         Raises:
             InvalidIdError: It is not an id.
             PayloadError: The value cannot be encoded, or is too large.
-            OutboxError: The database cannot be used; nothing was accepted.
+            OutboxError: The database cannot be used; nothing was accepted, unless its
+                `may_have_completed` is true.
         """
         return await self._accept(promise_id, self._json(value, as_type))
 

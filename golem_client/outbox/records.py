@@ -64,7 +64,8 @@ class Records:
         Raises:
             ValueError: The key is not one; see `Key`.
             InvalidIdError: It is not an id.
-            OutboxError: The database cannot be used; nothing was bound.
+            OutboxError: The database cannot be used; nothing was bound, unless its
+                `may_have_completed` is true.
         """
         self._check_open()
         name, promise = str(Key(key)), str(PromiseId.parse(promise_id))
