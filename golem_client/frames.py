@@ -65,6 +65,14 @@ def _clear(error: BaseException, handled: BaseException | None) -> None:
         each = each.__cause__ or each.__context__
 
 
+def is_ours(error: BaseException) -> bool:
+    """Whether it is a RuntimeError whose text is this package's: any other may hold a secret."""
+    module = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__")
+    return type(error) is RuntimeError and _is_inside(module, __name__.partition(".")[0])
+
+
 def callers_level() -> int:
     """Return the `stacklevel` of the line outside of this package that makes an object of ours.
 

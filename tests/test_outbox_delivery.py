@@ -498,6 +498,18 @@ class TestBadWeather:
         assert "LookupError" in caplog.text
         assert "secret" not in caplog.text
 
+    async def test_a_client_that_is_closed_is_named(
+        self, outbox: Outbox, golem: FakeGolem, client: GolemClient
+    ) -> None:
+        """Its error holds no secret; a client that is open delivers the entry later."""
+        id_ = golem.create_promise()
+        await outbox.complete_text(id_, "x")
+        await client.aclose()
+        async with outbox.delivering(client):
+            failed = await until_failed(outbox, id_)
+        assert failed.error == "RuntimeError: this GolemClient is closed: make a new one"
+        assert State.PENDING == failed.state
+
     async def test_without_the_key_nothing_is_sent(
         self, engine: AsyncEngine, golem: FakeGolem, client: GolemClient
     ) -> None:

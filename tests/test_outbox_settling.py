@@ -155,7 +155,7 @@ class TestSettlement:
         after = settled(FRESH, RuntimeError("secret"))
         assert (State.PENDING, True) == (after.state, after.may_have_stored)
         assert "secret" not in repr(after) + repr(FRESH)
-        assert "client is closed" in str(after.error)
+        assert "see the token's callable" in str(after.error)
 
     @pytest.mark.parametrize(
         ("row", "ended", "due_in"),

@@ -20,6 +20,7 @@ from golem_client import (
     Outcome,
     PermissionDeniedError,
 )
+from golem_client.frames import is_ours
 from golem_client.outbox.entry import State
 from golem_client.outcome import combined
 
@@ -171,12 +172,14 @@ def is_worth_retrying(ended: BaseException) -> bool:
     return not isinstance(ended, GolemError) or ended.worth_retrying
 
 
-def error_text(ended: object) -> str:
+def error_text(ended: BaseException) -> str:
     """Return a failure for people: no payload, no token, nothing that a database refuses."""
     name = type(ended).__name__
     if not isinstance(ended, GolemError):
+        if is_ours(ended):  # the client is closed, or in use in another event loop
+            return f"{name}: {ended}"
         # Its words are the user's own code's, and may hold a secret.
-        return f"{name} was raised: by the token's callable, or because the client is closed"
+        return f"{name} was raised instead of a completion: see the token's callable"
     words = f"{name}: {ended.message}".replace("\0", "\ufffd").encode(errors="replace").decode()
     return words if len(words) <= _LONGEST_ERROR else f"{words[: _LONGEST_ERROR - 1]}…"
 

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from golem_client import GolemClient, GolemError, OutboxError, RateLimitedError
 from golem_client.answer import Answer
-from golem_client.frames import made_without_locals, without_locals
+from golem_client.frames import is_ours, made_without_locals, without_locals
 from golem_client.outbox.key import Key
 from golem_client.webhooks.completions import Completing
 from golem_client.webhooks.events import decoded
@@ -323,6 +323,4 @@ def _words(error: BaseException) -> str:
 
 def _words_of_ours(error: Exception) -> str:
     """Return the text only of what this package raised; any other may hold the payload."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    is_ours = str(frames[-1].f_globals.get("__name__")).startswith("golem_client.")
-    return _words(error) if is_ours and type(error) is RuntimeError else type(error).__name__
+    return _words(error) if is_ours(error) else type(error).__name__
