@@ -403,6 +403,20 @@ async def test_a_bind_under_way_is_not_missed(tmp_path: Path) -> None:
         assert PROMISE_ID == (await accepting).promise_id
 
 
+async def test_a_key_that_is_being_used_is_not_pruned(tmp_path: Path) -> None:
+    """Its next completion would wait for ever: `prune` waits for the transaction that uses it."""
+    async with empty_database("asyncpg", tmp_path) as engine, Outbox(engine) as outbox:
+        await outbox.create_tables()
+        await outbox.bind("k", promise(1))
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(outbox.statement_text(Key("k"), "x"))
+            pruning = asyncio.create_task(outbox.prune(older_than=0))
+            await asyncio.sleep(0.05)
+            assert not pruning.done()
+        await pruning
+        assert promise(1) == (await outbox.complete_text(Key("k"), "x")).promise_id
+
+
 class TestLookingAfterIt:
     """Entries, retry, discard, prune, counts."""
 
