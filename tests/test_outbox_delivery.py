@@ -17,12 +17,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from golem_client import GolemClient, OutboxError, Outcome, PromiseId, RetryPolicy
-from golem_client.outbox import Entry, Key, Outbox, State, pace, settling
+from golem_client.outbox import Entry, Key, Outbox, State, pace, settling, worker
 from golem_client.testing import FakeGolem
 from golem_client.testing.faults import ECHO, WEATHER
 from tests.databases import BOTH, DRIVERS, another_engine, empty_database
 from tests.samples import QUICK, TOKEN
 from tests.scripted_server import FALSE, TRUE, Exchange, ScriptedServer, answer, stall
+
+AWAY = "ALTER TABLE golem_outbox_entries RENAME TO gone"
+BACK = "ALTER TABLE gone RENAME TO golem_outbox_entries"
 
 
 @pytest.fixture(params=BOTH)
@@ -539,20 +542,40 @@ class TestBadWeather:
         await outbox.create_tables()
         id_ = golem.create_promise()
         golem.latency(0.1)
-        away = "ALTER TABLE golem_outbox_entries RENAME TO gone"
-        back = "ALTER TABLE gone RENAME TO golem_outbox_entries"
         async with outbox.delivering(client):
             await outbox.complete_text(id_, "x")
             await until(lambda: golem.requests)
-            for statement in (away, back):
+            for statement in (AWAY, BACK):
                 async with engine.begin() as connection:
                     await connection.execute(text(statement))
-                if statement == away:
+                if statement == AWAY:
                     with pytest.raises(OutboxError):
                         await outbox.complete_text(golem.create_promise(), "x")
                     await asyncio.sleep(0.2)
             assert Outcome.FULFILLED == (await waited(outbox, id_)).outcome
         assert 1 == len(golem.requests)
+
+    async def test_ending_does_not_wait_for_ever_for_a_database_that_is_away(
+        self,
+        outbox: Outbox,
+        golem: FakeGolem,
+        client: GolemClient,
+        caplog: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What was sent and could not be settled is left to its lease, which remembers it."""
+        monkeypatch.setattr(worker, "_LAST_WORDS_SECONDS", 0.1)
+        golem.latency(0.1)
+        await outbox.complete_text(golem.create_promise(), "x")
+        async with asyncio.timeout(10):
+            async with outbox.delivering(client):
+                await until(lambda: golem.requests)
+                async with outbox.engine.begin() as connection:
+                    await connection.execute(text(AWAY))
+        assert "1 rows are left to their leases" in caplog.text
+        async with outbox.engine.begin() as connection:
+            await connection.execute(text(BACK))
+        assert 1 == (await outbox.counts()).pending
 
     async def test_missing_tables_are_no_weather(
         self, engine: AsyncEngine, client: GolemClient

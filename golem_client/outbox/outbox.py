@@ -269,8 +269,9 @@ class Outbox(Records):
         and where nobody else handles it. When cancelled, it ends the calls at once: each may have
         been stored, which is remembered.
 
-        While the database is away it waits, and goes on when it is back. While Golem is down, one
-        row at a time is tried. A token that is refused stops nothing: it slows, and is logged.
+        While the database is away it waits, and goes on when it is back; on SIGTERM it waits five
+        seconds more, and leaves the rest to the lease. While Golem is down, one row at a time is
+        tried. A token that is refused stops nothing: it slows, and is logged.
 
         Args:
             client: What delivers; it stays the caller's to close.

@@ -106,6 +106,7 @@ class Worker:
     _over: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _is_stopping: bool = attrs.field(init=False, default=False)
     _said: str = attrs.field(init=False, default="")
+    _waits_since: float | None = attrs.field(init=False, default=None)
     _margin: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -173,7 +174,17 @@ class Worker:
                 if self._said != error.message:
                     self._said = error.message
                     logger.warning("the outbox waits: %s", error.message)
+                if self._has_waited_enough():
+                    return
                 await asyncio.sleep(_AWAY_SECONDS)
+
+    def _has_waited_enough(self) -> bool:
+        """Whether only the database is left to wait for, and has been for long."""
+        if not self._is_stopping or len(self._ended) < len(self._calls):
+            return False
+        now = time.monotonic()
+        self._waits_since = self._waits_since or now
+        return now - self._waits_since >= _LAST_WORDS_SECONDS
 
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
