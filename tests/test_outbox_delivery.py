@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -690,6 +691,22 @@ async def test_a_sigterm_ends_every_delivery_of_the_process(
         assert [True, False, False] == [each.done() and each.cancelled() for each in deliveries]
         assert all(each.done() for each in deliveries)
     assert signal.SIG_DFL is signal.getsignal(signal.SIGTERM)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+async def test_a_sigterm_ends_the_child_of_a_fork(tmp_path: Path, client: GolemClient) -> None:
+    """Nothing is delivered in it. A pool of multiprocessing would wait for it for ever."""
+    async with await Outbox.open(tmp_path / "a") as outbox:
+        delivering = asyncio.create_task(outbox.deliver(client))
+        await asyncio.sleep(0.05)
+        child = os.fork()
+        if not child:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        assert signal.SIGTERM == os.waitpid(child, 0)[1]  # noqa: ASYNC222 - it has ended
+        delivering.cancel()
+        await asyncio.wait([delivering])
 
 
 @pytest.mark.parametrize("driver", [DRIVERS[2]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import random
 import signal
 import sys
@@ -307,7 +308,8 @@ def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        _stops.remove(stop)
+        with suppress(ValueError):  # in the child of a fork
+            _stops.remove(stop)
         if not _stops and signal.getsignal(signal.SIGTERM) is _stop_all:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -315,6 +317,17 @@ def stopping_on_sigterm(stop: Callable[[], object]) -> Iterator[None]:
 def _stop_all(*_: object) -> None:
     for stop in tuple(_stops):
         stop()
+
+
+def _forget() -> None:
+    """Let a SIGTERM end the child of a fork, in which nothing is delivered."""
+    _stops.clear()
+    if signal.getsignal(signal.SIGTERM) is _stop_all:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _is_of_no_row(error: BaseException) -> bool:
