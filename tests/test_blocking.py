@@ -706,8 +706,15 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-    def test_a_forked_child_accepts_too(self, tmp_path: Path) -> None:
-        """Over a connection of its own, also where its parent was writing when it forked."""
+    def test_a_forked_child_accepts_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Over a connection of its own, also where its parent was writing when it forked.
+
+        It is the same file, also where the child has gone to another folder, as daemons do.
+        """
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "elsewhere").mkdir()
         is_over = threading.Event()
 
         def accept(outbox: BlockingOutbox) -> None:
@@ -718,6 +725,7 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
             pid = os.fork()
             if pid == 0:
                 code = 1
+                os.chdir("elsewhere")
                 try:
                     code = 0 if outbox.complete_json(promise_id, 1).is_new else 2
                 finally:
@@ -725,7 +733,7 @@ with BlockingOutbox.open(path) as outbox, BlockingGolemClient(url, token=token) 
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
         with (
-            BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox,
+            BlockingOutbox.open("golem.sqlite") as outbox,
             ThreadPoolExecutor(1) as pool,
         ):
             accepting = pool.submit(accept, outbox)

@@ -62,8 +62,10 @@ class BlockingOutbox(Blocking[Outbox]):
     def open(  # noqa: D102
         cls, path: str | os.PathLike[str], **options: Unpack[OutboxOptions]
     ) -> Self:
-        made = cls.__new__(cls)
-        made._start(_of_file(path, options), partial(_of_file, path, options))  # noqa: SLF001 - our own class
+        made, opened = cls.__new__(cls), _of_file(path, options)
+        # The child of a fork may have gone to another folder: daemons do.
+        again = partial(_of_file, str(opened.engine.url.database), options)
+        made._start(opened, again)  # noqa: SLF001 - our own class
         return made
 
     create_tables = blocking(Outbox.create_tables)
