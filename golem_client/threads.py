@@ -237,7 +237,7 @@ class ProcessLoop:
         return running
 
     def lodge(self, tenant: Tenant) -> None:
-        """Close this at exit if it is still open, and have forked children leave it alone."""
+        """Close this at exit if it is still open. A forked child leaves it alone, or lodges it."""
         self._tenants.add(tenant)
 
     def _stop(self) -> None:
@@ -250,4 +250,5 @@ class ProcessLoop:
         if self._current is not None:
             self._current.leave_behind([*self._tenants])
         self._current = None
+        self._tenants = weakref.WeakSet()
         self._starting = threading.Lock()

@@ -343,6 +343,26 @@ print(done.outcome, done.attempts)
     assert golem.requests[0].connection == golem.requests[-1].connection
 
 
+@needs_fork
+def test_a_child_that_exits_does_not_close_its_parents_outbox(tmp_path: Path) -> None:
+    """It would wait for a delivery that goes on in the parent alone."""
+    script = f"""
+import os, signal, sys
+from golem_client import threads
+from golem_client.blocking import BlockingGolemClient, BlockingOutbox
+threads._GRACE = 60.0
+outbox = BlockingOutbox.open(sys.argv[1])
+with outbox.delivering(BlockingGolemClient("{NOWHERE}", timeout=0.1)):
+    if (pid := os.fork()) == 0:
+        signal.alarm(30)
+        outbox.complete_json("{ID}/1", 1)
+        sys.exit()
+    print(os.waitpid(pid, 0)[1])
+"""
+    ended = run_script(script, str(tmp_path / "golem.sqlite"))
+    assert ("0\n", 0) == (ended.stdout, ended.returncode), ended.stderr
+
+
 SPAWN = """
 import multiprocessing, sys
 from golem_client.blocking import BlockingGolemClient

@@ -67,6 +67,7 @@ class Blocking(Generic[A]):
 
     def _delegate(self) -> A:
         """Return the asyncio object whose methods are called."""
+        LOOP.lodge(self._inner)  # anew in the child of a fork, which uses it
         return self._inner
 
     def __repr__(self) -> str:

@@ -135,10 +135,12 @@ class _Delivering(AbstractContextManager[None]):
         self._holds = outbox, client  # which would be closed if they were dropped
 
     def __enter__(self) -> None:
+        self._pid = os.getpid()
         run(self._delivery.__aenter__())
 
     def __exit__(self, *error: object) -> None:
-        if not LOOP.has_ended:  # else it has ended with its outbox
+        # The child of a fork has no delivery; and at the interpreter's end it has ended already.
+        if self._pid == os.getpid() and not LOOP.has_ended:
             run(self._delivery.__aexit__(*error))  # type: ignore[arg-type]
 
 
