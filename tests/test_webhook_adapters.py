@@ -38,8 +38,8 @@ class Box:
 
 
 @asynccontextmanager
-async def aiohttp_serving(hook: Webhook) -> AsyncIterator[int]:
-    app = web.Application()
+async def aiohttp_serving(hook: Webhook, **options: Any) -> AsyncIterator[int]:
+    app = web.Application(**options)
     app.router.add_post("/hook", hook.aiohttp)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -157,6 +157,23 @@ async def test_a_body_is_read_up_to_the_limit_and_the_deadline(
         assert await status_of(port, f"Content-Length: {len(BODY)}", whole) == 204
     errors = {record.message for record in caplog.records if record.exc_info}
     assert errors <= {"Unhandled exception"}  # aiohttp's own, when it reads what is left of no gzip
+
+
+async def test_a_middleware_of_aiohttp_may_read_the_body_before() -> None:
+    """As one that writes requests to a log does; Starlette keeps the body for others, too."""
+
+    @web.middleware
+    async def reads(request: web.Request, handler: Any) -> web.StreamResponse:
+        await request.read()
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    box = Box()
+    hook = Webhook(SIGNED, lambda event: Complete("x", event), to=box, max_bytes=LIMIT)
+    async with aiohttp_serving(hook, middlewares=[reads]) as port:
+        head = f"Content-Length: {len(BODY)}"
+        assert await status_of(port, head, whole) == 204
+    assert box.accepted == [("x", {"a": 1})]
 
 
 async def test_fastapi_takes_it_as_a_route() -> None:

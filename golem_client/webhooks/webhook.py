@@ -137,8 +137,8 @@ class Webhook:
         from aiohttp import ClientError  # noqa: PLC0415 - as the other
         from aiohttp.web import RequestPayloadError  # noqa: PLC0415 - as the other
 
-        chunks, broken = request.content.iter_any(), (ClientError, RequestPayloadError, OSError)
-        reading = self._read_and_answer(request.headers, chunks, *broken)
+        broken = (ClientError, RequestPayloadError, OSError)
+        reading = self._read_and_answer(request.headers, _chunks(request), *broken)
         return (await reading).for_aiohttp()
 
     def _deadline(self) -> float:
@@ -270,6 +270,16 @@ def _continuing(headers: Headers) -> AbstractContextManager[Any]:
     telemetry: Any = importlib.import_module("golem_client.telemetry")
     going_on: AbstractContextManager[Any] = telemetry.continuing(headers)
     return going_on
+
+
+async def _chunks(request: Any) -> AsyncIterator[bytes]:
+    """Yield the body of a request of aiohttp, also where a middleware has read it before."""
+    is_read = True
+    async for chunk in request.content.iter_any():
+        is_read = False
+        yield chunk
+    if is_read:
+        yield await request.read()
 
 
 async def _awaited(value: Any) -> Any:
