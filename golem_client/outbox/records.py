@@ -184,7 +184,8 @@ class Records:
         async def work(connection: AsyncConnection) -> int:
             deleted = await connection.execute(delete(ENTRIES).where(is_over))
             # PostgreSQL waits here for those who use such a key, and then sees their entries.
-            await connection.execute(select(KEYS.c.key).where(is_old).with_for_update())
+            locked = select(KEYS.c.key).where(is_old).with_for_update().cte()
+            await connection.execute(select(func.count()).select_from(locked))
             await connection.execute(delete(KEYS).where(is_old))
             return deleted.rowcount
 
