@@ -300,6 +300,8 @@ async def test_a_typed_promise_completes_with_its_type() -> None:
         assert isinstance(promise, Promise)
         assert promise.id == PROMISE_ID
         assert repr(promise) == f"<Promise[Decision] {PROMISE_ID}>"
+        mistaken: Any = client.promise
+        assert "hunter2" not in repr(mistaken(PROMISE_ID, ["hunter2"]))
         done = await promise.complete(Decision(approved=True))
     assert done.outcome is Outcome.FULFILLED
     assert server.requests[0].payload == b'{"approved":true}'

@@ -429,8 +429,19 @@ REFUSED = [
         Note(5),  # type: ignore[arg-type]
         "$.text: is of type int, where str is declared; pass a value of that type, or correct ",
     ),
+    Refused("name for a type", 1, "$: has text as its type; pass the type itself.", "Card"),
+    Refused("text in place of the type", str, "$: has text as its type; pass the type", SECRET),
     Refused(
-        "name for a type", 1, "$: has the text 'Card' as its type; pass the type itself.", "Card"
+        "value in place of the type",
+        Card,
+        "$: is declared as a value of class Card, which is not a type; declare a type.",
+        Card(SECRET),
+    ),
+    Refused(
+        "types in a list",
+        [SECRET],
+        "$: is declared as a value of class list, which is not a type; declare a type.",
+        [str],
     ),
     Refused(
         "odd key in the path",

@@ -202,6 +202,7 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
         PROMISE,
         f'{{"workerId":{{"componentId":"{ID}","workerName":"w1"}},"oplogIdx":42}}',
     ),
+    (Annotated[int, {"not": "hashable"}], 1, "1"),
     (list, [1, "a"], '[1,"a"]'),
     (list[int], [1], "[1]"),
     (typing.List[int], [1], "[1]"),  # noqa: UP006
@@ -313,6 +314,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Literal["a", 1], "b", "$"),
     (Name, 5, "$"),
     (Annotated[int, "x"], "a", "$"),
+    (list[Annotated[int, {"not": "hashable"}]], ["a"], "$[0]"),
     (Base, Plain(1), "$"),
     (Base, {"a": 1}, "$"),
     (Derived, Base(), "$"),

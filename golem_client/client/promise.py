@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from golem_client.frames import without_locals
 from golem_client.ids import AnyPromiseId, PromiseId
 from golem_client.outcome import Completion
+from golem_client.payload.refusals import type_name
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -37,8 +38,7 @@ class Promise(Generic[T]):
         self._type = type(None) if type_ is None else type_
 
     def __repr__(self) -> str:
-        name = getattr(self._type, "__name__", None) or str(self._type)
-        return f"<Promise[{name}] {self.id}>"
+        return f"<Promise[{type_name(self._type)}] {self.id}>"
 
     @without_locals
     async def complete(self, value: T, *, timeout: float | None = None) -> Completion:

@@ -20,7 +20,7 @@ from golem_client.payload import declarations
 from golem_client.payload.declarations import class_of
 from golem_client.payload.json_text import NOT_FINITE, in_order
 from golem_client.payload.models import model_rule
-from golem_client.payload.refusals import RefusedError, mismatch, type_name
+from golem_client.payload.refusals import RefusedError, mismatch, not_a_type, type_name
 from golem_client.payload.rules import (
     BUILTINS,
     SCALARS,
@@ -51,9 +51,7 @@ def own_rule(declared: Any, converter: PayloadConverter) -> Rule:
     if cls is Literal:
         return _literal_rule(declared, converter)
     if not isinstance(cls, type):
-        raise RefusedError(
-            f"is declared as {type_name(declared)}, which is not a type; declare a type"
-        )
+        raise not_a_type(declared)
     if declarations.is_model(cls):
         return model_rule(cls, converter)
     if is_typeddict(cls):

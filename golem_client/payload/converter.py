@@ -92,7 +92,7 @@ class PayloadConverter(cattrs.Converter):
     def _rule_as(self, declared: Any, value: Any) -> Rule:
         """Return the rule for a value with `as_type`, or in a hook that calls the rule it wraps."""
         if isinstance(declared, str):
-            raise RefusedError(f"has the text {declared!r} as its type; pass the type itself")
+            raise RefusedError("has text as its type; pass the type itself")
         if not isinstance(declared, LazyRule):
             return self.rule_for(declared)
         # A subclass that inherits the hook: the rule of its class, which has all of its fields.
@@ -116,7 +116,10 @@ class PayloadConverter(cattrs.Converter):
 
     def rule_for(self, declared: Any) -> LazyRule:
         """Return the rule of a type: the user's hook where there is one, else our rule."""
-        found = self._rules.get(declared)
+        try:
+            found = self._rules.get(declared)
+        except TypeError:  # it is not hashable, as Annotated[int, {}]; or it is not a type
+            return LazyRule(declared, self, self._made_own_rule)
         return found or self._rules.setdefault(declared, LazyRule(declared, self, self._made_rule))
 
     def own_rule_for(self, declared: Any) -> LazyRule:
@@ -158,7 +161,7 @@ class PayloadConverter(cattrs.Converter):
         if target is not None:
             return self.rule_for(target).made()
         for union in self.tagged:
-            if union.members == {declared}:  # a union of one variant is that class itself
+            if tuple(union.members) == (declared,):  # a union of one variant is that class itself
                 return union.rule
         if declarations.is_union(declared):
             return union_rule(declared, self)

@@ -8,6 +8,7 @@ from typing import Any
 
 from golem_client.errors import PayloadError
 
+_OF_TYPES = frozenset({"typing", "types", "typing_extensions", "collections.abc"})
 _MODULES = re.compile(r"(?:\w+\.|<locals>\.)+(?=\w)")
 
 
@@ -76,9 +77,24 @@ def mismatch(value: Any, declared: Any) -> RefusedError:
     )
 
 
+def not_a_type(declared: Any) -> RefusedError:
+    """Return the refusal of what is declared and is not a type."""
+    return RefusedError(
+        f"is declared as {type_name(declared)}, which is not a type; declare a type"
+    )
+
+
 def type_name(declared: Any) -> str:
-    """Return the type as its user writes it, at most 80 characters of it."""
-    name = declared.__qualname__ if isinstance(declared, type) else str(declared)
+    """Return the type as its user writes it, at most 80 characters of it.
+
+    What is not a type may be the value, where two arguments have changed places: its class alone.
+    """
+    if isinstance(declared, type):
+        name = declared.__qualname__
+    elif declared is None or type(declared).__module__ in _OF_TYPES:
+        name = str(declared)
+    else:
+        name = f"a value of class {type(declared).__qualname__}"
     name = _MODULES.sub("", name)
     return name if len(name) <= 80 else f"{name[:79]}…"
 
