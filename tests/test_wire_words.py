@@ -131,6 +131,11 @@ def test_an_empty_text_is_called_so(body: str) -> None:
             "an answer that is not Golem's: 0 bytes of no known type",
         ),
         (
+            "text/not-approved",  # what error_of sends has that word
+            "",
+            "an answer that is not Golem's: 0 bytes of no known type",
+        ),
+        (
             "text/plain",
             "Anything",
             "an answer that is not Golem's: 8 bytes of text/plain",
@@ -146,7 +151,7 @@ def test_an_empty_text_is_called_so(body: str) -> None:
             "an answer that is not Golem's: 65536 or more bytes of text/html",
         ),
     ],
-    ids=["html", "parameters", "no-type", "words", "long", "echo", "text", "json", "cut"],
+    ids=["html", "parameters", "no-type", "words", "long", "echo", "sent", "text", "json", "cut"],
 )
 def test_an_answer_that_is_not_golems_is_described_and_not_quoted(
     kind: str, body: bytes | str, expected: str
