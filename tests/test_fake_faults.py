@@ -188,6 +188,24 @@ def test_a_fault_that_makes_no_sense_is_refused(wrong: Callable[[], object]) -> 
         wrong()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (lambda golem: golem.fail_next("503"), "status must be an int, not '503'"),
+        (lambda golem: golem.html_next(0), "status must be from 200 to 999, not 0"),
+        (lambda golem: golem.redirect_next(status=101), "status must be from 200 to 999, not 101"),
+        (lambda golem: golem.fail_next(503, headers={"X": 1}), "headers must map strings"),
+        (lambda golem: golem.raw_next("HTTP/1.1 200 OK"), "an answer is an Answer or bytes"),
+    ],
+)
+def test_a_fault_that_cannot_be_sent_is_refused(wrong: Callable[[Any], Any], error: str) -> None:
+    """When it is ordered, and not by a 500 of the fake's own server."""
+    golem = FakeGolem()
+    with pytest.raises((TypeError, ValueError), match=error):
+        wrong(golem)
+    assert () == golem.pending_faults
+
+
 def test_a_proxys_page_is_nginxs() -> None:
     assert proxys_page(502) == Answer(
         502,

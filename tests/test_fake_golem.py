@@ -538,3 +538,24 @@ def test_two_fakes_in_two_loops_do_not_know_each_other() -> None:
             return await complete(session, golem, golem.create_promise())
 
     assert [asyncio.run(one()) for _ in range(2)] == [(200, "true")] * 2
+
+
+@pytest.mark.parametrize("golem", [FakeGolem(), FakeGolem.in_thread()], ids=["async", "in thread"])
+def test_a_method_cannot_be_replaced_by_a_value(golem: Any) -> None:
+    """`golem.latency = 0.5` would be a test without latency."""
+    with pytest.raises(AttributeError, match=r"latency is a method of \w+: call it"):
+        golem.latency = 0.5
+    golem.answered = print
+    golem.note = "of a subclass"
+
+
+@pytest.mark.parametrize("payload", [3, "x", [1]])
+def test_a_payload_that_is_not_bytes_is_refused(payload: Any) -> None:
+    """Python makes three zeros of 3."""
+    golem = FakeGolem()
+    promise_id = golem.create_promise()
+    with pytest.raises(TypeError, match=r"must be bytes, not \w+; for JSON use complete_promise_"):
+        golem.complete_promise(promise_id, payload)
+    with pytest.raises(TypeError, match=r"must be bytes, not \w+; for JSON use assert_completed_"):
+        golem.assert_completed(promise_id, payload)
+    golem.assert_pending(promise_id)

@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from aioresponses import aioresponses
 from hypothesis import given, settings
 from yarl import URL
@@ -28,7 +30,7 @@ from golem_client import (
     ServerError,
     WorkerId,
 )
-from golem_client.testing import MockedResponse, mock_golem
+from golem_client.testing import MockedResponse, MockGolem, mock_golem
 from golem_client.testing.strategies import promise_ids
 
 BASE = "http://golem.test"
@@ -340,6 +342,29 @@ async def test_a_call_to_another_service_is_unexpected(method: str) -> None:
     """No request leaves the process, and none looks like a network error."""
     said = await unexpected(posted("http://else.test/x", method), told=[PROMISE_ID])
     assert f"  {method} http://else.test/x\nit has answers for:\n  promise {PROMISE_ID}" in said
+    assert "mock_golem(mocked)" in said
+
+
+async def test_the_calls_of_aiohttps_test_client_can_be_let_through() -> None:
+    """As the message about an unexpected call says."""
+
+    async def approve(_: web.Request) -> web.Response:
+        return web.Response(text=str(await complete()))
+
+    app = web.Application()
+    app.router.add_post("/approve", approve)
+    async with TestClient(TestServer(app)) as visitor:
+        with (
+            aioresponses(passthrough=["http://127.0.0.1"]) as mocked,
+            mock_golem(mocked) as mock,
+        ):
+            mock.answers(PROMISE_ID, True)
+            async with visitor.post("/approve") as response:
+                assert "fulfilled" == await response.text()
+
+
+async def test_a_completion_without_an_answer_has_no_advice_about_other_services() -> None:
+    assert "mock_golem(mocked)" not in await unexpected(complete())
 
 
 @pytest.mark.parametrize(
@@ -407,6 +432,13 @@ def test_what_is_no_answer_is_refused_when_it_is_told(
     """Not when it is given, far from the slip."""
     with mock_golem() as mock, pytest.raises(error):
         mock.answers(PROMISE_ID, answer, **options)
+
+
+def test_an_answer_cannot_be_assigned() -> None:
+    """It would be a mock that was told nothing."""
+    slip = f"{MockGolem.answers.__name__} is a method of MockGolem: call it"
+    with mock_golem() as mock, pytest.raises(AttributeError, match=slip):
+        setattr(mock, "answers", {PROMISE_ID: True})  # noqa: B010 - type checkers refuse it
 
 
 def test_what_is_no_id_is_refused() -> None:

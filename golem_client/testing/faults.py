@@ -45,9 +45,14 @@ class Fault:
     late: bool = False
     wakes: bool = True
     true_to_both: bool = False
-    answer: Answer | bytes | None = None
+    answer: Answer | bytes | None = attrs.field(default=None)
     keep: int | None = None
     ending: Ending = Ending.KEEP
+
+    @answer.validator
+    def _check_answer(self, _: object, answer: object) -> None:
+        if not isinstance(answer, Answer | bytes | None):
+            raise TypeError(f"an answer is an Answer or bytes, not {answer!r}")
 
     @property
     def applied(self) -> bool:

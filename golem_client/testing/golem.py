@@ -26,8 +26,9 @@ from golem_client.testing.faults import (
     lost,
     truncated,
 )
+from golem_client.testing.fixed_methods import FixedMethods
 from golem_client.testing.messages import Ending, ReceivedRequest, proxys_page, shown
-from golem_client.testing.promises import PromiseKey, WorkerKey
+from golem_client.testing.promises import PromiseKey, WorkerKey, checked_bytes
 from golem_client.testing.routes import Installation
 from golem_client.testing.server import HOST
 
@@ -37,7 +38,7 @@ USUAL_COMPONENT = UUID("679ae459-8700-41d9-920c-7e2887459c94")
 _POD_LOST = "Failed to connect to pod: The operation was cancelled operation was canceled"
 
 
-class Golem:
+class Golem(FixedMethods):
     """What `FakeGolem` and `BlockingFakeGolem` have in common; use one of these."""
 
     def __init__(self, *, dialect: str = "1.5", token: str = WELL_KNOWN_TOKEN) -> None:
@@ -101,8 +102,10 @@ class Golem:
 
         Raises:
             LookupError: There is no such promise.
+            TypeError: The payload is not bytes.
         """
-        return self._golem.promises.write(self._existing(promise_id), bytes(payload))
+        content = checked_bytes(payload, "complete_promise_json")
+        return self._golem.promises.write(self._existing(promise_id), content)
 
     def complete_promise_json(self, promise_id: Any, value: Any) -> bool:
         """Complete the promise from within a worker, with JSON as serde_json writes it."""
@@ -349,6 +352,7 @@ class Golem:
         """Fail unless the promise is completed, with this payload if one is given."""
         __tracebackhide__ = True
         stored = self.payload(promise_id)
+        payload = None if payload is None else checked_bytes(payload, "assert_completed_json")
         if stored is None or payload not in (None, stored):
             wanted = "completed" if payload is None else f"completed with {shown(payload)}"
             self._fail(promise_id, wanted, _state(stored))

@@ -26,6 +26,20 @@ class Incoming:
     body: bytes = attrs.field(default=b"", repr=False)
 
 
+def _check_status(_: Answer, __: attrs.Attribute[int], status: Any) -> None:
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise TypeError(f"status must be an int, not {status!r}")
+    if not 200 <= status <= 999:
+        raise ValueError(f"status must be from 200 to 999, not {status}")
+
+
+def _check_headers(
+    _: Answer, __: attrs.Attribute[Mapping[str, str]], headers: Mapping[str, str]
+) -> None:
+    if not all(isinstance(part, str) for pair in headers.items() for part in pair):
+        raise TypeError(f"headers must map strings to strings: {headers!r}")
+
+
 @attrs.frozen
 class Answer:
     """A whole HTTP answer, of Golem or of a proxy before it.
@@ -37,10 +51,10 @@ class Answer:
         headers: More headers; a `Content-Type` among them wins.
     """
 
-    status: int
+    status: int = attrs.field(validator=_check_status)
     body: bytes = b""
     content_type: str | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict, validator=_check_headers)
 
     @classmethod
     def text(cls, status: int, message: str) -> Answer:

@@ -32,6 +32,7 @@ from aiohttp import hdrs
 from golem_client.ids import ComponentId, PromiseId, WorkerId
 from golem_client.testing import worker_json
 from golem_client.testing.dialects import GOLEM_1_5
+from golem_client.testing.fixed_methods import FixedMethods
 from golem_client.testing.messages import Answer, Incoming, ReceivedRequest
 from golem_client.testing.routes import read_body
 
@@ -44,6 +45,9 @@ _COMPLETION = re.compile(
     r"[^?#]*/v1/components/(?P<component>[^/?#]+)/workers/(?P<name>[^/?#]+)/complete\Z"
 )
 _ANYTHING = re.compile("")
+_FOR_OTHERS = """it answers completions alone: for others, give it an aioresponses of yours, as in
+  with aioresponses(passthrough=["http://127.0.0.1"]) as mocked, mock_golem(mocked) as mock:
+which lets the calls of aiohttp's TestClient through"""
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def mock_golem(mocked: Any = None) -> Iterator[MockGolem]:
         raise AssertionError(f"the code under test caught this:\n{mock._refusals[0]}")
 
 
-class MockGolem:
+class MockGolem(FixedMethods):
     """The answers to completions, and the requests that were sent; `mock_golem()` makes it.
 
     A completion is known by its path, whatever the base URL, and by the index in its body. Ids are
@@ -200,6 +204,8 @@ class MockGolem:
         for promise_id, tellings in self._tellings.items():
             used_up = all(telling.left == 0 for telling in tellings)
             lines.append(f"  promise {promise_id}" + (", all given" if used_up else ""))
+        if not _COMPLETION.match(str(url)):
+            lines.append(_FOR_OTHERS)
         refusal = AssertionError("\n".join(lines))
         self._refusals.append(refusal)
         raise refusal from None

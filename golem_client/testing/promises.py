@@ -138,3 +138,11 @@ class Promises:
     def _fail(self, key: PromiseKey, error: Exception) -> None:
         if future := self._awaited.pop(key, None):
             future.set_exception(error)
+
+
+def checked_bytes(payload: bytes, other: str) -> bytes:
+    """Return the payload, or raise a TypeError that names the method for other values."""
+    __tracebackhide__ = True
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload)  # of a number, it would be so many zeros
+    raise TypeError(f"payload must be bytes, not {type(payload).__name__}; for JSON use {other}()")
