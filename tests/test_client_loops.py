@@ -95,6 +95,19 @@ def test_the_end_of_a_loop_closes_its_connections(server_elsewhere: ScriptedServ
     gc.collect()
 
 
+async def test_a_client_that_is_dropped_unclosed_is_named() -> None:
+    """Besides aiohttp's "Unclosed client session", which nobody can find in their program."""
+    async with ScriptedServer() as server:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            await client_of(server).complete_json(PROMISE_ID, 1)
+            gc.collect()
+        await asyncio.sleep(0.01)
+    said = [str(each.message) for each in caught if "GolemClient" in str(each.message)]
+    advice = "use `async with`, or await aclose()"
+    assert said == [f"unclosed GolemClient of {server.url}: {advice}"]
+
+
 @pytest.mark.parametrize("moments", range(12))
 async def test_a_call_that_opens_while_the_client_closes_sends_nothing_more(
     moments: int,

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -96,6 +97,8 @@ class Session:
         is_over: Whether the session was closed, by the client or with its loop.
     """
 
+    is_over = True  # until it is opened
+
     def __init__(self, settings: Settings) -> None:
         borrowed = settings.connector
         self.loop = asyncio.get_running_loop()
@@ -115,11 +118,17 @@ class Session:
         self.first_uses: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.is_answered = self.is_over = False
         self.pid = os.getpid()
+        self._base_url = settings.base_url
         self._borrowed = borrowed
         self._alarm: asyncio.TimerHandle | None = None
         self._until_loop_ends = self._end_with_the_loop()
         with suppress(StopIteration):  # run it to its `yield`, as `await anext(…)` does
             self._until_loop_ends.__anext__().send(None)
+
+    def __del__(self) -> None:
+        if not (self.is_over or self.http.closed or self.pid != os.getpid()):
+            what = f"unclosed GolemClient of {self._base_url}: use `async with`, or await aclose()"
+            warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
 
     @property
     def is_closed(self) -> bool:
