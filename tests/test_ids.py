@@ -316,5 +316,5 @@ def test_what_parse_takes_has_a_public_name() -> None:
 
 def test_a_message_shows_the_beginning_of_a_long_value() -> None:
     """80 characters, with the quotes and the dots."""
-    assert refusal(PromiseId.parse, "x" * 500).endswith(f": '{'x' * 76}...")
-    assert refusal(PromiseId.parse, "x" * 78).endswith(f": '{'x' * 78}'")
+    assert refusal(WorkerId.parse, "x" * 500).endswith(f": '{'x' * 76}...")
+    assert refusal(WorkerId.parse, "x" * 78).endswith(f": '{'x' * 78}'")

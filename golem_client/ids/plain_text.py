@@ -41,6 +41,9 @@ _COMPONENT_URN = "urn:component:"
 _WORKER_URN = "urn:worker:"
 _VERSION_IN_URN = re.compile(r"/[0-9]{1,20}")
 
+# For callers who pass the key of an order, say.
+_FROM_ITS_WORKER = "its worker hands out one such as f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+
 # Golem's Redis holds a promise under `<uuid>:<name>:<index>`, and its completion beside it.
 _REDIS_COMPLETION = ":completed"
 
@@ -111,4 +114,5 @@ def _split(bare: str, noun: str, text: str) -> tuple[UUID, str]:
 
 def _refusal(noun: str, problem: str, text: str, advice: str = "") -> InvalidIdError:
     message = f"not a {noun}: {problem}: {shown(text)}"
+    advice = advice or (_FROM_ITS_WORKER if noun == "promise id" else "")
     return InvalidIdError(f"{message}; {advice}" if advice else message)
