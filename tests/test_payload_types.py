@@ -91,6 +91,16 @@ class Pair(Generic[K, T]):
     by_key: dict[K, T]
 
 
+@attrs.frozen
+class Order(Box[int]):
+    note: str = ""
+
+
+@dataclass
+class Ordered(Pair[str, list[K]], Generic[T, K]):
+    first: T
+
+
 class Spot(NamedTuple):
     x: int
     label: str | None = None
@@ -251,6 +261,8 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
     (dict[str, Base | None], {"x": Derived(), "y": None}, '{"x":{"a":1,"b":2},"y":null}'),
     (Plain, Plain(1, Derived()), '{"a":1,"inner":{"a":1,"b":2}}'),
     (Box[int], Box(1, [2]), '{"content":1,"more":[2]}'),
+    (Order, Order(1, [2]), '{"content":1,"more":[2],"note":""}'),
+    (Ordered[int, str], Ordered({"a": ["b"]}, 1), '{"by_key":{"a":["b"]},"first":1}'),
     (Box[Box[str]], Box(Box("a")), '{"content":{"content":"a","more":[]},"more":[]}'),
     (Box, Box[Any]("a", [1]), '{"content":"a","more":[1]}'),
     (Pair[int, Base], Pair({1: Derived()}), '{"by_key":{"1":{"a":1,"b":2}}}'),
@@ -327,6 +339,10 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Plain, Plain("a"), "$.a"),  # type: ignore[arg-type]
     (list[Plain], [Plain(1, Plain(2))], "$[0].inner"),  # type: ignore[arg-type]
     (Box[int], Box("a"), "$.content"),
+    (Order, Order("a"), "$.content"),  # type: ignore[arg-type]
+    (None, [Order(1, ["a"])], "$[0].more[0]"),  # type: ignore[list-item]
+    (Ordered[int, str], Ordered[Any, Any]({"a": [1]}, 1), "$.by_key.a[0]"),
+    (Ordered[int, str], Ordered[Any, Any]({"a": ["b"]}, "c"), "$.first"),
     (Box[int], Box[Any](1, ["a"]), "$.more[0]"),
     (Pair[int, Base], Pair({"a": Base()}), "$.by_key"),
     (Spot, (1, None), "$"),

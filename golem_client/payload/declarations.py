@@ -12,7 +12,7 @@ from typing import Any, ForwardRef, Literal, NotRequired, Required, get_args, ge
 
 import attrs
 from cattrs import override
-from typing_extensions import Format, get_annotations
+from typing_extensions import Format, get_annotations, get_original_bases
 
 from golem_client.payload.refusals import RefusedError, type_name
 
@@ -100,6 +100,7 @@ def types_of(declared: Any) -> dict[str, Any]:
     """
     cls = class_of(declared)
     hints: dict[str, Any] = {}
+    arguments = _arguments_of(declared)
     for base in reversed(cls.__mro__):
         parameters = {each.__name__: each for each in getattr(base, "__type_params__", ())}
         # As in get_type_hints, names of the module come first: `date: date | None = None`.
@@ -108,12 +109,24 @@ def types_of(declared: Any) -> dict[str, Any]:
             # One at a time, because one that fails would hide all others.
             one = type("", (), {"__annotations__": {name: said}, "__module__": base.__module__})
             try:
-                hints |= typing.get_type_hints(one, None, names, include_extras=True)
+                hint = typing.get_type_hints(one, None, names, include_extras=True)[name]
             except Exception:  # noqa: BLE001  an annotation may be any expression
-                hints[name] = Any
-    generic = getattr(get_origin(declared), "__parameters__", ())
-    values = dict(zip(generic, get_args(declared), strict=False))
-    return {name: _filled(hint, values) for name, hint in hints.items()}
+                hint = Any
+            hints[name] = _filled(hint, arguments.get(base, {}))
+    return hints
+
+
+def _arguments_of(declared: Any) -> dict[Any, dict[Any, Any]]:
+    """Return, for a class and each base, the types that its type variables stand for."""
+    found: dict[Any, dict[Any, Any]] = {}
+    rest: list[tuple[Any, dict[Any, Any]]] = [(declared, {})]
+    for each, outside in rest:
+        cls = class_of(each)
+        if isinstance(cls, type) and cls not in found:
+            arguments = [_filled(argument, outside) for argument in get_args(each)]
+            found[cls] = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
+            rest += [(base, found[cls]) for base in get_original_bases(cls)]
+    return found
 
 
 def fields_of(declared: Any, key_of: Callable[[str], str]) -> list[tuple[str, str, Any]]:
