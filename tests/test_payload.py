@@ -9,7 +9,7 @@ import sys
 from collections import OrderedDict
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import IntEnum
+from enum import Enum, IntEnum
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -294,6 +294,19 @@ def test_bytes_are_the_same_in_every_process() -> None:
         "ids": [str(UUID(int=number)) for number in range(9)],
         "models": [tags, {"t": tags}, {"metadata": words, "default": [words], "type": "x"}],
     }
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_equal_numbers_in_a_set_have_a_fixed_order(place: int) -> None:
+    """An enum's member may have the value 1 beside 1.0, and its hash differs in each process."""
+
+    class Rank(Enum):
+        FIRST = 1
+
+        def __hash__(self) -> int:
+            return place
+
+    assert encode_json({Rank.FIRST, 1.0}) == b"[1,1.0]"
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

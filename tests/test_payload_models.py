@@ -130,6 +130,13 @@ class OwnDump(pydantic.BaseModel):
         return super().model_dump_json(exclude_none=True, **options)
 
 
+class OwnWords(pydantic.BaseModel):
+    dumped: str
+
+    def model_dump_json(self, **_: Any) -> str:
+        return self.dumped
+
+
 class Root(pydantic.RootModel[list[Inner]]):
     pass
 
@@ -400,6 +407,8 @@ _NOT_WRITTEN = (
         (_changed(), _NOT_WRITTEN.format("PydanticSerializationError")),
         (Row(id=1, names={"a": ["\ud800"]}), _NOT_WRITTEN.format("PydanticSerializationError")),
         (Twice(), "is a pydantic model that writes one key twice"),
+        (OwnWords(dumped='{"a":1,"a":2}'), "is a pydantic model that writes one key twice"),
+        (OwnWords(dumped="{a: 1}"), "could not be read: JSONDecodeError"),
         (TwiceByExtra(b=2), "is a pydantic model that writes one key twice"),  # type: ignore[call-arg]
         (Free(value={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),
         (Keys(by_key={1: 1, "1": 2}), "is a pydantic model that writes one key twice"),

@@ -40,7 +40,8 @@ def model_rule(cls: Any, converter: PayloadConverter) -> Rule:
 
     def write(value: Any, _: Room) -> Any:
         encoded = _json_of(value)
-        if _is_simple(cls) and _has_numbers_only(encoded):
+        is_pydantics = not _has_own_dump(type(value))
+        if is_pydantics and _is_simple(cls) and _has_numbers_only(encoded):
             return WrittenJson(encoded)
         return _looked_through(value, encoded)
 
