@@ -196,16 +196,27 @@ async def test_a_proxy_that_is_not_there(proxied: pytest.MonkeyPatch) -> None:
 
 async def test_a_webhook_has_the_proxy_of_its_own_address(proxied: pytest.MonkeyPatch) -> None:
     """Not that of the client's; and none where the environment is not asked for."""
-    async with ScriptedServer(raw(b"HTTP/1.1 204 No Content\r\n\r\n")) as proxy:
+    hook, once = "https://127.0.0.1:1/workers/x/y", RetryPolicy.none()
+    async with tunnel(403) as proxy:
+        proxied.setenv("HTTPS_PROXY", proxy.url)
+        async with GolemClient("http://127.0.0.1:1", trust_env=True, retry=once) as client:
+            with pytest.raises(ConnectionFailedError, match="refused to connect: status 403"):
+                await client.call_webhook(hook, b"raw")
+        async with GolemClient("http://127.0.0.1:1", retry=once) as client:
+            with pytest.raises(ConnectionFailedError, match="cannot connect to 127"):
+                await client.call_webhook(hook, b"raw")
+    assert [b"CONNECT 127.0.0.1:1 "] == [head[:20] for head in proxy.heads]
+
+
+async def test_no_proxy_reads_a_webhook_on_this_machine(proxied: pytest.MonkeyPatch) -> None:
+    """Its plain http would show the URL, by which anybody completes the promise."""
+    answers = raw(b"HTTP/1.1 204 No Content\r\n\r\n")
+    async with ScriptedServer(answers) as golem, ScriptedServer() as proxy:
         proxied.setenv("HTTP_PROXY", proxy.url)
-        proxied.setenv("NO_PROXY", "127.0.0.1")
-        async with GolemClient("http://127.0.0.1:1", trust_env=True) as client:
-            await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
-        async with GolemClient("http://127.0.0.1:1", retry=RetryPolicy.none()) as client:
-            with pytest.raises(ConnectionFailedError):
-                await client.call_webhook("http://localhost:1/workers/x/y", b"raw")
-    (request,) = proxy.requests
-    assert request.target == "http://localhost:1/workers/x/y"
+        async with GolemClient("https://golem.example", trust_env=True) as client:
+            await client.call_webhook(f"{golem.url}/workers/x/y", b"raw")
+    assert ["/workers/x/y"] == [request.target for request in golem.requests]
+    assert [] == proxy.requests
 
 
 # Warnings

@@ -75,7 +75,9 @@ class Call(Wait):
             request = self._request = make()
             self._url = URL(request.url, encoded=True)
             if request.is_webhook:
-                self._proxy = proxy_for(request.url) if settings.trust_env else None
+                # One on this machine may be plain http, and a proxy would read its secret.
+                is_for_proxy = settings.trust_env and request.url.startswith("https:")
+                self._proxy = proxy_for(request.url) if is_for_proxy else None
             elif callable(settings.token):
                 self._needs_token = self._may_renew_token = True
             session.waits.add(self)
