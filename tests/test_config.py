@@ -119,6 +119,8 @@ class TestUrl:
             ("http://golem\u00af", "cannot be read"),
             ("http://user\u2100zorro@golem", "cannot be read"),
             ("http://a..b", "cannot be read"),
+            ("http://127.1:9881", "cannot be read"),
+            ("http://0:9881", "cannot be read"),
             ("http://.golem", "cannot be read"),
             ("http://golem..", "cannot be read"),
             (f"http://{'a' * 64}.example", "cannot be read"),

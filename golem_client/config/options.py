@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -103,8 +104,11 @@ def read_url(text: str) -> URL | None:
     try:
         _ = urlsplit(text).port  # urlsplit refuses what yarl takes, and yarl what urlsplit takes
         url = URL(text)
+        host = url.raw_host or ""
+        if host.replace(".", "").isdigit():
+            IPv4Address(host)  # aiohttp (3.14) takes no "127.1"
         # As the resolver does: it raises UnicodeError, a ValueError, for labels that are too long.
-        is_host = len((url.raw_host or "").encode("idna")) <= _LONGEST_HOST
+        is_host = len(host.encode("idna")) <= _LONGEST_HOST
     except ValueError:
         return None
     # IDNA turns some signs, "¯" say, into a space.
