@@ -11,6 +11,8 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -93,6 +95,27 @@ def test_the_end_of_a_loop_closes_its_connections(server_elsewhere: ScriptedServ
     asyncio.run(calls_at_once(client, 3))
     del client
     gc.collect()
+
+
+class LoopLikeUvloops(asyncio.SelectorEventLoop):
+    """It calls what is due at once, by a handle that knows no time, as uvloop 0.23 does."""
+
+    def call_at(self, when: float, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+        is_due = when <= self.time()
+        at: Any = self.call_soon if is_due else partial(super().call_at, when)
+        return at(*args, **options)
+
+
+def test_calls_without_time_end_in_uvloop_too(server_elsewhere: ScriptedServer) -> None:
+    """Their errors are ours, however many share the client's timer."""
+
+    async def calls() -> list[Completion | BaseException]:
+        async with GolemClient(server_elsewhere.url, attempt_timeout=1e-9, timeout=0.2) as client:
+            several = (client.complete_json(PROMISE_ID, 1) for _ in range(3))
+            return list(await asyncio.gather(*several, return_exceptions=True))
+
+    with asyncio.Runner(loop_factory=LoopLikeUvloops) as runner:
+        assert all(isinstance(each, GolemError) for each in runner.run(calls()))
 
 
 async def test_a_client_that_is_dropped_unclosed_is_named() -> None:

@@ -120,7 +120,8 @@ class Session:
         self.pid = os.getpid()
         self._base_url = settings.base_url
         self._borrowed = borrowed
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = _NEVER
         self._until_loop_ends = self._end_with_the_loop()
         with suppress(StopIteration):  # run it to its `yield`, as `await anext(…)` does
             self._until_loop_ends.__anext__().send(None)
@@ -143,9 +144,10 @@ class Session:
     def watch(self, until: float) -> None:
         """End waits at this time, if their `ends_at` still says so then."""
         alarm = self._alarm
-        if alarm is None or until < alarm.when():
+        if alarm is None or until < self._alarm_at:
             if alarm is not None:
                 alarm.cancel()
+            self._alarm_at = until  # uvloop's handle of a time that is over does not know it
             # Weak, so that the timer does not keep alive a session that is dropped.
             session: weakref.ref[Session] = weakref.ref(self)
             self._alarm = self.loop.call_at(until, self._ring, session)
