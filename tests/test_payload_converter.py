@@ -396,6 +396,9 @@ class Pair(Generic[T]):
 Decision = Approved | Rejected
 Either = Approved | Moved
 Named = TypeAliasType("Named", Decision)
+No = NewType("No", Rejected)
+Renamed = Annotated[Approved, "x"] | No
+Aliased = Approved | TypeAliasType("OtherNo", Rejected)
 
 
 @pytest.mark.parametrize(
@@ -408,6 +411,8 @@ Named = TypeAliasType("Named", Decision)
         (Rejected("a"), Decision | str, '{"Rejected":{"reason":"a"}}'),
         (Rejected("a"), Annotated[Decision, "x"], '{"Rejected":{"reason":"a"}}'),
         (Rejected("a"), Named, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Renamed, '{"Rejected":{"reason":"a"}}'),
+        (Rejected("a"), Aliased, '{"Rejected":{"reason":"a"}}'),
         (Rejected("a"), Rejected, '{"reason":"a"}'),
         (Rejected("a"), Rejected | str, '{"reason":"a"}'),
         ("a", Decision | str, '"a"'),
@@ -424,8 +429,8 @@ def test_where_a_union_is_tagged(value: Any, as_type: Any, expected: str) -> Non
 
 @pytest.mark.parametrize(
     "tagged",
-    [Decision, [Decision], (Named,), Named, {Decision: {}}, Annotated[Decision, "x"]],
-    ids=["union", "list", "tuple of an alias", "alias", "mapping", "annotated"],
+    [Decision, [Decision], (Named,), Named, {Decision: {}}, Annotated[Decision, "x"], Renamed],
+    ids=["union", "list", "tuple of an alias", "alias", "mapping", "annotated", "renamed"],
 )
 def test_a_union_is_tagged_however_it_is_given(tagged: Any) -> None:
     """The union itself, several, or a mapping that can name variants."""
@@ -472,6 +477,22 @@ def test_a_declared_union_of_classes_must_be_tagged(value: Any, as_type: Any, pa
     with pytest.raises(PayloadError) as caught:
         encode_json(value, as_type)
     assert str(caught.value) == path + ADVICE
+
+
+@pytest.mark.parametrize("union", [Renamed, Aliased])
+def test_classes_by_other_names_must_be_tagged_too(union: Any) -> None:
+    """They are the same classes, and their Rust enum is the same."""
+    for value, as_type in [(Rejected("a"), union), ([Approved()], list[union | None])]:
+        with pytest.raises(PayloadError, match="use make_converter\\(externally_tagged="):
+            encode_json(value, as_type)
+
+
+def test_a_hook_for_another_name_of_a_class_counts() -> None:
+    """As one for the class itself does."""
+    for named in (No, Rejected):
+        converter = make_converter()
+        converter.register_unstructure_hook(named, lambda each: {"no": each.reason})
+        assert _written(converter, Rejected("a"), Renamed) == '{"no":"a"}'
 
 
 def test_the_advice_for_an_untagged_enum_works() -> None:

@@ -213,6 +213,11 @@ ACCEPTED: list[tuple[Any, Any, str]] = [
         f'{{"workerId":{{"componentId":"{ID}","workerName":"w1"}},"oplogIdx":42}}',
     ),
     (Annotated[int, {"not": "hashable"}], 1, "1"),
+    *(
+        [(Optional[Annotated[int, {}]], 1, "1")]  # noqa: UP045 - as users write it
+        if sys.version_info >= (3, 13)  # before, Python itself refuses it
+        else []
+    ),
     (list, [1, "a"], '[1,"a"]'),
     (list[int], [1], "[1]"),
     (typing.List[int], [1], "[1]"),  # noqa: UP006

@@ -161,7 +161,7 @@ class PayloadConverter(cattrs.Converter):
         if target is not None:
             return self.rule_for(target).made()
         for union in self.tagged:
-            if tuple(union.members) == (declared,):  # a union of one variant is that class itself
+            if union.members == (declared,):  # a union of one variant is that class itself
                 return union.rule
         if declarations.is_union(declared):
             return union_rule(declared, self)

@@ -60,7 +60,7 @@ def members_of(declared: Any) -> tuple[Any, ...]:
     """Return the members of a union, and of the unions in it that have names of their own."""
     if is_union(declared):
         found = [each for arg in get_args(declared) for each in members_of(arg)]
-        return tuple(dict.fromkeys(found))
+        return tuple(each for at, each in enumerate(found) if each not in found[:at])
     target = target_of(declared)
     inner = () if target is None else members_of(target)
     return inner if len(inner) > 1 else (declared,)
@@ -90,6 +90,12 @@ def target_of(declared: Any) -> Any:
     if getattr(origin, "__name__", getattr(origin, "_name", None)) in _QUALIFIERS:
         return declared.__origin__ if hasattr(declared, "__metadata__") else arguments[0]
     return None
+
+
+def meant_by(declared: Any) -> Any:
+    """Return the type that this is another name of, or stands around; else the type itself."""
+    target = target_of(declared)
+    return declared if target is None else meant_by(target)
 
 
 def types_of(declared: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing_extensions import is_typeddict
 
 from golem_client.payload import declarations, models, refusals
 from golem_client.payload.classes import own_rule
-from golem_client.payload.declarations import class_of, members_of
+from golem_client.payload.declarations import class_of, meant_by, members_of
 from golem_client.payload.refusals import RefusedError, mismatch, type_name
 from golem_client.payload.rules import LazyRule, Room, Rule, class_rule
 
@@ -29,10 +29,12 @@ def union_rule(declared: Any, converter: PayloadConverter) -> Rule:
     members = members_of(declared)
     parts = [each for each in declarations.unions_in(declared) if converter.user_hook(each)]
     hooked = [converter.rule_for(each) for each in parts]
-    by_hooks = {member for each in parts for member in members_of(each)}
-    tagged = [each for each in converter.tagged if each.members <= set(members)]
+    by_hooks = [member for each in parts for member in members_of(each)]
+    meant = [meant_by(each) for each in members]
+    tagged = [each for each in converter.tagged if all(one in meant for one in each.members)]
     # A member of a tagged union is written by it, or not at all: a subclass is not a variant.
-    rest = [each for each in members if not any(each in union.members for union in tagged)]
+    variants = [each for union in tagged for each in union.members]
+    rest = [each for each, is_for in zip(members, meant, strict=True) if is_for not in variants]
     rules = [converter.rule_for(each).made() for each in rest]
     advice = _advice(declared, [each for each in rest if each not in by_hooks], tagged, converter)
 
@@ -72,14 +74,18 @@ def _first_writing(value: Any, rules: list[Rule], room: Room, declared: Any) -> 
 
 
 def _kind(declared: Any) -> Any:
-    return dict if is_typeddict(class_of(declared)) else class_of(declared)
+    cls = class_of(meant_by(declared))
+    return dict if is_typeddict(cls) else cls
 
 
 def _advice(
     declared: Any, untagged: list[Any], tagged: list[Tagged], converter: PayloadConverter
 ) -> str | None:
     """Return why a union of several classes is refused: no default Rust enum reads it untagged."""
-    classes = [each for each in untagged if _can_be_variant(each) and not converter.user_hook(each)]
+    hook = converter.user_hook
+    meant = [(each, meant_by(each)) for each in untagged]
+    made = [pair for pair in meant if _can_be_variant(pair[1])]
+    classes = {cls for each, cls in made if not (hook(cls) or hook(each))}
     if len(classes) + len(tagged) < 2 or all(_is_enum(each) for each in classes):
         return None
     union = " | ".join(type_name(each) for each in members_of(declared) if each is not NoneType)
@@ -103,12 +109,13 @@ class Tagged:
         self, declared: Any, names: Mapping[Any, str], converter: PayloadConverter
     ) -> None:
         self._declared, self._converter = declared, converter
-        members = [each for each in members_of(declared) if each not in (None, NoneType)]
-        self.members = frozenset(members)
-        self.names = {class_of(each): self._names_of(each, names) for each in members}
-        self._require_difference(names, len(members))
+        members = dict.fromkeys(map(meant_by, members_of(declared)))
+        self.members = tuple(each for each in members if each not in (None, NoneType))
+        names = {meant_by(each): name for each, name in names.items()}
+        self.names = {class_of(each): self._names_of(each, names) for each in self.members}
+        self._require_difference(names)
         self._rules = {
-            class_of(each): LazyRule(each, converter, self._variant_rule) for each in members
+            class_of(each): LazyRule(each, converter, self._variant_rule) for each in self.members
         }
         # A subclass does not fit: Rust has no name for it.
         self.rule = Rule(lambda value: type(value) in self._rules, self._write)
@@ -160,11 +167,11 @@ class Tagged:
             )
         return (name,)
 
-    def _require_difference(self, names: Mapping[Any, str], count: int) -> None:
+    def _require_difference(self, names: Mapping[Any, str]) -> None:
         """Raise where a name has no variant, or two variants have one class or one name."""
-        if len(self.names) < count:
+        if len(self.names) < len(self.members):
             raise TypeError(f"{type_name(self._declared)} has several variants of one class")
-        if unknown := set(names) - self.members:
+        if unknown := set(names).difference(self.members):
             raise ValueError(f"{type_name(self._declared)} has no variant {unknown}")
         times = Counter(name for each in self.names.values() for name in each)
         if repeated := [name for name in times if times[name] > 1]:
