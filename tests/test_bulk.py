@@ -228,8 +228,9 @@ class TestItems:
         wrong: Any = Item
         with pytest.raises(TypeError):
             wrong(PROMISE_ID, payload=b"x")
-        with pytest.raises(ValueError, match="kind"):
-            wrong(PROMISE_ID, "xml", b"x")
+        with pytest.raises(ValueError, match="kind") as caught:
+            wrong(PROMISE_ID, "secret", "json")  # in the wrong order
+        assert "secret" not in repr(caught.value)
 
     def test_bytes_are_taken_as_they_are_now(self) -> None:
         """A buffer may be used again before its item is sent."""

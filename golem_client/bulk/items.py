@@ -28,12 +28,15 @@ class Item:
     """
 
     promise_id: AnyPromiseId
-    kind: Literal["bytes", "text", "json"] = attrs.field(
-        validator=attrs.validators.in_(("bytes", "text", "json"))
-    )
+    kind: Literal["bytes", "text", "json"] = attrs.field()
     payload: Any = attrs.field(repr=False)
     as_type: TypeForm[Any] | None = attrs.field(default=None, kw_only=True)
     tag: Any = attrs.field(default=None, kw_only=True)
+
+    @kind.validator
+    def _check_kind(self, _: object, kind: object) -> None:
+        if kind not in ("bytes", "text", "json"):  # it may be the payload: it is not shown
+            raise ValueError('kind must be "bytes", "text" or "json": Item.of_json() makes an item')
 
     @classmethod
     def of_bytes(
