@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import attrs
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,6 +120,12 @@ def test_a_worker_coerces_nothing(payload: bytes, type_: Any) -> None:
     """What serde refuses for the type is a ValueError."""
     with pytest.raises(ValueError, match="not a "):
         worker_json.read(payload, type_)
+
+
+def test_a_type_that_cattrs_does_not_know_is_not_the_payloads_fault() -> None:
+    """A pydantic model, say: the message says what to do instead."""
+    with pytest.raises(TypeError, match="cattrs cannot make a Row of JSON: leave the type out"):
+        worker_json.read(b"{}", type("Row", (pydantic.BaseModel,), {}))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import cattrs
 from cattrs import transform_error
+from cattrs.errors import StructureHandlerNotFoundError
 
 _MAX_DEPTH = 127  # serde_json's limit is 128, and it refuses the level that reaches it
 _UNUSUAL_INTEGER = re.compile(r"[0-9]{19}|-0")
@@ -67,12 +68,18 @@ def _depth(text: str) -> int:
 
 
 def read(payload: bytes, type_: Any = None) -> Any:
-    """Return what `await_promise_json` returns for the payload, or raise a ValueError."""
+    """Return what `await_promise_json` returns for the payload, or raise a ValueError.
+
+    A type that cattrs does not know, such as a pydantic model, is a TypeError.
+    """
     value = loads(payload)
     if type_ is None:
         return value
     try:
         return _CONVERTER.structure(value, type_)
+    except StructureHandlerNotFoundError:
+        unknown = f"cattrs cannot make a {_name(type_)} of JSON"
+        raise TypeError(f"{unknown}: leave the type out, and make one of the result") from None
     except Exception as error:
         complaint = "; ".join(transform_error(error))
         raise ValueError(f"not a {_name(type_)}: {complaint}") from error
