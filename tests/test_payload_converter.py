@@ -479,6 +479,24 @@ def test_a_declared_union_of_classes_must_be_tagged(value: Any, as_type: Any, pa
     assert str(caught.value) == path + ADVICE
 
 
+def test_a_hook_by_a_predicate_is_for_scalars_too() -> None:
+    """The last one wins, but for one that is registered for the class itself."""
+    converter = make_converter()
+    converter.register_unstructure_hook(float, lambda _: "a float")
+    converter.register_unstructure_hook_func(lambda t: t is Decimal, lambda _: "first")
+    converter.register_unstructure_hook_func(lambda t: t in (Decimal, float), float)
+
+    @converter.register_unstructure_hook_factory(lambda t: issubclass(t, datetime))
+    def seconds(_: Any, own: Any) -> Any:
+        return lambda each: [own.unstructure(each.date()), each.hour]
+
+    converter.register_unstructure_hook_factory(lambda t: t.no_such_name, lambda _: str)
+    value = {"a": Decimal("1.5"), "b": [datetime(2026, 1, 1, 9)], "c": 1.5, "d": date(2026, 1, 1)}  # noqa: DTZ001
+    expected = '{"a":1.5,"b":[["2026-01-01",9]],"c":"a float","d":"2026-01-01"}'
+    assert _written(converter, value) == _written(converter.copy(), value) == expected
+    assert _written(converter, [Decimal("1.5")], list[Decimal]) == "[1.5]"
+
+
 @pytest.mark.parametrize("union", [Renamed, Aliased])
 def test_classes_by_other_names_must_be_tagged_too(union: Any) -> None:
     """They are the same classes, and their Rust enum is the same."""

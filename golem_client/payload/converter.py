@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,9 +51,10 @@ class PayloadConverter(cattrs.Converter):
     ) -> None:
         self.key_of = declarations.key_style_of(key_style)
         self.names_by_union = _names_by_union(tagged)
+        self._of_predicates: set[type] = set()  # whose hooks were registered by a predicate
         self.forget_rules()
         super().__init__(*args, **options)
-        self.register_unstructure_hook_factory(lambda _: True, _own_rule)
+        super().register_unstructure_hook_factory(lambda _: True, _own_rule)
         # A hook for one of these must not be found for another: a datetime is also a date, and
         # many an enum is also text. cattrs itself has hooks for str, bytes and Path.
         for cls in (*classes.WRITERS, Path):
@@ -63,14 +66,36 @@ class PayloadConverter(cattrs.Converter):
         """Return a converter with the same hooks and rules."""
         copied = super().copy(*args, **options)
         copied.names_by_union, copied.key_of = self.names_by_union, self.key_of
+        copied._of_predicates = self._of_predicates.copy()  # noqa: SLF001 - our own class
         copied.forget_rules()
         return copied
 
     register_unstructure_hook = _forgetting(cattrs.Converter.register_unstructure_hook)
-    register_unstructure_hook_func = _forgetting(cattrs.Converter.register_unstructure_hook_func)
-    register_unstructure_hook_factory = _forgetting(
-        cattrs.Converter.register_unstructure_hook_factory
-    )
+
+    def register_unstructure_hook_func(self, check_func: Any, func: Any) -> None:
+        """As in cattrs; the hook is for scalars too."""
+        super().register_unstructure_hook_func(check_func, func)
+        self._register_for_scalars(check_func, lambda _: func)
+
+    def register_unstructure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
+        """As in cattrs; the hooks are for scalars too."""
+        if factory is None:  # it is used as a decorator
+            return partial(self.register_unstructure_hook_factory, predicate)
+        super().register_unstructure_hook_factory(predicate, factory)
+        required = [
+            each for each in signature(factory).parameters.values() if each.default is each.empty
+        ]
+        more = (self,) if len(required) == 2 else ()
+        self._register_for_scalars(predicate, lambda cls: factory(cls, *more))
+        return factory
+
+    def _register_for_scalars(self, predicate: Any, hook_for: Callable[[type], Any]) -> None:
+        """Have scalars written by the hook: cattrs asks predicates only where no class has one."""
+        for cls in filter(partial(_holds, predicate), (*classes.WRITERS, Path)):
+            if cls in self._of_predicates or self.user_hook(cls) is None:
+                self.register_unstructure_hook(cls, hook_for(cls))
+                self._of_predicates.add(cls)
+        self.forget_rules()
 
     @made_without_locals
     def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
@@ -247,6 +272,13 @@ def _names_by_union(tagged: Any) -> Mapping[Any, Mapping[Any, str]]:
         return {union: dict(names) for union, names in tagged.items()}
     is_one = issubclass(type(tagged), type) or len(declarations.members_of(tagged)) > 1
     return {union: {} for union in ([tagged] if is_one else tagged)}
+
+
+def _holds(predicate: Any, cls: type) -> bool:
+    try:
+        return bool(predicate(cls))
+    except Exception:  # noqa: BLE001  in cattrs, too, such a predicate does not hold
+        return False
 
 
 def _own_rule(declared: Any, converter: Any) -> Any:
