@@ -398,7 +398,8 @@ Either = Approved | Moved
 Named = TypeAliasType("Named", Decision)
 No = NewType("No", Rejected)
 Renamed = Annotated[Approved, "x"] | No
-Aliased = Approved | TypeAliasType("OtherNo", Rejected)
+OtherNo = TypeAliasType("OtherNo", Rejected)
+Aliased = Approved | OtherNo
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,11 @@ from typing_extensions import TypeForm
 from golem_client import AnyPromiseId, Completion, GolemError
 
 
+def _check_kind(_: object, __: object, kind: object) -> None:
+    if kind not in ("bytes", "text", "json"):  # it may be the payload: it is not shown
+        raise ValueError('kind must be "bytes", "text" or "json": Item.of_json() makes an item')
+
+
 @attrs.frozen(eq=False)
 class Item:
     """A promise to complete, and with what. Make one with `of_json`, `of_text` or `of_bytes`.
@@ -28,15 +33,10 @@ class Item:
     """
 
     promise_id: AnyPromiseId
-    kind: Literal["bytes", "text", "json"] = attrs.field()
+    kind: Literal["bytes", "text", "json"] = attrs.field(validator=_check_kind)
     payload: Any = attrs.field(repr=False)
     as_type: TypeForm[Any] | None = attrs.field(default=None, kw_only=True)
     tag: Any = attrs.field(default=None, kw_only=True)
-
-    @kind.validator
-    def _check_kind(self, _: object, kind: object) -> None:
-        if kind not in ("bytes", "text", "json"):  # it may be the payload: it is not shown
-            raise ValueError('kind must be "bytes", "text" or "json": Item.of_json() makes an item')
 
     @classmethod
     def of_bytes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -17,6 +18,11 @@ from golem_client.testing.messages import Answer, Delivery, Ending, proxys_page
 from golem_client.testing.promises import PromiseKey
 
 _TRUE, _FALSE = (Answer.json(200, stored) for stored in (True, False))
+
+
+def _check_answer(_: object, __: object, answer: Any) -> None:
+    if not isinstance(answer, Answer | bytes | None):
+        raise TypeError(f"an answer is an Answer or bytes, not {answer!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,14 +51,9 @@ class Fault:
     late: bool = False
     wakes: bool = True
     true_to_both: bool = False
-    answer: Answer | bytes | None = attrs.field(default=None)
+    answer: Answer | bytes | None = attrs.field(default=None, validator=_check_answer)
     keep: int | None = None
     ending: Ending = Ending.KEEP
-
-    @answer.validator
-    def _check_answer(self, _: object, answer: object) -> None:
-        if not isinstance(answer, Answer | bytes | None):
-            raise TypeError(f"an answer is an Answer or bytes, not {answer!r}")
 
     @property
     def applied(self) -> bool:
