@@ -102,7 +102,10 @@ class GolemError(Exception):
         self.message = message
 
     def __str__(self) -> str:
-        parts = (f"{self._sentence()}.", self._what_to_do(), self._facts())
+        advice = self._what_to_do()
+        if self.attempts and self.promise_id is None and "base_url" in advice:  # of call_webhook
+            advice = "Check the URL of the webhook, which its agent hands out."
+        parts = (f"{self._sentence()}.", advice, self._facts())
         return " ".join(filter(None, parts))
 
     def _what_to_do(self) -> str:

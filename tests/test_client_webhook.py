@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from golem_client import (
+    ConnectionFailedError,
     ConnectionLostError,
     GolemClient,
     GolemError,
@@ -104,6 +105,18 @@ async def test_a_forged_url_is_not_found_and_stored_nothing() -> None:
                 await client.call_webhook(foreign, b"x")
     assert (caught.value.may_have_completed, caught.value.promise_id) == (False, None)
     assert url.rpartition("/")[2] not in str(caught.value)
+
+
+async def test_the_advice_is_about_the_url_of_the_webhook() -> None:
+    """And not about `base_url`, which has nothing to do with it."""
+    advice = "Check the URL of the webhook, which its agent hands out."
+    async with GolemClient("https://golem.example", retry=RetryPolicy.none()) as client:
+        async with ScriptedServer(answer(404, b"")) as server:
+            url = f"{server.url}/webhooks/x/y"
+            with pytest.raises(NotFoundError, match=advice):
+                await client.call_webhook(url, b"x")
+        with pytest.raises(ConnectionFailedError, match=advice):
+            await client.call_webhook(url, b"x")
 
 
 async def test_what_golem_says_of_the_promise_is_read_through_the_webhooks_words() -> None:
