@@ -41,8 +41,9 @@ _COMPONENT_URN = "urn:component:"
 _WORKER_URN = "urn:worker:"
 _VERSION_IN_URN = re.compile(r"/[0-9]{1,20}")
 
-# For callers who pass the key of an order, say.
 _FROM_ITS_WORKER = "its worker hands out one such as f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
+# For callers who pass the key of an order, say.
+_NO_KEYS = f"{_FROM_ITS_WORKER}; names of your own are for an outbox, as Key(name)"
 
 # Golem's Redis holds a promise under `<uuid>:<name>:<index>`, and its completion beside it.
 _REDIS_COMPLETION = ":completed"
@@ -109,10 +110,12 @@ def _split(bare: str, noun: str, text: str) -> tuple[UUID, str]:
     for pattern, uuid_of in COMPONENT_SPELLINGS:
         if found := pattern.match(bare):
             return uuid_of(*found.groups()), bare[found.end() :]
-    raise _refusal(noun, "it does not begin with a component's UUID", text)
+    advice = _NO_KEYS if noun == "promise id" else ""
+    raise _refusal(noun, "it does not begin with a component's UUID", text, advice)
 
 
 def _refusal(noun: str, problem: str, text: str, advice: str = "") -> InvalidIdError:
     message = f"not a {noun}: {problem}: {shown(text)}"
-    advice = advice or (_FROM_ITS_WORKER if noun == "promise id" else "")
+    if noun == "promise id":
+        advice = advice or _FROM_ITS_WORKER
     return InvalidIdError(f"{message}; {advice}" if advice else message)
