@@ -103,10 +103,9 @@ class GolemError(Exception):
 
     def __str__(self) -> str:
         advice = self._what_to_do()
-        if self.attempts and self.promise_id is None and "base_url" in advice:  # of call_webhook
+        if "base_url" in advice and self.attempts and self.promise_id is None:  # of call_webhook
             advice = "Check the URL of the webhook, which its agent hands out."
-        parts = (f"{self._sentence()}.", advice, self._facts())
-        return " ".join(filter(None, parts))
+        return " ".join(filter(None, (f"{self._sentence()}.", advice, self._facts())))
 
     def _what_to_do(self) -> str:
         return self._advice
@@ -202,11 +201,10 @@ class ConnectionFailedError(DeliveryError):
     succeed later.
     """
 
-    _advice = "Check base_url and that Golem is up."
-
     def _what_to_do(self) -> str:
-        is_tls = self.message.startswith("the certificate of ")
-        return "Mend it, or trust it by SSL_CERT_FILE or ssl=." if is_tls else self._advice
+        if self.message.startswith("the certificate of "):
+            return "Mend it, or trust it by SSL_CERT_FILE or ssl=."
+        return "Check base_url and that Golem is up."
 
 
 class ConnectionLostError(DeliveryError):
@@ -437,7 +435,6 @@ class InsecureTransportWarning(UserWarning):
 
 def brief(promise_id: PromiseId) -> str:
     """Return the id for people, its worker name cut to 40 characters: names carry users' data."""
-    worker = promise_id.worker_id
-    name = worker.worker_name
+    worker, name = promise_id.worker_id, promise_id.worker_id.worker_name
     cut = name if len(name) <= 40 else f"{name[:39]}…"
     return f"{worker.component_id}/{cut}/{promise_id.oplog_idx}"

@@ -359,8 +359,8 @@ with outbox.delivering(BlockingGolemClient("{NOWHERE}", timeout=0.1)):
         sys.exit()
     print(os.waitpid(pid, 0)[1])
 """
-    ended = run_script(script, str(tmp_path / "golem.sqlite"))
-    assert ("0\n", 0) == (ended.stdout, ended.returncode), ended.stderr
+    out, err, code = run_script(script, str(tmp_path / "golem.sqlite"))
+    assert ("0\n", 0) == (out, code), err
 
 
 SPAWN = """

@@ -24,6 +24,7 @@ from golem_client.cli.exit_codes import ExitCode
 from golem_client.cli.options import (
     Target,
     concurrency_option,
+    in_options,
     output_option,
     seconds_option,
     target_options,
@@ -154,7 +155,7 @@ def _names(command: Work) -> Work:
         except ValueError as error:
             is_of_id = isinstance(error, InvalidIdError)
             hint = " If it is a key, write --key before it." if is_of_id else ""
-            raise click.UsageError(f"{error}{hint}") from None
+            raise click.UsageError(f"{in_options(str(error))}{hint}") from None
         return await command(outbox, names=names, **options)
 
     option = click.option("--key", "keys", multiple=True, help="An entry by its key.")

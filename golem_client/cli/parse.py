@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from golem_client import InvalidIdError, PromiseId
-from golem_client.cli.options import output_option
+from golem_client.cli.options import in_options, output_option
 from golem_client.cli.screen import say, say_json
 
 
@@ -25,7 +25,7 @@ def checked_id(ctx: click.Context, param: click.Parameter, value: str) -> Promis
         hint = ""
         if re.fullmatch(r"[\w.:-]{1,60}", value):
             hint = f". A key of an outbox? golem-promise outbox PLACE show --key {value}"
-        raise click.BadParameter(error.message + hint, ctx, param) from None
+        raise click.BadParameter(in_options(error.message) + hint, ctx, param) from None
 
 
 @click.command(
