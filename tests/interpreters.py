@@ -24,6 +24,7 @@ import threading
 import time
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,8 +137,9 @@ class Child:
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it is still there."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # what waits for it may not have reported its end yet
+            if self.poll() is None:
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
