@@ -498,17 +498,16 @@ def an_error(name: str) -> GolemError:
     return error
 
 
-@pytest.mark.parametrize("name", ERRORS)
-def test_every_error_has_an_exit_code(name: str) -> None:
+def test_every_error_has_an_exit_code() -> None:
     """None of them is that of success, or of another failure."""
-    assert code_of_error(an_error(name)) in (2, 5, 6, 7, 8)
+    codes = {name: code_of_error(an_error(name)) for name in ERRORS}
+    assert {} == {name: code for name, code in codes.items() if code not in (2, 5, 6, 7, 8)}
 
 
-@pytest.mark.parametrize("name", ERRORS)
-def test_no_error_speaks_of_the_options_of_the_library(name: str) -> None:
+def test_no_error_speaks_of_the_options_of_the_library() -> None:
     """People at a terminal have others."""
-    text = in_options(str(an_error(name)))
-    assert [] == [word for word in OF_THE_LIBRARY if word in text]
+    texts = [in_options(str(an_error(name))) for name in ERRORS]
+    assert [] == [text for text in texts if any(word in text for word in OF_THE_LIBRARY)]
 
 
 def test_the_options_of_the_command_are_named_instead() -> None:

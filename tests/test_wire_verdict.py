@@ -822,11 +822,11 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("status", [404, 500])
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE.keys())
-def test_json_that_is_not_golems_says_nothing(status: int, body: bytes) -> None:
+def test_json_that_is_not_golems_says_nothing(body: bytes) -> None:
     """Shapes of wrong types and broken JSON are judged by their status alone."""
-    assert meaning(answer(status, None, b"")) == meaning(answer(status, JSON, body))
+    bare = [meaning(answer(status, None, b"")) for status in (404, 500)]
+    assert bare == [meaning(answer(status, JSON, body)) for status in (404, 500)]
 
 
 @pytest.mark.parametrize(

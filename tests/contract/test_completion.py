@@ -19,7 +19,7 @@ PAYLOADS = {
     "one byte": b"\x2a",
     "every byte": bytes(range(256)),
     "a hundred thousand": bytes(n * 7 % 256 for n in range(100_000)),
-    "a million": b"\0\x09\x63\xff" * 250_000,
+    "half a million": b"\0\x09\x63\xff" * 125_000,
 }
 
 
