@@ -228,6 +228,13 @@ def test_no_frame_that_leaves_us_shows_a_secret(
     assert_nothing_shows(caught.value, SECRET, but_for=__file__)
 
 
+def test_only_a_blocking_client_delivers_from_a_blocking_outbox(tmp_path: Path) -> None:
+    with BlockingOutbox.open(tmp_path / "golem.sqlite") as outbox:
+        for deliver in (outbox.deliver, outbox.delivering):
+            with pytest.raises(TypeError, match="BlockingGolemClient, not GolemClient"):
+                deliver(GolemClient(NOWHERE))  # type: ignore[arg-type]
+
+
 def secret() -> str:
     return SECRET
 

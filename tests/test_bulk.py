@@ -520,7 +520,7 @@ class TestStopping:
             with pytest.raises(BulkStoppedError, match=r"^49 items were not sent") as stopped:
                 await all_of(complete_many(client, texts(50), concurrency=1))
             assert 49 == stopped.value.unsent
-            with pytest.raises(BulkStoppedError, match="what followed item 1 ") as stopped:
+            with pytest.raises(BulkStoppedError, match="what follows item 1, ") as stopped:
                 await all_of(complete_many(client, iter(texts(50)), concurrency=1))
             assert stopped.value.unsent is None
 

@@ -76,6 +76,11 @@ class TestHelp:
         helped = await golem_promise(*arguments, "--help")
         assert (2, "", helped.out) == (ran.code, ran.out, ran.err)
 
+    async def test_an_option_of_a_command_before_it(self) -> None:
+        """Where it belongs is said."""
+        ran = await golem_promise("--url", "http://localhost:9881", "parse", str(PROMISE_ID))
+        assert (2, True) == (ran.code, "--url follows the name of the command" in ran.err)
+
     async def test_an_unknown_command(self) -> None:
         """It is wrong usage."""
         ran = await golem_promise("compleet")

@@ -277,7 +277,9 @@ class TestCompleting:
         bulk.write([line, line, {**line, "text": "other"}])
         ended = await bulk.run()
         assert 1 == ended.code
-        assert "line 3: names the promise of line 1 with another payload" in ended.err
+        assert (
+            "line 3: is not sent: it names the promise of line 1 with another payload" in ended.err
+        )
         assert 1 == len(golem.requests)
         assert_each_has_its_own(golem, lines)
 
@@ -483,7 +485,8 @@ class TestJournal:
         server.steps = [TRUE]
         server.requests.clear()
         bulk.write(texts(9)[:2])
-        assert 0 == (await bulk.run()).code
+        ended = await bulk.run()
+        assert (0, True) == (ended.code, "7 promises of an earlier run have no line" in ended.err)
         assert [b"t0", b"t1"] == sorted(request.payload for request in server.requests)
 
     async def test_a_payload_that_may_be_out_is_not_replaced(
@@ -496,7 +499,7 @@ class TestJournal:
         server.steps = [FALSE]
         bulk.write([{**texts(1)[0], "text": "edited"}])
         ended = await bulk.run("--retry-failed")
-        assert "line 1: names the promise of an earlier run with another payload" in ended.err
+        assert "line 1: is not sent: an earlier run may have sent another payload" in ended.err
         bulk.write(texts(1))
         await bulk.run("--retry-failed")
         assert "fulfilled_by_unknown" == bulk.records()[-1]["outcome"]

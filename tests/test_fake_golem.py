@@ -439,6 +439,15 @@ async def test_a_waiting_worker_learns_that_the_fake_is_closed() -> None:
         await golem.await_promise(promise_id)
 
 
+async def test_nothing_is_said_of_a_worker_that_gave_up(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs an error that nobody has asked for."""
+    async with FakeGolem() as golem:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(golem.await_promise(golem.create_promise()), 0.01)
+    gc.collect()
+    assert [] == caplog.records
+
+
 async def test_what_happened_can_be_read_afterwards(session: aiohttp.ClientSession) -> None:
     async with FakeGolem() as golem:
         promise_id = golem.create_promise()

@@ -499,7 +499,7 @@ NOT_SPELLINGS: list[tuple[Any, object, str]] = [
     (WorkerId, {"componentId": None, "workerName": "w1"}, "componentId must be a UUID"),
     (PromiseId, "w1/42", "does not begin with a component's UUID"),
     (PromiseId, "order-18", "'order-18'; an id is such as f81d4fae-7dec-11d0"),
-    (PromiseId, "order-18", "an outbox's own names are Key(name)"),
+    (PromiseId, "order-18", "a name of your own needs an outbox, as Key(name)"),
     (PromiseId, U, "no '/' and worker name follow"),
     (PromiseId, f"{U}/w1", "no '/' and oplog index follow"),
     (PromiseId, f"{U} w1 42", "no '/' and worker name follow"),

@@ -430,6 +430,14 @@ async def test_a_promise_that_is_gone_is_410(
     )
 
 
+async def test_a_component_that_golem_does_not_know_is_410(
+    golem: FakeGolem, client: GolemClient, promise_id: PromiseId, yes: str
+) -> None:
+    """As long as it is not there, no button helps."""
+    golem.forget_component(promise_id.worker_id.component_id)
+    assert (await follow(client, "POST", yes)).status == 410
+
+
 async def test_other_methods_are_405(client: GolemClient, yes: str) -> None:
     """OPTIONS, PUT and whatever else."""
     answer = await follow(client, "PUT", yes)

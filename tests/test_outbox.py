@@ -428,7 +428,8 @@ class TestLookingAfterIt:
         assert 600 == len(everything)
         assert everything == sorted(everything, key=lambda entry: entry.accepted_at)
         assert [promise(7)] == [e.promise_id async for e in outbox.entries(state="dead")]
-        with pytest.raises(ValueError, match="queued"):
+        states = "one of waiting, pending, completed, dead, and not 'queued'"
+        with pytest.raises(ValueError, match=states):
             await anext(outbox.entries(state="queued"))
 
     async def test_retry_makes_dead_entries_pending(self, outbox: Outbox) -> None:

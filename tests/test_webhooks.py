@@ -687,6 +687,7 @@ async def test_a_sender_that_never_repeats_needs_an_outbox(
         ({"to": None}, TypeError, "GolemClient or an Outbox, not NoneType"),
         ({"to": "http://localhost"}, TypeError, "not str"),
         ({"verifier": SECRET}, TypeError, "verifier is a function, not str"),
+        ({"verifier": stripe}, TypeError, "call it with your secrets"),
         ({"route": None}, TypeError, "route is a function, not NoneType"),
         ({"undeliverable": "x"}, TypeError, "undeliverable is a function"),
         ({"max_bytes": 0}, ValueError, "max_bytes"),
@@ -703,6 +704,12 @@ async def test_a_wrong_option_is_an_error_at_once(
     given: dict[str, Any] = {"verifier": SIGNED, "route": print, "to": client, **options}
     with pytest.raises(error, match=words):
         Webhook(given.pop("verifier"), given.pop("route"), **given)
+
+
+async def test_a_body_that_is_decoded_already_is_an_error(client: GolemClient) -> None:
+    """Its bytes are gone, and with them what the signature covers."""
+    with pytest.raises(TypeError, match="body is the raw bytes of the request, not str"):
+        await Webhook(SIGNED, print, to=client).receive({}, "{}")  # type: ignore[arg-type]
 
 
 async def test_an_object_with_blocking_methods_is_no_target() -> None:

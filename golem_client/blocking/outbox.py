@@ -100,6 +100,7 @@ class BlockingOutbox(Blocking[Outbox]):
 
     @made_without_locals
     def deliver(self, client: BlockingGolemClient, *, concurrency: int = 64) -> None:  # noqa: D102
+        _check_client(client)
         inner = client._delegate()  # noqa: SLF001 - our own class
         worker = self._delegate()._worker(inner, concurrency=concurrency)  # noqa: SLF001 - as above
         with stopping_on_sigterm(lambda: LOOP.get().start(_stop(worker))):
@@ -109,6 +110,7 @@ class BlockingOutbox(Blocking[Outbox]):
     def delivering(  # noqa: D102
         self, client: BlockingGolemClient, *, concurrency: int = 64
     ) -> AbstractContextManager[None]:
+        _check_client(client)
         return _Delivering(self, client, concurrency)
 
     def _start(self, outbox: Outbox, make: Callable[[], Outbox]) -> None:
@@ -124,6 +126,11 @@ class BlockingOutbox(Blocking[Outbox]):
                     self._lodge(self._make())
                     self._pid = os.getpid()
         return super()._delegate()
+
+
+def _check_client(client: object) -> None:
+    if not isinstance(client, BlockingGolemClient):
+        raise TypeError(f"client is a BlockingGolemClient, not {type(client).__name__}")
 
 
 class _Delivering(AbstractContextManager[None]):

@@ -320,7 +320,7 @@ class _Run:
         left = self._source.left
         unsent = None if left is None else left + len(self.unsent)
         if unsent is None:
-            which = f"what followed item {self._source.taken - len(self.unsent)} was"
+            which = f"what follows item {self._source.taken - len(self.unsent)}, if anything, was"
         else:
             which = "1 item was" if unsent == 1 else f"{unsent} items were"
         said = f"{type(reason).__name__}: {reason.message}"

@@ -85,6 +85,8 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except click.ClickException as error:
         warn(error.format_message())
+        if isinstance(error, click.NoSuchOption) and error.option_name in ("--url", "--profile"):
+            warn(f"{error.option_name} follows the name of the command")
         if isinstance(error, click.UsageError) and error.ctx is not None:
             warn(f"see '{error.ctx.command_path} --help'")
         return error.exit_code

@@ -135,7 +135,7 @@ _OPTIONS_OF_THE_LIBRARY = (
     (r"\battempt_timeout\b", "GOLEM_CLIENT_ATTEMPT_TIMEOUT"),
     (r"\bmax_payload_bytes is\b", "the most that every Golem takes is"),
     (r" or ssl=", ""),
-    (r"; an outbox's own names are Key\(name\)", ""),
+    (r"; a name of your own needs an outbox, as Key\(name\)", ""),
 )
 
 

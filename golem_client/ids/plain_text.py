@@ -43,7 +43,7 @@ _VERSION_IN_URN = re.compile(r"/[0-9]{1,20}")
 
 _FROM_ITS_WORKER = "an id is such as f81d4fae-7dec-11d0-a765-00a0c91e6bf6/w1/42"
 # For callers who pass the key of an order, say.
-_NO_KEYS = f"{_FROM_ITS_WORKER}; an outbox's own names are Key(name)"
+_NO_KEYS = f"{_FROM_ITS_WORKER}; a name of your own needs an outbox, as Key(name)"
 
 # Golem's Redis holds a promise under `<uuid>:<name>:<index>`, and its completion beside it.
 _REDIS_COMPLETION = ":completed"

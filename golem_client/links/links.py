@@ -23,11 +23,10 @@ from golem_client import (
     ExpiredLinkError,
     GolemClient,
     GolemError,
+    NotFoundError,
     Outcome,
     PayloadError,
     PromiseId,
-    PromiseNotFoundError,
-    WorkerNotFoundError,
 )
 from golem_client.answer import Answer
 from golem_client.frames import made_without_locals, without_locals
@@ -287,7 +286,7 @@ def _result(completed: Any, texts: Texts) -> tuple[str, str]:
 
 
 def _failure(error: GolemError, question: str, button: str, texts: Texts) -> Answer:
-    if isinstance(error, PromiseNotFoundError | WorkerNotFoundError) and not error.worth_retrying:
+    if isinstance(error, NotFoundError) and not error.worth_retrying:
         logger.warning("link: nobody waits for the decision: %s", error)
         return page(410, texts, texts.gone, question)
     logger.error("link: the decision is not made: %s: %s", type(error).__name__, error)

@@ -100,7 +100,9 @@ class Records:
         self._check_open()
         query = select(*ENTRY_COLUMNS).order_by(_E.id).limit(_PAGE)
         if state is not None:
-            query = query.where(_E.state == str(State(state)))
+            if state not in (*State,):
+                raise ValueError(f"state is one of {', '.join(State)}, and not {state!r}")
+            query = query.where(_E.state == str(state))
         rows = await self._database.read(query)
         while rows:
             for row in rows:

@@ -132,7 +132,9 @@ class Promises:
         if self.is_ready(key):
             return self._payloads[key]
         if key not in self._awaited:
-            self._awaited[key] = asyncio.get_running_loop().create_future()
+            self._awaited[key] = future = asyncio.get_running_loop().create_future()
+            # Where nobody waits any more, asyncio would report the error that ends the waiting.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._awaited[key])  # one who gives up ends no one else's wait
 
     def _fail(self, key: PromiseKey, error: Exception) -> None:

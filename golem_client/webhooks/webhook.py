@@ -21,7 +21,18 @@ from golem_client.frames import is_ours, made_without_locals, without_locals
 from golem_client.outbox.key import Key
 from golem_client.webhooks.completions import Completing
 from golem_client.webhooks.events import decoded
-from golem_client.webhooks.signatures import BadSignatureError, Headers, Verifier, Verify
+from golem_client.webhooks.signatures import (
+    BadSignatureError,
+    Headers,
+    Verifier,
+    Verify,
+    github,
+    hmac_sha256,
+    slack,
+    standard_webhooks,
+    stripe,
+    twilio,
+)
 
 logger = logging.getLogger("golem_client")
 
@@ -91,6 +102,16 @@ class Webhook:
             if not callable(function):
                 raise TypeError(f"{name} is a function, not {type(function).__name__}")
         if not isinstance(verifier, Verifier):
+            makers: tuple[object, ...] = (
+                github,
+                hmac_sha256,
+                slack,
+                standard_webhooks,
+                stripe,
+                twilio,
+            )
+            if verifier in makers:
+                raise TypeError("verifier makes a verifier: call it with your secrets")
             verifier = Verifier(getattr(verifier, "__name__", "a webhook"), verifier)
         self._verifier = verifier
         self._route = route
@@ -120,7 +141,12 @@ class Webhook:
 
         Returns:
             The answer to send. Whatever the request holds, nothing is raised.
+
+        Raises:
+            TypeError: The body is not bytes.
         """
+        if not isinstance(body, bytes | bytearray | memoryview):
+            raise TypeError(f"body is the raw bytes of the request, not {type(body).__name__}")
         return await self._answer_in_time(headers, bytes(body), self._deadline())
 
     @without_locals

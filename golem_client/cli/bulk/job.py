@@ -44,7 +44,7 @@ class Job:
         self._retry_failed = retry_failed
         self._open = 0
         self._moved = asyncio.Event()
-        self._is_over = False
+        self._is_over, self._left_behind = False, 0
         self._runner = asyncio.Runner()
         report.total = count_lines(file)
         if results.size:
@@ -95,6 +95,9 @@ class Job:
             mend = f"Once that is mended, run the same command again{doctor}."
             return code, in_options(f"stopped: {reason} {mend}")
         code = ExitCode.FULFILLED if self._report.is_complete else ExitCode.FAILED
+        if self._left_behind:
+            gone = f"{self._left_behind:,} promises of an earlier run have no line any more"
+            return code, f"{gone}, and this run left them alone: {self._results.journal} has them"
         if self._report.results is None or not self._report.to_retry:
             return code, ""
         failed = f"{self._report.to_retry:,} of those that failed can still succeed"
@@ -124,7 +127,9 @@ class Job:
             )
             await self._deliver(outbox, worker)
             counts = await outbox.counts()
-        self._is_over = self._report.is_complete and not counts.pending and not counts.dead
+        if self._report.is_complete:
+            self._left_behind = counts.dead
+            self._is_over = not counts.pending and not counts.dead
         return pace.reason
 
     async def _deliver(self, outbox: Outbox, worker: Worker) -> None:
@@ -174,8 +179,12 @@ class Job:
         report, payload_hash = self._report, hash(line.payload)
         known = self._results[line.promise_id]
         if known.payload_hash not in (None, payload_hash):
-            where = f"line {known.line}" if known.line else "an earlier run"
-            problem = f"names the promise of {where} with another payload, and is not sent"
+            problem = f"is not sent: it names the promise of line {known.line} with another payload"
+            if not known.line:
+                problem = (
+                    "is not sent: an earlier run may have sent another payload for its promise; "
+                    "put the old line back, and run the same command again"
+                )
             self._note_bad_line(line.number, problem)
             return False
         if known.line:
