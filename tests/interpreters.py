@@ -10,6 +10,7 @@ The server lives as long as the run, however that ends: then it also ends a Post
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -189,6 +190,7 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
         connection, _ = listener.accept()
         for name in _IMPORTED:
             __import__(name)
+        gc.freeze()  # else each child would walk through all that is imported when it ends
         if os.fork() == 0:
             listener.close()
             return _fork(connection)
