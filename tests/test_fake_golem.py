@@ -8,6 +8,7 @@ import json
 import socket
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -437,6 +438,19 @@ async def test_a_waiting_worker_learns_that_the_fake_is_closed() -> None:
         await waiting
     with pytest.raises(RuntimeError, match="nobody can complete"):
         await golem.await_promise(promise_id)
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_connection_that_comes_as_the_fake_ends_is_closed(steps: int) -> None:
+    """Else its transport would warn in another test."""
+    async with FakeGolem() as golem:
+        with socket.create_connection(("127.0.0.1", int(golem.url.rpartition(":")[2]))) as late:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await golem.__aexit__(None, None, None)
+            late.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert b"" == await asyncio.to_thread(late.recv, 1)
 
 
 async def test_nothing_is_said_of_a_worker_that_gave_up(caplog: pytest.LogCaptureFixture) -> None:
