@@ -155,7 +155,9 @@ async def serving(
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        for _ in range(4):  # asyncio leaks a connection that it has accepted and not made before
+        # asyncio leaks a connection that it has accepted and not made before the server closes.
+        asyncio.get_running_loop().remove_reader(server.sockets[0].fileno())
+        for _ in range(4):
             await asyncio.sleep(0)
         server.close()
         for task in tasks:

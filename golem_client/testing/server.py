@@ -80,9 +80,12 @@ class Server:
         if listener is None or self._watch is None:
             return
         self._watch.stop()
-        family, address = listener.sockets[0].family, listener.sockets[0].getsockname()
+        listening = listener.sockets[0]
+        family, address = listening.family, listening.getsockname()
         try:
             # asyncio (3.11 to 3.13) leaks a connection that it has accepted and not made by then.
+            with suppress(NotImplementedError):  # Windows
+                asyncio.get_running_loop().remove_reader(listening.fileno())
             for _ in range(4):
                 await asyncio.sleep(0)
         finally:
