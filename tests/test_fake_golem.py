@@ -443,14 +443,23 @@ async def test_a_waiting_worker_learns_that_the_fake_is_closed() -> None:
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_connection_that_comes_as_the_fake_ends_is_closed(steps: int) -> None:
     """Else its transport would warn in another test."""
-    async with FakeGolem() as golem:
-        with socket.create_connection(("127.0.0.1", int(golem.url.rpartition(":")[2]))) as late:
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            await golem.__aexit__(None, None, None)
+    golem = await FakeGolem().__aenter__()
+    address = ("127.0.0.1", int(golem.url.rpartition(":")[2]))
+    with socket.create_connection(address) as early:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        ending = asyncio.create_task(golem.__aexit__(None, None, None))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        with socket.socket() as late, suppress(ConnectionError):
             late.settimeout(5)
-            with suppress(ConnectionResetError):
-                assert b"" == await asyncio.to_thread(late.recv, 1)
+            late.connect(address)
+            await ending
+            assert b"" == await asyncio.to_thread(late.recv, 1)
+        await ending
+        early.settimeout(5)
+        with suppress(ConnectionResetError):
+            assert b"" == await asyncio.to_thread(early.recv, 1)
 
 
 async def test_nothing_is_said_of_a_worker_that_gave_up(caplog: pytest.LogCaptureFixture) -> None:
