@@ -90,7 +90,7 @@ class PayloadConverter(cattrs.Converter):
         return factory
 
     def _register_for_scalars(self, predicate: Any, hook_for: Callable[[type], Any]) -> None:
-        """Have scalars written by the hook: cattrs asks predicates only where no class has one."""
+        """Register the hook for scalars: cattrs asks no predicate about a class that has a hook."""
         for cls in filter(partial(_holds, predicate), (*classes.WRITERS, Path)):
             if cls in self._of_predicates or self.user_hook(cls) is None:
                 self.register_unstructure_hook(cls, hook_for(cls))

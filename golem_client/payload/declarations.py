@@ -93,7 +93,7 @@ def target_of(declared: Any) -> Any:
 
 
 def meant_by(declared: Any) -> Any:
-    """Return the type that this is another name of, or stands around; else the type itself."""
+    """Return the type behind an alias, a NewType or an Annotated; any other type as it is."""
     target = target_of(declared)
     return declared if target is None else meant_by(target)
 

@@ -79,7 +79,7 @@ def in_order(elements: list[Any]) -> list[Any]:
 
 def _place(plain: Any) -> tuple[bool, float, str]:
     is_number = type(plain) in (int, float)
-    # A float's too: 1.0 and an enum's member of the value 1 are both in a set.
+    # For floats too: a set can hold 1.0 and a member of an enum whose value is 1.
     text = "" if type(plain) is int else json.dumps(resolved(plain), ensure_ascii=False)
     return not is_number, plain if is_number else 0, text
 

@@ -78,7 +78,7 @@ def mismatch(value: Any, declared: Any) -> RefusedError:
 
 
 def not_a_type(declared: Any) -> RefusedError:
-    """Return the refusal of what is declared and is not a type."""
+    """Return the refusal of a declaration that is not a type."""
     return RefusedError(
         f"is declared as {type_name(declared)}, which is not a type; declare a type"
     )
@@ -87,7 +87,7 @@ def not_a_type(declared: Any) -> RefusedError:
 def type_name(declared: Any) -> str:
     """Return the type as its user writes it, at most 80 characters of it.
 
-    What is not a type may be the value, where two arguments have changed places: its class alone.
+    Of anything else only the class is named: it may be the value, if two arguments were swapped.
     """
     if isinstance(declared, type):
         name = declared.__qualname__
